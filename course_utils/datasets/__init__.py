@@ -1,0 +1,1 @@
+"""Data for the lessons: `docs` (text already on this machine) and `digits` (handwritten scans)."""

@@ -1,0 +1,119 @@
+"""Quality of a model: how often it is right, how surprised it is, and how sure we are of both."""
+
+import dataclasses
+import weakref
+
+import numpy as np
+
+from course_utils.backend import tf
+from course_utils.checks import finite
+
+_scorers = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class NextToken:
+    """How well a language model predicts the next token.
+
+    Attributes:
+        accuracy: Share of tokens that were its first choice.
+        perplexity: `exp(loss)`: how many equally likely tokens it hesitates between.
+        loss: Mean negative log-probability of the true token, in nats.
+        predictions: How many tokens were predicted.
+        accuracy_interval: 95% interval of the accuracy over the sequences.
+        perplexity_interval: 95% interval of the perplexity over the sequences.
+    """
+
+    accuracy: float
+    perplexity: float
+    loss: float
+    predictions: int
+    accuracy_interval: tuple
+    perplexity_interval: tuple
+
+
+def scorer(model):
+    """Returns the model's compiled scoring function, made once for each model.
+
+    It maps tokens `(batch, length + 1)` to the loss and the number of first choices that were right,
+    each of shape `(batch,)`. It reads the model's variables anew at each call.
+    """
+    if model not in _scorers:
+        kept = weakref.ref(model)
+
+        @tf.function(jit_compile=True, autograph=False)
+        def score(tokens):
+            logits = kept()(tokens[:, :-1])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], logits)
+            right = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), tokens[:, 1:])
+            return tf.reduce_mean(losses, 1), tf.reduce_mean(tf.cast(right, tf.float32), 1)
+
+        _scorers[model] = score
+    return _scorers[model]
+
+
+def next_token(model, tokens, batch_size=16):
+    """Measures next-token accuracy and perplexity.
+
+    Args:
+        model: Maps `int32` tokens `(batch, length)` to logits `(batch, length, vocabulary)`.
+        tokens: `int32` of shape `(sequences, length + 1)`, such as `datasets.docs.sequences` gives.
+        batch_size: Sequences a step.
+
+    Returns:
+        A `NextToken`. A model whose logits are not finite has a perplexity of infinity.
+
+    Raises:
+        ValueError: If `tokens` is empty or has another shape.
+    """
+    tokens = np.asarray(tokens, np.int32)
+    if tokens.ndim != 2 or tokens.shape[0] < 1 or tokens.shape[1] < 2:
+        raise ValueError(f"tokens must have shape (sequences, length + 1), got {tokens.shape}")
+    parts = [scorer(model)(tf.constant(tokens[i : i + batch_size])) for i in range(0, len(tokens), batch_size)]
+    losses, right = (np.concatenate([part[i].numpy() for part in parts]) for i in (0, 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss, spread = losses.astype(np.float64).mean(), interval(losses)
+        perplexity, bounds = np.exp([loss, *spread])[0], tuple(np.exp(spread).tolist())
+    return NextToken(float(right.mean()), float(perplexity) if np.isfinite(loss) else float("inf"), float(loss),
+                     tokens.shape[0] * (tokens.shape[1] - 1), interval(right), bounds)
+
+
+def interval(values):
+    """Returns the 95% interval of a mean, from the spread of the values it was taken over."""
+    values = np.asarray(values, np.float64)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.inf
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """Accuracy of a classifier, with its 95% Wilson interval and the number of examples."""
+
+    accuracy: float
+    interval: tuple
+    examples: int
+
+
+def classify(model, inputs, labels):
+    """Measures the accuracy of a classifier.
+
+    Args:
+        model: Maps inputs to logits or probabilities of shape `(examples, classes)`.
+        inputs: What the model takes.
+        labels: Whole numbers of shape `(examples,)`.
+
+    Returns:
+        A `Classification`.
+    """
+    labels = np.asarray(labels)
+    if len(labels) == 0 or len(labels) != len(inputs):
+        raise ValueError(f"labels must be as many as inputs and at least 1, got {len(labels)} for {len(inputs)}")
+    right = float(np.mean(np.argmax(model(finite("inputs", inputs)), -1) == labels))
+    return Classification(right, wilson(right, len(labels)), len(labels))
+
+
+def wilson(share, count):
+    """Returns the 95% interval of a share that was counted over `count` examples (Wilson, 1927)."""
+    z = 1.96
+    middle, width = share + z * z / (2 * count), z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return float((middle - width) / (1 + z * z / count)), float((middle + width) / (1 + z * z / count))

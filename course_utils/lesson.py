@@ -1,0 +1,142 @@
+"""What a notebook uses to talk: source code, verdicts on the document, exercises."""
+
+import html
+import inspect
+import pathlib
+import textwrap
+
+from IPython.display import HTML, Markdown
+
+from course_utils import document
+from course_utils.checks import one_of
+from course_utils.exercises import all_exercises
+
+
+def source(*things):
+    """Shows the source of functions or classes as the course really runs it.
+
+    Args:
+        *things: Functions, methods or classes of `course_utils`.
+
+    Returns:
+        Markdown that Jupyter renders as highlighted code.
+    """
+    return Markdown("```python\n" + "\n\n".join(textwrap.dedent(inspect.getsource(t)).rstrip() for t in things) + "\n```")
+
+
+def claims(section):
+    """Shows what the document states in a section and what came out when it was run.
+
+    Args:
+        section: A section number of the document, such as `"3.2.1"`; subsections are included.
+
+    Returns:
+        An HTML table with its verdicts.
+    """
+    rows = "".join(
+        f"<tr><td>{c.section}</td><td lang='zh'>{html.escape(c.quote)}</td><td>{html.escape(c.states)}</td>"
+        f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for c in document.claims(section))
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("section", "quoted", "it says", "verdict", "because"))
+    style = "<style>.claims td, .claims th {text-align: left !important; vertical-align: top; white-space: normal}</style>"
+    return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+
+
+OUTCOMES = {"correct": ("✔", "#0a7d4f"), "incorrect": ("✘", "#b3261e"), "not attempted": ("…", "#6b6b6b"),
+            "raised": ("!", "#a65f00")}
+
+
+class Outcome:
+    """How an answer fared: `outcome` is one of `OUTCOMES`, `message` says why."""
+
+    def __init__(self, outcome, message):
+        self.outcome, self.message = one_of("outcome", outcome, OUTCOMES), message
+
+    def __repr__(self):
+        return f"{self.outcome}: {self.message}"
+
+    def _repr_html_(self):
+        mark, color = OUTCOMES[self.outcome]
+        return (f"<div style='border-left: 4px solid {color}; padding: 4px 12px'><b style='color: {color}'>"
+                f"{mark} {self.outcome}</b><br>{html.escape(self.message)}</div>")
+
+
+class ExerciseView:
+    """An exercise as a notebook uses it: `check`, `hint`, `solution`."""
+
+    def __init__(self, exercise):
+        self._exercise = exercise
+
+    def check(self, answer):
+        """Tries the learner's answer.
+
+        Args:
+            answer: A function or a value; `...` or `None`, or a function that returns one of
+                these, counts as not attempted.
+
+        Returns:
+            An `Outcome`: correct, incorrect, not attempted, or raised.
+        """
+        if answer is None or answer is ...:
+            return Outcome("not attempted", "Put your answer in place of the three dots, then run this again.")
+        seen = []
+
+        def watched(*args, **kwargs):
+            seen.append(answer(*args, **kwargs))
+            return seen[-1]
+
+        try:
+            self._exercise.test(watched if callable(answer) else answer)
+        except AssertionError as problem:
+            if seen and all(value is None or value is ... for value in seen):
+                return Outcome("not attempted", "Your function returns nothing yet.")
+            return Outcome("incorrect", str(problem) or "Not yet; .hint() gives one step.")
+        except Exception as problem:
+            if seen and all(value is None or value is ... for value in seen):
+                return Outcome("not attempted", "Your function returns nothing yet.")
+            return Outcome("raised", f"{type(problem).__name__}: {problem}")
+        return Outcome("correct", self._exercise.why)
+
+    def hint(self):
+        """Shows one step towards the answer."""
+        return Markdown(f"**Hint.** {self._exercise.hint}")
+
+    def solution(self):
+        """Shows an answer that passes, and why it does."""
+        answer = self._exercise.solution
+        shown = textwrap.dedent(inspect.getsource(answer)).rstrip() if callable(answer) else repr(answer)
+        return Markdown(f"```python\n{shown}\n```\n{self._exercise.why}")
+
+
+def exercise(id):
+    """Returns an exercise to check an answer with.
+
+    Example:
+
+    >>> lesson.exercise("03-1-clamp").check(my_function)
+    correct: ...
+    """
+    known = all_exercises()
+    return ExerciseView(known[one_of("exercise", id, known)])
+
+
+def refresh(paths=()):
+    """Runs notebooks from top to bottom and saves their outputs, without widget state.
+
+    Args:
+        paths: Notebooks; all of the course if left out.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    from course_utils import files
+
+    folder = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
+    for path in map(pathlib.Path, paths or sorted(folder.glob("*.ipynb"))):
+        notebook = nbformat.read(path, as_version=4)
+        print(f"running {path.name}", flush=True)
+        NotebookClient(notebook, timeout=300, kernel_name="python3", store_widget_state=False,
+                       resources={"metadata": {"path": str(path.parent)}}).execute()
+        notebook.metadata.pop("widgets", None)
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # times of this run, which say nothing to a reader
+        files.write(path, nbformat.writes(notebook) + "\n")

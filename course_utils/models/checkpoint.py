@@ -1,0 +1,72 @@
+"""Checkpoints: a model's float weights, with what is needed to build it again and how it was trained."""
+
+import json
+import pathlib
+
+import numpy as np
+
+from course_utils import files
+from course_utils.backend import keras
+from course_utils.storage import pack, unpack
+
+
+def save(path, model, record):
+    """Writes a model's weights as safetensors, with the model's description and training record."""
+    arrays = {weight.path: np.asarray(weight) for weight in model.weights}
+    notes = {"model": describe(model), "weights": list(arrays), "record": record}
+    return files.write(path, pack(arrays, {key: json.dumps(value) for key, value in notes.items()}))
+
+
+def read(path):
+    """Reads a checkpoint.
+
+    Returns:
+        The weights by name, in the order of the model, and a dict with `model` (its description) and `record`.
+
+    Raises:
+        ValueError: If there is no such file, or it is damaged or foreign.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"no checkpoint at {path}")
+    arrays, notes = unpack(path.read_bytes(), path.name)
+    if "record" not in notes:
+        raise ValueError(f"{path.name} is no checkpoint; compressed models are read with compression.load")
+    notes = {key: json.loads(value) for key, value in notes.items()}
+    return {name: arrays[name] for name in notes["weights"]}, notes
+
+
+def load(path):
+    """Reads a checkpoint and returns the Keras model with its weights.
+
+    Raises:
+        ValueError: If the file is missing, damaged or foreign, or does not fit its own description.
+    """
+    arrays, notes = read(path)
+    model = rebuild(notes["model"])
+    if [tuple(weight.shape) for weight in model.weights] != [array.shape for array in arrays.values()]:
+        raise ValueError(f"{pathlib.Path(path).name} does not hold the weights that its model {model.name!r} needs")
+    model.set_weights([array.astype(np.float32) for array in arrays.values()])
+    return model
+
+
+def describe(model):
+    """Returns class and configuration of a Keras model, as JSON can hold them."""
+    described = keras.saving.serialize_keras_object(model)
+    described.pop("compile_config", None)
+    return described
+
+
+def rebuild(described):
+    """Builds a model from what `describe` returned, with fresh weights."""
+    model = keras.saving.deserialize_keras_object(described)
+    if not model.built:
+        model.build()
+    return model
+
+
+def clone(model):
+    """Returns a model of the same class, configuration and weights that shares nothing with `model`."""
+    twin = rebuild(describe(model))
+    twin.set_weights(model.get_weights())
+    return twin

@@ -1,0 +1,149 @@
+"""A decoder-only language model, small enough to read: embedding, blocks of attention and MLP, logits."""
+
+import math
+
+from course_utils.backend import keras, tf
+
+MASKED = -30.0  # e^-30 is nothing beside e^0, and unlike -1e36 it survives 8-bit activations
+
+
+@keras.saving.register_keras_serializable("course_utils")
+class CausalSelfAttention(keras.layers.Layer):
+    """Every position looks back at itself and all earlier ones (Vaswani et al., 2017).
+
+    Args:
+        heads: Number of attention heads; must divide the width of the input.
+    """
+
+    def __init__(self, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, shape):
+        width = shape[-1]
+        for name in ("query", "key", "value", "output"):
+            layer = keras.layers.Dense(width, use_bias=False, name=name)
+            layer.build((None, width))
+            setattr(self, f"{name}_projection", layer)
+
+    def split(self, x):  # (batch, time, width) -> (batch, heads, time, width / heads)
+        batch, time, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
+        return tf.transpose(tf.reshape(x, (batch, time, self.heads, width // self.heads)), (0, 2, 1, 3))
+
+    def attend(self, queries, keys, values, visible):
+        """Mixes values by how well their keys answer the queries; `visible` is 1 where it may look."""
+        scores = queries @ tf.transpose(keys, (0, 1, 3, 2)) / math.sqrt(queries.shape[-1])
+        weights = tf.nn.softmax(scores + MASKED * (1.0 - visible))  # (batch, heads, queries, keys)
+        mixed = tf.transpose(weights @ values, (0, 2, 1, 3))
+        return tf.reshape(mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1]))
+
+    def call(self, x):
+        time = tf.shape(x)[1]
+        visible = tf.linalg.band_part(tf.ones((time, time), x.dtype), -1, 0)
+        q, k, v = (self.split(p(x)) for p in (self.query_projection, self.key_projection, self.value_projection))
+        return self.output_projection(self.attend(q, k, v, visible))
+
+    def step(self, x, cache, position):
+        """One new token, `x` of shape (batch, 1, width), against the cached keys and values.
+
+        Args:
+            cache: `(2, batch, heads, context, width / heads)`: keys and values so far.
+            position: Scalar, where the new token stands.
+
+        Returns:
+            The output for the new token, and the cache with its key and value written in.
+        """
+        new = tf.stack([self.split(self.key_projection(x)), self.split(self.value_projection(x))])
+        here = tf.one_hot(position, cache.shape[3], dtype=x.dtype)[:, None]  # (context, 1)
+        cache = cache * (1 - here) + new * here
+        visible = tf.cast(tf.range(cache.shape[3]) <= position, x.dtype)
+        return self.output_projection(self.attend(self.split(self.query_projection(x)), cache[0], cache[1], visible)), cache
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads}
+
+
+@keras.saving.register_keras_serializable("course_utils")
+class Block(keras.layers.Layer):
+    """One layer of a Transformer: attention and an MLP, each added to what came in."""
+
+    def __init__(self, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, shape):
+        width = shape[-1]
+        self.attention_norm = keras.layers.RMSNormalization(name="attention_norm")
+        self.attention = CausalSelfAttention(self.heads, name="attention")
+        self.mlp_norm = keras.layers.RMSNormalization(name="mlp_norm")
+        self.up = keras.layers.Dense(4 * width, use_bias=False, activation="gelu", name="up")
+        self.down = keras.layers.Dense(width, use_bias=False, name="down")
+        for layer in (self.attention_norm, self.attention, self.mlp_norm, self.up):
+            layer.build((None, None, width))
+        self.down.build((None, None, 4 * width))
+
+    def call(self, x):
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.down(self.up(self.mlp_norm(x)))
+
+    def step(self, x, cache, position):
+        mixed, cache = self.attention.step(self.attention_norm(x), cache, position)
+        x = x + mixed
+        return x + self.down(self.up(self.mlp_norm(x))), cache
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads}
+
+
+@keras.saving.register_keras_serializable("course_utils")
+class DecoderLM(keras.Model):
+    """Reads tokens and, at every position, predicts the next one.
+
+    Args:
+        vocabulary: Number of different tokens.
+        width: Length of the vector that stands for a token inside the model.
+        depth: Number of blocks.
+        heads: Attention heads in each block.
+        context: The most tokens the model can read at once.
+
+    Call arguments:
+        tokens: `int32` of shape `(batch, time)` with `time <= context`.
+
+    Returns:
+        Logits of shape `(batch, time, vocabulary)`.
+    """
+
+    def __init__(self, vocabulary, width, depth, heads, context=128, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = {"vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "context": context}
+        self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
+        self.positions = keras.layers.Embedding(context, width, name="positions")
+        self.blocks = [Block(heads, name=f"block_{i}") for i in range(depth)]
+        self.norm = keras.layers.RMSNormalization(name="norm")
+        self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
+
+    def build(self, shape=None):
+        width = self.shape["width"]
+        self.embedding.build((None, None))
+        self.positions.build((None,))
+        for layer in (*self.blocks, self.norm, self.head):
+            layer.build((None, None, width))
+        self.built = True
+
+    def call(self, tokens):
+        x = self.embedding(tokens) + self.positions(tf.range(tf.shape(tokens)[1]))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+    def step(self, tokens, caches, position):
+        """Reads one more token of each row; `caches` holds one entry a block. See `decoding`."""
+        x = (self.embedding(tokens) + self.positions(position))[:, None]
+        written = []
+        for block, cache in zip(self.blocks, caches):
+            x, cache = block.step(x, cache, position)
+            written.append(cache)
+        return self.head(self.norm(x))[:, 0], tf.stack(written)
+
+    def get_config(self):
+        return {**super().get_config(), **self.shape}
