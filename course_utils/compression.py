@@ -1,6 +1,7 @@
 """A recipe and a Keras model in, a smaller model out; the original is never changed."""
 
 import dataclasses
+import inspect
 import math
 import pathlib
 
@@ -93,45 +94,53 @@ def weight_of(variable, layer):
     return dataclasses.replace(known, why_not=f"{type(layer).__name__} is not a layer this course knows")
 
 
-class Prune:
+class Apply:
+    """One step of a recipe: replaces a matrix by what a rule makes of it.
+
+    Args:
+        rule: Function of a matrix `(inputs, units)`. A rule that has a parameter called `inputs` is
+            also given what the layer really reads: calibration activations `(samples, inputs)`.
+        only: Touch only weights whose name contains this text.
+        **arguments: What else the rule needs, such as `bits=4, group_size=32`.
+    """
+
+    def __init__(self, rule, only="", **arguments):
+        self.rule, self.only, self.arguments = rule, only, arguments
+        self.needs_inputs = "inputs" in inspect.signature(rule).parameters
+
+    def __call__(self, matrix, inputs=None):
+        return self.rule(matrix, **({"inputs": inputs} if self.needs_inputs else {}), **self.arguments)
+
+
+class Quantize(Apply):
+    """Turns floats into integers, with a rule from `quantization` or `second_order`. See `Apply`."""
+
+
+class Prune(Apply):
     """Sets weights to zero.
 
     Args:
-        score: From `pruning`: a function from a matrix to scores.
+        score: From `pruning`: a function from a matrix to scores. It may ask for `inputs`, as in `Apply`.
         mask: From `pruning`: a function from scores to what is kept, such as `above(0.1)`.
         only: Touch only weights whose name contains this text.
     """
 
     def __init__(self, score, mask, only=""):
-        self.score, self.mask, self.only = score, mask, only
+        super().__init__(score, only)
+        self.mask = mask
 
-    def __call__(self, matrix):
-        return np.where(self.mask(self.score(matrix)), matrix, np.float32(0))
-
-
-class Quantize:
-    """Turns floats into integers.
-
-    Args:
-        rule: From `quantization`: a function from a matrix to a `QuantizedTensor`.
-        only: Touch only weights whose name contains this text.
-        **arguments: What the rule needs, such as `step=0.05` or `bits=4, group_size=32`.
-    """
-
-    def __init__(self, rule, only="", **arguments):
-        self.rule, self.only, self.arguments = rule, only, arguments
-
-    def __call__(self, matrix):
-        return self.rule(matrix, **self.arguments)
+    def __call__(self, matrix, inputs=None):
+        return np.where(self.mask(super().__call__(matrix, inputs)), matrix, np.float32(0))
 
 
-def compress_weight(weight, steps, matrix=None):
+def compress_weight(weight, steps, matrix=None, inputs=None):
     """Runs a recipe over one weight.
 
     Args:
         weight: A `Weight`.
-        steps: `Prune` and `Quantize` steps, in this order.
+        steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
         matrix: Its values as `(inputs, units)`, where they are at hand already.
+        inputs: What its layer reads, `(samples, inputs)`; only for steps that ask for it.
 
     Returns:
         A `QuantizedTensor`, or the float32 matrix if no step quantized it.
@@ -144,8 +153,43 @@ def compress_weight(weight, steps, matrix=None):
         if step.only in weight.name:
             if isinstance(matrix, QuantizedTensor):
                 raise ValueError(f"{weight.name} is integers already: prune first, quantize once")
-            matrix = step(matrix)
+            matrix = step(matrix, inputs)
     return matrix
+
+
+def capture(model, weight, data, batch_size=16):
+    """Runs a model on data and keeps what the layer of one weight reads.
+
+    Args:
+        model: The Keras model.
+        weight: One of its `Weight`s, of a Dense or EinsumDense layer.
+        data: What the model is called on, with the batch first.
+        batch_size: Rows a call.
+
+    Returns:
+        `float32` of shape `(samples, inputs)`: one row for each position of each sequence.
+
+    Raises:
+        ValueError: If `data` is empty, the layer is not reached, or what it reads is not finite.
+    """
+    if len(data) == 0:
+        raise ValueError("calibration data must hold at least one row, got none")
+    layer, seen = weight.layer, []
+    kept = layer.call
+
+    def watching(x, *args, **kwargs):
+        seen.append(np.asarray(x, np.float32).reshape(-1, weight.inputs))
+        return kept(x, *args, **kwargs)
+
+    layer.call = watching  # an attribute of this one layer hides the method of its class
+    try:
+        for start in range(0, len(data), batch_size):
+            model(data[start : start + batch_size], training=False)
+    finally:
+        del layer.call
+    if not seen:
+        raise ValueError(f"{weight.name}: the model never called its layer on the calibration data")
+    return finite(f"inputs of {weight.name}", np.concatenate(seen))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,19 +215,23 @@ class Compressed:
         return files.write(path, self.content)
 
 
-def compress(model, steps, storage="fixed"):
+def compress(model, steps, storage="fixed", calibration=None):
     """Prunes and quantizes a copy of a model, and lays it out as a file.
 
     Args:
         model: A built Keras model; it is not changed.
-        steps: `Prune` and `Quantize` steps, in the order in which they run.
+        steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
         storage: `"fixed"` or `"entropy"`; see `storage.encode`.
+        calibration: What the model is called on to see what its layers read, such as tokens
+            `(sequences, length)`; only for steps whose rule asks for `inputs`. Each layer is shown
+            what it reads after all earlier layers were compressed.
 
     Returns:
         A `Compressed`.
 
     Raises:
-        ValueError: If a weight is not finite or the steps cannot follow one another.
+        ValueError: If a weight is not finite, the steps cannot follow one another, or a step asks
+            for inputs and there is no calibration data.
 
     Example:
 
@@ -192,18 +240,34 @@ def compress(model, steps, storage="fixed"):
     >>> small.ledger.total == len(small.content)
     True
     """
-    found = weights(model)
-    tensors = {w.name: np.asarray(w.variable) if w.why_not else compress_weight(w, steps) for w in found}
-    content, ledger = encode(tensors, storage, model=describe(model))
     twin = clone(model)
-    fill(twin, tensors)
-    return Compressed(twin, tensors, {w.name: w.why_not for w in found if w.why_not}, content, ledger)
+    tensors, skipped = {}, {}
+    for weight in weights(twin):
+        if weight.why_not:
+            tensors[weight.name], skipped[weight.name] = np.asarray(weight.variable), weight.why_not
+            continue
+        inputs = None
+        if any(step.needs_inputs and step.only in weight.name for step in steps):
+            if isinstance(weight.layer, keras.layers.Embedding):
+                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; use only= to leave it out")
+            if calibration is None:
+                raise ValueError("a step of this recipe asks for inputs: give calibration data")
+            inputs = capture(twin, weight, calibration)
+        tensors[weight.name] = tensor = compress_weight(weight, steps, inputs=inputs)
+        weight.variable.assign(weight.shaped(floats(tensor)))
+    content, ledger = encode(tensors, storage, model=describe(model))
+    return Compressed(twin, tensors, skipped, content, ledger)
+
+
+def floats(tensor):
+    """Returns the float32 values of a `QuantizedTensor`, or the array as it is."""
+    return tensor.dequantize() if isinstance(tensor, QuantizedTensor) else tensor
 
 
 def fill(model, tensors):
     """Puts tensors, as `compress` made them, into a model's variables, in the order of its weights."""
     for weight, tensor in zip(weights(model), tensors.values(), strict=True):
-        values = tensor.dequantize() if isinstance(tensor, QuantizedTensor) else tensor
+        values = floats(tensor)
         weight.variable.assign(values if weight.why_not else weight.shaped(values))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from course_utils import files
 from course_utils.backend import keras
+from course_utils.models import language  # noqa: F401 (its classes must be known before a file names them)
 from course_utils.storage import pack, unpack
 
 

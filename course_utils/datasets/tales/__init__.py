@@ -1,0 +1,9 @@
+"""A story world of our own, told in English and Chinese by a generator that knows every right answer.
+
+The text is drawn anew at each run; nothing is stored. `world` holds the rules, `english` and `chinese` the
+words, `telling` the stories and their probability, `tasks` what a model is asked to do.
+"""
+
+from course_utils.datasets.tales.telling import Story, entropy_floor, read, split_of, stories, story
+from course_utils.datasets.tales.tasks import TASKS, ask, instruction_batch, pretraining_line, questions, task
+from course_utils.datasets.tales.words import decode, encode, vocabulary

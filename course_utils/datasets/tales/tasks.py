@@ -1,0 +1,179 @@
+"""Four uses of one language model: each is a prompt that opens with a mark and has one exact answer."""
+
+import array
+import random
+
+import numpy as np
+
+from course_utils.checks import one_of, whole
+from course_utils.datasets.tales import english, words, world
+from course_utils.datasets.tales.telling import SPLITS, story, told
+
+TASKS = ("story", "translate", "question", "mood")
+LENGTH = 128
+
+
+# Each kind of question returns the [(question, answer)] it can ask about a story; the events say what is true.
+
+def _where_is_somebody(one):
+    return [(f"where is {who} ?", english.at(place)) for who, place in one.end.where.items()]
+
+
+def _where_is_something(one):
+    places = {thing: place for thing, (place, known) in one.end.lying.items() if known}
+    places.update((thing, one.end.where[who]) for thing, who in one.end.holder.items())
+    return [(f"where is the {thing} ?", english.at(place)) for thing, place in places.items()]
+
+
+def _who_has(one):
+    return [(f"who has the {thing} ?", one.end.holder.get(thing, "nobody")) for thing in one.end.looks]
+
+
+def _what_has(one):
+    carried = {who: [thing for thing, holder in one.end.holder.items() if holder == who] for who in one.end.where}
+    return [(f"what does {who} have ?", f"the {things[0]}" if things else "nothing")
+            for who, things in carried.items() if len(things) < 2]
+
+
+def _color(one):
+    return [(f"what color is the {thing} ?", look) for thing, look in one.end.looks.items()
+            if thing in world.THINGS or look in ("black", "white", "brown", "gray")]
+
+
+def _feels(one):
+    return [(f"is {who} {word} ?", "yes" if mood == valence else "no")
+            for who, mood in one.end.mood.items() for word, valence in (("happy", 1), ("sad", -1))]
+
+
+def _why(one):
+    def because(cause):
+        return f"because of {cause if cause in one.end.where else 'the ' + cause}"
+    return [(f"why is {who} {'happy' if one.end.mood[who] > 0 else 'sad'} ?", because(cause))
+            for who, cause in one.end.cause.items()]
+
+
+def _weather(one):
+    return [] if one.end.raining else [("what is the weather like ?", one.end.weather)]
+
+
+def _when(one):
+    return [("when does it happen ?", one.end.time)]
+
+
+def _who_did(one):
+    asked = {}  # a question that two people would answer is not asked
+    for event in one.events:
+        if event.kind == "does":
+            asked.setdefault(f"who {event.word} {event.other} ?", set()).add(event.who)
+        if event.kind == "gives":
+            asked.setdefault(f"who gives the {event.thing} to {event.other} ?", set()).add(event.who)
+    return [(question, *who) for question, who in asked.items() if len(who) == 1]
+
+
+def _how_many(one):
+    return [("how many people are there ?", ("one", "two", "three")[len(one.end.where) - 1])]
+
+
+QUESTIONS = (_where_is_somebody, _where_is_something, _who_has, _what_has, _color, _feels, _why, _weather, _when,
+             _who_did, _how_many)
+
+
+def questions(one):
+    """Returns every question that can be asked about a story: `[(question, answer), ...]`, both English text."""
+    return [pair for kind in QUESTIONS for pair in kind(one)]
+
+
+def ask(one, draw):
+    """Draws a kind of question, and then a question of that kind; `draw` returns uniform numbers in 0..1."""
+    kinds = [pairs for pairs in (kind(one) for kind in QUESTIONS) if pairs]
+    pairs = kinds[int(draw() * len(kinds))]
+    return pairs[int(draw() * len(pairs))]
+
+
+def task(name, one, rng):
+    """Builds one exercise from a story.
+
+    Args:
+        name: `"story"` (tell one in English), `"translate"` (English to Chinese), `"question"` (in English),
+            or `"mood"` (of the person the story is about).
+        one: A `Story`.
+        rng: A `random.Random`, which draws the question; the other tasks leave it alone.
+
+    Returns:
+        The prompt and the exact answer with its end mark, each `int32` of shape `(tokens,)`.
+
+    Raises:
+        ValueError: If there is no task of that name.
+
+    Example:
+
+    >>> prompt, answer = task("mood", stories("train", 1)[0], random.Random(0))
+    >>> decode(answer)
+    'Positive <end>'
+    """
+    one_of("task", name, TASKS)
+    if name == "story":
+        prompt, answer = (words.STORY,), one.english
+    elif name == "translate":
+        prompt, answer = (words.TRANSLATE, *one.english, words.ANSWER), one.chinese
+    elif name == "mood":
+        prompt, answer = (words.MOOD, *one.english, words.ANSWER), (one.mood,)
+    else:
+        asked, answer = (text.split() for text in ask(one, rng.random))
+        prompt = (words.QUESTION, *one.english, *asked, words.ANSWER)
+    return words.encode(prompt), words.encode((*answer, words.END))
+
+
+def pretraining_line(split, tokens, seed=0):
+    """Stories one after the other, each in one of the two languages, with an end mark after each.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`.
+        tokens: How long the line is; its last story may be cut.
+        seed: As in `stories`.
+
+    Returns:
+        `int32` of shape `(tokens,)`. No mark but the end mark occurs in it.
+
+    Raises:
+        ValueError: If the split is unknown or `tokens` is not a whole number above zero.
+    """
+    one_of("split", split, SPLITS)
+    tokens = whole("tokens", tokens, 1, 10**9)
+    line = array.array("i")
+    for told_tokens, _ in told(split, "both", seed):
+        line.extend(words.ids(told_tokens))
+        if len(line) >= tokens:
+            return np.array(line[:tokens], np.int32)
+
+
+def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
+    """One batch of exercises, the four tasks mixed evenly, each in a row of its own.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`.
+        rows: How many.
+        length: How many predictions a row asks for; at most 128 are needed.
+        seed: As in `stories`.
+        step: The number of the batch: another one gives other stories.
+
+    Returns:
+        Tokens, `int32` of shape `(rows, length + 1)`, padded at the end; and a mask, `float32` of shape
+        `(rows, length)`, that is 1 where the token to predict, `tokens[:, 1:]`, belongs to an answer.
+
+    Raises:
+        ValueError: If the split is unknown, or an exercise is longer than `length + 1`.
+    """
+    one_of("split", split, SPLITS)
+    tokens = np.zeros((rows, length + 1), np.int32)  # <pad> is token 0
+    mask = np.zeros((rows, length), np.float32)
+    for row in range(rows):
+        index = step * rows + row
+        rng = random.Random(f"task {split} {seed} {index}")
+        prompt, answer = task(TASKS[int(rng.random() * len(TASKS))], story(split, index, seed), rng)
+        used = len(prompt) + len(answer)
+        if used > length + 1:
+            raise ValueError(f"length must be at least {used - 1} for exercise {index}, got {length}")
+        tokens[row, :used] = np.concatenate([prompt, answer])
+        mask[row, len(prompt) - 1:used - 1] = 1
+    return tokens, mask

@@ -1,0 +1,159 @@
+"""Section 6: what compressed models are said to do in applications.
+
+None of its sentences has a number or a measurement. What can be computed here is the bound or the
+condition; the notebooks of section 6 measure real models.
+"""
+
+import numpy as np
+
+from course_utils.document.claims.claim import Claim
+from course_utils.document.code import quantize
+from course_utils.document.references import REFERENCES
+from course_utils.document.workings import digit_accuracy, digits, seconds_per_token
+
+
+def decibels(bits):
+    """Signal-to-noise ratio of a full-scale sine rounded to `2^bits` levels."""
+    wave = np.sin(np.arange(100_000) * 0.7213)
+    rounded = quantize(wave, 2 / 2**bits)
+    return float(10 * np.log10(np.mean(wave**2) / np.mean((wave - rounded) ** 2)))
+
+
+def rounding_noise(Q=0.1):
+    """Root-mean-square error of rounding evenly spread numbers to a step, relative to the step."""
+    x = np.linspace(0, 1, 100_001)
+    return float(np.sqrt(np.mean((quantize(x, Q) - x) ** 2)) / Q)
+
+
+def int8_digit_bytes():
+    """Bytes of the digit classifier's weights as float32 and as 8-bit codes with one scale."""
+    weights = digits()[0]
+    return weights.size * 4, weights.size + 4
+
+
+CLAIMS = (
+    Claim(
+        id="6.1-generation",
+        quote="可以显著提高文本生成的速度和效率",
+        states="The methods make text generation markedly faster.",
+        recompute=lambda: seconds_per_token(7e9, 32, 100e9) / seconds_per_token(7e9, 8, 100e9),
+        expected=4.0,
+        verdict="depends",
+        because="On the kernel: at batch 1 the bound is the bytes read for each token, so 8 instead of 32 bits can "
+        "give up to 4 times, and rounded floats give nothing. 06_1_language measures it.",
+    ),
+    Claim(
+        id="6.1-translation",
+        quote="可以实时翻译多种语言的文本",
+        states="Optimised models translate in real time.",
+        recompute=lambda: 30 * seconds_per_token(0.6e9, 16, 20e9),
+        expected=1.8,
+        verdict="depends",
+        because="On sizes: 30 tokens from a model of 0.6 billion 16-bit weights take at least 1.8 s where memory "
+        "gives 20 GB/s, and a quarter of it at 4 bits. 06_1_language translates with a small one.",
+    ),
+    Claim(
+        id="6.1-answering",
+        quote="提高问答系统的响应速度",
+        states="Optimised models answer questions sooner.",
+        recompute=lambda: (2 * 1 / 4, 2 * 100 / 4),
+        expected=(0.5, 50.0),
+        verdict="depends",
+        because="On the length of the question: reading 100 tokens does 50 operations for each byte of weights, "
+        "writing one does 0.5. Fewer bytes help the second; the first word of an answer waits for the first.",
+    ),
+    Claim(
+        id="6.2-classification",
+        quote="可以减小模型大小，提高图像分类的推理速度",
+        states="Image classifiers get smaller and faster.",
+        recompute=int8_digit_bytes,
+        expected=(2600, 654),
+        verdict="depends",
+        because="Smaller, yes, if codes are stored: 654 bytes instead of 2600 for the digit classifier. Faster needs "
+        "integer kernels; 06_2_vision measures it.",
+    ),
+    Claim(
+        id="6.2-detection",
+        quote="提高目标检测系统的实时性和准确性",
+        states="Optimised detectors are faster and more accurate.",
+        recompute=lambda: digit_accuracy(Q=0.1) - digit_accuracy(),
+        expected=-0.0954,
+        tolerance=0.01,
+        verdict="depends",
+        because="Compression takes information away: on the digit classifier Q = 0.1 costs 0.10 of accuracy. Better "
+        "accuracy has to come from elsewhere, such as retraining or a larger model in the same bytes. 06_2_vision "
+        "measures both.",
+    ),
+    Claim(
+        id="6.2-image-generation",
+        quote="可以快速生成高质量的图像",
+        states="Optimised models make images of high quality quickly.",
+        recompute=rounding_noise,
+        expected=1 / np.sqrt(12),
+        tolerance=1e-3,
+        verdict="depends",
+        because="On the step: rounding adds noise of Q / sqrt(12), 0.29 Q, to whatever is rounded. "
+        "06_2_vision shows the images.",
+    ),
+    Claim(
+        id="6.3-heading",
+        quote="6.3 语音识别",
+        states="Speech synthesis belongs under speech recognition.",
+        recompute=lambda: REFERENCES["speech"].where,
+        expected="Prentice Hall, 2nd edition, chapters 8 Speech Synthesis and 9 Automatic Speech Recognition",
+        verdict="wrong",
+        because="Synthesis is the other direction, from text to sound; Jurafsky and Martin (2009) give each a chapter of its own.",
+        repaired="语音处理 (speech processing)",
+    ),
+    Claim(
+        id="6.3-synthesis",
+        quote="可以显著提高语音合成的速度和效率",
+        states="The methods make speech synthesis markedly faster.",
+        recompute=lambda: decibels(8) - decibels(4),
+        expected=24.08,
+        tolerance=0.8,
+        verdict="depends",
+        because="On how many bits the ear will give up: each bit of a sine is worth 6 dB, so 8 to 4 bits cost 24. "
+        "06_3_speech listens to it.",
+    ),
+    Claim(
+        id="6.3-recognition",
+        quote="提高语音识别系统的响应速度和准确性",
+        states="Optimised recognisers are faster and more accurate.",
+        recompute=lambda: REFERENCES["distil-whisper"].title,
+        expected="Distil-Whisper: Robust Knowledge Distillation via Large-Scale Pseudo Labelling",
+        verdict="depends",
+        because="Gandhi et al. (2023) report 5.8 times the speed at a word error rate within 1 % of the teacher's on "
+        "unseen data: faster, and about as accurate, after training. 06_3_speech measures a small one.",
+    ),
+    Claim(
+        id="6.4-real-time",
+        quote="通过更高效的推理算法和硬件加速技术",
+        states="Real-time inference will come from better algorithms and hardware.",
+        recompute=lambda: 1 / seconds_per_token(7e9, 16, 100e9),
+        expected=100 / 14,
+        verdict="depends",
+        because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1. "
+        "06_4_outlook measures what speculative decoding adds.",
+    ),
+    Claim(
+        id="6.4-cross-modal",
+        quote="结合语音、图像和文本等多模态数据",
+        states="Speech, images and text will be combined.",
+        recompute=lambda: REFERENCES["clip"].year,
+        expected=2021,
+        verdict="depends",
+        because="It had begun when this was written as the future: CLIP (Radford et al., 2021) joins images and text. "
+        "06_4_outlook shows a small model that does.",
+    ),
+    Claim(
+        id="6.4-personal",
+        quote="动态调整模型结构和参数",
+        states="Models will be adjusted to each user.",
+        recompute=lambda: 8 * (4096 + 4096) / 4096**2,
+        expected=1 / 256,
+        verdict="depends",
+        because="On the size of the adjustment: a rank-8 update of a 4096 x 4096 matrix has 1/256 of its numbers "
+        "(LoRA, Hu et al., 2022). 06_4_outlook adapts a model.",
+    ),
+)

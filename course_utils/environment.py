@@ -1,0 +1,316 @@
+"""The environment in `.venv`: builds it, brings it up to date, and runs the course's commands inside it.
+
+Until the environment exists there is only Python itself, so this module imports the standard library alone.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNFINISHED = "unfinished\n"  # in the stamp while an installer runs; whoever finds it begins again
+
+
+class BuildError(Exception):
+    """The environment cannot be built; the message is for the learner."""
+
+
+def home():
+    return ROOT / ".venv"
+
+
+def stamp():
+    return home() / "course_utils.stamp"
+
+
+def python():
+    return home() / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def fingerprint():
+    """What a finished environment was built from: the folder it points to, and the files that say what is in it."""
+    files = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
+    return f"{ROOT}\n{hashlib.sha256(b'|'.join(files)).hexdigest()}\n"
+
+
+def works():
+    """Says whether `.venv` holds a Python that starts, is supported, and belongs there (folders get moved)."""
+    ask = "import sys; print(sys.version_info[:2] in [(3, 10), (3, 11), (3, 12), (3, 13)]); print(sys.prefix)"
+    try:
+        answer = subprocess.run([python(), "-c", ask], capture_output=True, text=True, env=variables(), timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    supported, _, prefix = answer.stdout.strip().partition("\n")
+    return answer.returncode == 0 and supported == "True" and same(prefix, home())
+
+
+def state():
+    """Returns `"ready"`, `"outdated"` (can be brought up to date in place) or `"absent"` (must be built afresh)."""
+    if not works():
+        return "absent"
+    if not stamp().exists():
+        return "outdated"  # made by hand, with `python3 -m venv .venv`
+    found = stamp().read_text("utf8")
+    if found == fingerprint():
+        return "ready"
+    return "outdated" if found.startswith(f"{ROOT}\n") else "absent"
+
+
+def same(one, other):
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def inside():
+    return same(sys.prefix, home())
+
+
+def variables():
+    """The environment variables for a process in `.venv`: as after activating it, and nothing of another Python's."""
+    foreign = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "PIP_TARGET", "PIP_PREFIX", "CONDA_PREFIX")
+    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    path = os.pathsep.join([str(python().parent), os.environ.get("PATH", os.defpath)])
+    pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**kept, **pip, "VIRTUAL_ENV": str(home()), "PATH": path}
+
+
+def run(command):
+    """Runs an installer quietly with a sign of life; returns None, or the last lines it wrote if it failed."""
+    terminal, start, shown = sys.stdout.isatty(), time.monotonic(), 0
+    log = home() / "install.log"
+    with open(log, "wb") as output:
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env=variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while child.poll() is None:
+                time.sleep(0.1)
+                seconds = int(time.monotonic() - start)
+                if seconds >= shown + (1 if terminal else 20):
+                    shown = seconds
+                    print(f"\r  ... {seconds} s " if terminal else f"  ... {seconds} s\n", end="", flush=True)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            if terminal and shown:
+                print("\r             \r", end="", flush=True)
+    if child.returncode == 0:
+        return None
+    lines = log.read_text("utf8", "replace").strip().splitlines()[-15:]
+    return "\n".join([*lines, f"({pathlib.Path(command[0]).name} ended with {child.returncode})"])
+
+
+def install_with_uv(uv, host, afresh):
+    """Lets uv make and fill `.venv`; returns None, or what it said when it failed."""
+    failed = run([uv, "venv", "--allow-existing", "--python", host, home()]) if afresh else None
+    return failed or run([uv, "pip", "install", "--python", python(), "-r", "requirements.txt"])
+
+
+def install_with_pip(host, afresh):
+    """Makes and fills `.venv` with the standard library's venv and with pip; returns as `install_with_uv` does.
+
+    Some systems ship a Python whose venv cannot bring pip along (Debian's without `python3-venv`). The environment is
+    therefore made without pip, which gets in by `ensurepip`, or else by the pip that belongs to the host.
+    """
+    failed = run([host, "-m", "venv", "--without-pip", home()]) if afresh else None
+    if failed:
+        return failed
+    if run([python(), "-m", "pip", "--version"]) and run([python(), "-m", "ensurepip"]):
+        ask = [python(), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+        packages = subprocess.run(ask, capture_output=True, text=True, check=True, env=variables()).stdout.strip()
+        failed = run([host, "-m", "pip", "install", "--target", packages, "pip"])
+        if failed:
+            return f"{failed}\n\n{host} has no pip: install it (Debian, Ubuntu: apt install python3-venv), or uv."
+    return run([python(), "-m", "pip", "install", "--no-input", "-r", "requirements.txt"])
+
+
+def build():
+    """Brings `.venv` to what requirements.txt asks for; writes the stamp last, so that half a job never looks whole.
+
+    Raises:
+        BuildError: If the folder cannot be written or the installer fails.
+    """
+    afresh = state() == "absent"
+    host = getattr(sys, "_base_executable", sys.executable) if inside() else sys.executable
+    if afresh:
+        print(f"Building the environment in {home()}: once, about 2 GB, usually 1 to 3 minutes.", flush=True)
+    else:
+        print(f"Bringing {home()} up to date with requirements.txt: usually under a minute.", flush=True)
+    try:
+        if afresh:
+            clear()
+        stamp().write_text(UNFINISHED, "utf8")
+        uv = shutil.which("uv")
+        failed = install_with_uv(uv, host, afresh) if uv else None
+        if failed:
+            print("uv did not manage it, so pip tries.", flush=True)
+        if failed or not uv:
+            if failed and afresh:
+                clear()
+            failed = install_with_pip(host, afresh)
+        if failed:
+            if not afresh:  # a failed update harms nothing that was there: keep it and try again next time
+                stamp().write_text(f"{ROOT}\n", "utf8")
+            raise BuildError(f"{failed}\n\nThe environment is not complete. Above are the installer's last words.")
+        if not works():
+            raise BuildError(f"{python()} was installed and does not start; remove {home()} and try again.")
+        stamp().write_text(fingerprint(), "utf8")
+    except OSError as error:
+        raise BuildError(
+            f"{home()} cannot be written ({error.strerror or error}): close the programs that use it, "
+            "or copy the course to a folder of your own."
+        ) from error
+    print("The environment is ready.", flush=True)
+
+
+def clear():
+    """Leaves `.venv` an empty folder that says it is unfinished."""
+    if home().exists() or home().is_symlink():
+        shutil.rmtree(home())
+    home().mkdir()
+    stamp().write_text(UNFINISHED, "utf8")
+
+
+def become(command, env=None):
+    """Hands the terminal over to another program and ends with its exit code."""
+    command, env = [str(word) for word in command], env or dict(os.environ)
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, env)
+    child = subprocess.Popen(command, env=env)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:  # the child got it too and decides
+            continue
+
+
+def main(command, arguments):
+    """Runs one of the course's commands in the environment, which is built first where that is needed."""
+    current = os.environ.get("COURSE_UTILS_ENV") == "current"
+    try:
+        if not current and state() != "ready":
+            build()
+        if not current and not inside():
+            return become([python(), "-m", "course_utils", command, *arguments], variables())
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The next run begins again where it must.", file=sys.stderr)
+        return 130
+    return {"lab": lab, "test": test, "check": check, "train": train, "refresh": refresh}[command](arguments)
+
+
+def lab(arguments):
+    os.chdir(ROOT)
+    first = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"  # with the whole course in the file browser
+    return become([sys.executable, "-m", "jupyterlab", first, *arguments])
+
+
+def test(arguments):
+    os.chdir(ROOT)
+    return become([sys.executable, "-m", "pytest", *arguments])
+
+
+def train(arguments):
+    if len(arguments) != 1:
+        print("train wants one name: python3 -m course_utils train NAME", file=sys.stderr)
+        return 2
+    from course_utils.models import training
+
+    training.train(arguments[0])
+    return 0
+
+
+def refresh(arguments):
+    from course_utils import lesson
+
+    lesson.refresh(arguments)
+    return 0
+
+
+def check(arguments):
+    """Prints a line for everything the course stands on; returns 1 if something is missing."""
+    results = [("OK", f"Python {sys.version.split()[0]}, {sys.executable}")]  # any other was refused at the door
+    results += requirements()
+    results += [attempt("TensorFlow computes 1 + 1", add)]
+    results += shipped()
+    browser = chromium()
+    results += [("OK", f"Chromium, {browser}") if browser else ("--", "Chromium: only needed for the browser test")]
+    for verdict, what in results:
+        print(f"{f'[{verdict}]':<7}{what}")
+    return int(any(verdict == "FAIL" for verdict, _ in results))
+
+
+def requirements():
+    """Returns a verdict and a line for each package of requirements.txt: is it installed, and new enough?"""
+    from importlib import metadata
+
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return [("FAIL", "packaging is not installed: pip install -r requirements.txt")]
+    results = []
+    for line in (ROOT / "requirements.txt").read_text("utf8").splitlines():
+        line = line.partition("#")[0].strip()
+        if not line or line.startswith("-"):
+            continue
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate():
+            continue
+        try:
+            found = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            found = "nothing"
+        good = found != "nothing" and wanted.specifier.contains(found, prereleases=True)
+        results.append(("OK", f"{wanted.name} {found}") if good else ("FAIL", f"{line}: {found} is installed"))
+    return results
+
+
+def attempt(what, function):
+    try:
+        function()
+    except Exception as error:
+        return "FAIL", f"{what}: {type(error).__name__}: {error}"
+    return "OK", what
+
+
+def add():
+    from course_utils.backend import tf
+
+    if int(tf.constant(1) + tf.constant(1)) != 2:
+        raise ArithmeticError("1 + 1 is not 2")
+
+
+def shipped():
+    """Returns a verdict and a line for each model that comes with the course: does it load?"""
+    try:
+        from course_utils import models
+
+        results = [attempt(f"model {name}", lambda name=name: models.load(name)) for name in models.names()]
+        return results or [("FAIL", "models: none in data/models")]
+    except Exception as error:
+        return [("FAIL", f"models: {type(error).__name__}: {error}")]
+
+
+def chromium():
+    """Returns the path of a Chromium or Chrome on this machine, or None."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
+        if shutil.which(name):
+            return shutil.which(name)
+    usual = (
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    )
+    return next((path for path in usual if os.path.exists(path)), None)

@@ -1,0 +1,277 @@
+"""The studio: slide Q and theta on a real model and watch quality and bytes change.
+
+One move runs the whole chain: prune and quantize every matrix, lay the result out as a file, put the
+file's weights into a twin of the model, and score the twin on validation data.
+"""
+
+import dataclasses
+import difflib
+import functools
+import html
+import time
+
+import ipywidgets
+import numpy as np
+
+from course_utils import compression, decoding, evaluation, models, pruning, quantization
+from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
+from course_utils.checks import one_of
+from course_utils.datasets import digits, docs
+from course_utils.models.checkpoint import clone, describe
+from course_utils.storage import Ledger, encode
+from course_utils.widgets.explorer import Explorer, cards, choice, log_slider, readout
+
+BINS = 80
+SEQUENCES = 16  # validation sequences of 128 predictions: 2,048 a move
+PROMPT = "Returns the "
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What one setting of the studio gives.
+
+    Attributes:
+        settings: The values of the controls.
+        accuracy, perplexity: On validation data; `chance` of the original's accuracy lies in `original`.
+        ledger: The file's bytes by part.
+        original: `(accuracy, perplexity, bytes)` of the uncompressed model.
+        removed: Share of the matrices' weights that theta set to zero.
+        edges, before, after: Histogram of the matrices' weights, and of those that theta kept.
+        seconds: How long it took.
+    """
+
+    settings: dict
+    accuracy: float
+    perplexity: float
+    ledger: Ledger
+    original: tuple
+    removed: float
+    edges: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    seconds: float
+
+    @property
+    def times_smaller(self):
+        return self.original[2] / self.ledger.total
+
+
+class Bench:
+    """One shipped model on the bench: the original, a twin whose weights change, and data to score it on."""
+
+    def __init__(self, name):
+        self.name, self.original = name, models.load(name)
+        self.twin = clone(self.original)
+        self.weights = compression.weights(self.original)
+        self.targets = compression.weights(self.twin)
+        self.matrices = {w.name: w.matrix() for w in self.weights if not w.why_not}
+        largest = max(np.abs(m).max() for m in self.matrices.values())
+        self.edges = np.linspace(-largest, largest, BINS + 1)
+        self.bins = {n: np.clip(((m / largest + 1) * BINS / 2).astype(np.uint8), 0, BINS - 1).ravel()
+                     for n, m in self.matrices.items()}
+        self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
+        tensors = {w.name: np.asarray(w.variable) for w in self.weights}
+        self.description = describe(self.original)
+        size = encode(tensors, model=self.description)[1].total
+        self.reference = (*self.score(self.original, "validation"), size)
+
+    @property
+    def speaks(self):
+        return self.name.startswith("docs-")
+
+    def score(self, model, split):
+        """Returns accuracy and perplexity: 2,048 predictions on validation, 16,384 on test; all of the digits."""
+        if self.speaks:
+            result = evaluation.next_token(model, docs.sequences(split, SEQUENCES if split == "validation" else 128))
+            return result.accuracy, result.perplexity
+        result = evaluation.classify(model, *digits.load(split))
+        return result.accuracy, result.perplexity
+
+    def put(self, step, theta, score, on, storage):
+        """Compresses the original into the twin; returns tensors by name, the file's ledger, and what theta kept."""
+        rule = pruning.SCORES[score][on == "unit"]
+        prune = [compression.Prune(rule, pruning.above(theta))] if theta is not None else []
+        quantize = [compression.Quantize(quantization.step, step=step)] if step is not None else []
+        tensors, removed, after = {}, 0, np.zeros(BINS, np.int64)
+        for weight, target in zip(self.weights, self.targets):
+            if weight.why_not:
+                tensors[weight.name] = np.asarray(weight.variable)
+                continue
+            matrix = self.matrices[weight.name]
+            pruned = compression.compress_weight(weight, prune, matrix)
+            kept = (pruned != 0).ravel()
+            removed += kept.size - np.count_nonzero(kept)
+            after += np.bincount(self.bins[weight.name], weights=kept, minlength=BINS).astype(np.int64)
+            tensor = compression.compress_weight(weight, quantize, pruned)
+            tensors[weight.name] = tensor
+            target.variable.assign(target.shaped(compression.floats(tensor)))
+        return encode(tensors, storage, self.description)[1], removed / sum(m.size for m in self.matrices.values()), after
+
+    def measure(self, **settings):
+        """Runs the whole chain for one setting and returns its `Result`."""
+        begun = time.perf_counter()
+        ledger, removed, after = self.put(**settings)
+        accuracy, perplexity = self.score(self.twin, "validation")
+        return Result({"model": self.name, **settings}, accuracy, perplexity, ledger, self.reference, removed,
+                      self.edges, self.before, after, time.perf_counter() - begun)
+
+    def continuations(self, length=40):
+        """Returns what the original and the twin write after the same prompt, as lists of tokens."""
+        prompt = docs.tokenizer().encode(PROMPT).ids
+        return [[docs.tokenizer().decode([t]) for t in decoding.generate(model, prompt, length)[len(prompt):]]
+                for model in (self.original, self.twin)]
+
+
+@functools.cache
+def bench(name):
+    """Returns the bench of a shipped model, set up once."""
+    return Bench(one_of("model", name, models.names()))
+
+
+def compute(model, **settings):
+    """Compresses a shipped model and measures it.
+
+    Args:
+        model: Name of a shipped model.
+        step: Q, the distance between levels; `None` leaves floats.
+        theta: Threshold of the score; `None` removes nothing.
+        score: `"magnitude"` or `"document"`.
+        on: `"weight"` or `"unit"`: what theta removes.
+        storage: `"fixed"` or `"entropy"`.
+
+    Returns:
+        A `Result`.
+    """
+    return bench(model).measure(**settings)
+
+
+def render(result, trail=()):
+    """Shows a result: numbers, where the weights lie, and accuracy against bytes."""
+    accuracy, perplexity, size = result.original
+    settings, ledger = result.settings, result.ledger
+    numbers = cards(
+        readout("accuracy", f"{result.accuracy:.1%}", "studio-accuracy", f"original {accuracy:.1%}"),
+        readout("perplexity", f"{result.perplexity:.2f}", "studio-perplexity", f"original {perplexity:.2f}"),
+        readout("file", f"{ledger.total:,} bytes", "studio-size", f"original {size:,}"),
+        readout("times smaller", f"{result.times_smaller:.2f}", "studio-times"),
+        readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
+        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"),
+        readout("last update", f"{1000 * result.seconds:.0f} ms", "studio-time"))
+    return [numbers, parts(ledger), histogram(result), plane(result, trail)]
+
+
+def parts(ledger):
+    """The ledger as one line of parts."""
+    shown = " + ".join(f"{name} {size:,}" for name, size in ledger.parts.items() if size)
+    layouts = {}
+    for layout, _, _ in ledger.layouts.values():
+        layouts[layout] = layouts.get(layout, 0) + 1
+    how = ", ".join(f"{count} × {layout}" for layout, count in sorted(layouts.items(), key=lambda item: -item[1])[:4])
+    return (f'<div class="course-note studio-ledger">bytes: {shown} = <b>{ledger.total:,}</b>'
+            f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}</div>")
+
+
+def histogram(result):
+    """The weights before, those that theta kept, and the grid that Q rounds to."""
+    step, theta, edge = result.settings["step"], result.settings["theta"], result.edges[-1]
+    marks = [Bars(result.edges, result.after, color="blue", label="kept by θ"),
+             Bars(result.edges, result.before, color="orange", label="all weights")]
+    if theta is not None and result.settings["on"] == "weight":
+        if result.settings["score"] == "magnitude":
+            marks.insert(0, Band(-min(theta, edge), min(theta, edge), label="removed"))
+        elif (bound := theta**-0.5) < edge:
+            marks[:0] = [Band(-edge, -bound, label="removed"), Band(bound, edge)]
+    if step is not None and edge / step <= 25:
+        marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
+    grid = "no rounding" if step is None else f"levels every {step:g}"
+    return Chart(marks, x=Axis("weight", low=-edge, high=edge), y=Axis("how many"), title=f"Weights; {grid}",
+                 description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.", width=460, height=260)
+
+
+def best(points):
+    """The settings that no other one beats in both: sorted `(bytes, accuracy)` pairs, rising in accuracy."""
+    front = []
+    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((size, accuracy))
+    return front
+
+
+def plane(result, trail):
+    """Accuracy against bytes: every setting visited, the best of them, and where we are."""
+    accuracy, _, size = result.original
+    here = (result.ledger.total, result.accuracy)
+    points = [*trail, here]
+    front = best([*points, (size, accuracy)])
+    marks = [Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label="trail"),
+             Line([p[0] for p in front], [100 * p[1] for p in front], color="green", label="best so far"),
+             Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
+             Points([here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6)]
+    return Chart(marks, x=Axis("bytes of the file", log=True), y=Axis("accuracy, %", low=0), title="Accuracy against bytes",
+                 description=f"Now {here[0]:,} bytes at {here[1]:.1%} accuracy; the original has {size:,} bytes at "
+                             f"{accuracy:.1%}; {len(points)} settings visited.", width=460, height=260)
+
+
+def compared(original, ours):
+    """Two continuations as HTML; tokens of the second that differ from the first are marked."""
+    marked = []
+    for kind, _, _, start, stop in difflib.SequenceMatcher(None, original, ours, autojunk=False).get_opcodes():
+        text = html.escape("".join(ours[start:stop])).replace("\n", "<br>")
+        marked.append(text if kind == "equal" else f"<mark>{text}</mark>" if text else "")
+    before = html.escape("".join(original)).replace("\n", "<br>")
+    style = "flex: 1 1 320px; font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4"
+    return (f'<div class="course-row studio-sample"><div style="{style}"><b>original</b><br>{html.escape(PROMPT)}{before}</div>'
+            f'<div style="{style}"><b>compressed</b> (differences marked)<br>{html.escape(PROMPT)}{"".join(marked)}</div></div>')
+
+
+def controls(model):
+    """The sliders and choices that every studio has."""
+    return {
+        "step": log_slider("Q", 0.0001, 1, None if model else 0.05, "step between two levels, in the unit of the weights", off=True),
+        "theta": log_slider("θ", 0.001, 100000, None, "what scores at most θ is removed", off=True),
+        "score": choice("score", list(pruning.SCORES), "magnitude", "what θ cuts: |w|, or the document's Σw²/Σw⁴"),
+        "on": choice("removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"),
+        "storage": choice("storage", ["fixed", "entropy"], "fixed", "bits of one width, or an entropy coder"),
+    }
+
+
+class Studio(Explorer):
+    """The explorer with everything on it: models, trail, text sample, and a button for the test set.
+
+    Args:
+        names: The shipped models to choose from; the first is opened.
+    """
+
+    def __init__(self, *names):
+        self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
+        self.button = ipywidgets.Button(description="Measure on the test set", layout={"width": "auto"})
+        self.verdict = ipywidgets.HTML()
+        picked = {"model": choice("model", list(names), names[0], "trained and shipped with the course")}
+        super().__init__(compute, self._with_trail, **picked, **controls(names[0]))
+        self.children = (*self.children, self.sample, ipywidgets.HBox([self.button, self.verdict]))
+        self.button.on_click(lambda button: self.test())
+
+    def _with_trail(self, result):
+        visited = self.trail.setdefault(result.settings["model"], [])
+        items = render(result, visited)
+        visited.append((result.ledger.total, result.accuracy))
+        return items
+
+    def _show(self, result):
+        super()._show(result)  # the numbers first: the text below may come a moment later
+        self.verdict.value = ""
+        here = bench(result.settings["model"])
+        self.sample.value = compared(*here.continuations()) if here.speaks else ""
+
+    def test(self):
+        """Measures the current setting, and the original, on the test split."""
+        here = bench(self.result.settings["model"])
+        here.measure(**{name: value for name, value in self.result.settings.items() if name != "model"})
+        (was, was_perplexity), (accuracy, perplexity) = (here.score(m, "test") for m in (here.original, here.twin))
+        self.verdict.value = (f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
+                              f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>")
+
+
+def studio(*names):
+    """Opens the studio on shipped models, `"docs-base"` and the others if none is named."""
+    return Studio(*(names or ("docs-base", "docs-tiny", "digits-mlp")))
