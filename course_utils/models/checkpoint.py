@@ -53,9 +53,13 @@ def load(path):
 
 def describe(model):
     """Returns class and configuration of a Keras model, as JSON can hold them."""
-    described = keras.saving.serialize_keras_object(model)
-    described.pop("compile_config", None)
-    return described
+
+    def portable(value):
+        if isinstance(value, dict):  # these keys say nothing here, and older versions of Keras refuse the second
+            return {k: portable(v) for k, v in value.items() if k != "compile_config" and (k, v) != ("quantization_config", None)}
+        return [portable(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return portable(keras.saving.serialize_keras_object(model))
 
 
 def rebuild(described):

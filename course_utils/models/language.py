@@ -12,23 +12,25 @@ class CausalSelfAttention(keras.layers.Layer):
     """Every position looks back at itself and all earlier ones (Vaswani et al., 2017).
 
     Args:
-        heads: Number of attention heads; must divide the width of the input.
+        heads: Number of attention heads.
+        head_size: Length of the vectors each of them compares.
     """
 
-    def __init__(self, heads, **kwargs):
+    def __init__(self, heads, head_size, **kwargs):
         super().__init__(**kwargs)
-        self.heads = heads
+        self.heads, self.head_size = heads, head_size
 
     def build(self, shape):
-        width = shape[-1]
-        for name in ("query", "key", "value", "output"):
-            layer = keras.layers.Dense(width, use_bias=False, name=name)
-            layer.build((None, width))
+        width, inside = shape[-1], self.heads * self.head_size
+        for name, reads, writes in (("query", width, inside), ("key", width, inside), ("value", width, inside),
+                                    ("output", inside, width)):
+            layer = keras.layers.Dense(writes, use_bias=False, name=name)
+            layer.build((None, reads))
             setattr(self, f"{name}_projection", layer)
 
-    def split(self, x):  # (batch, time, width) -> (batch, heads, time, width / heads)
-        batch, time, width = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1]
-        return tf.transpose(tf.reshape(x, (batch, time, self.heads, width // self.heads)), (0, 2, 1, 3))
+    def split(self, x):  # (batch, time, heads * head_size) -> (batch, heads, time, head_size)
+        batch, time = tf.shape(x)[0], tf.shape(x)[1]
+        return tf.transpose(tf.reshape(x, (batch, time, self.heads, self.head_size)), (0, 2, 1, 3))
 
     def attend(self, queries, keys, values, visible):
         """Mixes values by how well their keys answer the queries; `visible` is 1 where it may look."""
@@ -47,7 +49,7 @@ class CausalSelfAttention(keras.layers.Layer):
         """One new token, `x` of shape (batch, 1, width), against the cached keys and values.
 
         Args:
-            cache: `(2, batch, heads, context, width / heads)`: keys and values so far.
+            cache: `(2, batch, heads, context, head_size)`: keys and values so far.
             position: Scalar, where the new token stands.
 
         Returns:
@@ -60,27 +62,33 @@ class CausalSelfAttention(keras.layers.Layer):
         return self.output_projection(self.attend(self.split(self.query_projection(x)), cache[0], cache[1], visible)), cache
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads}
+        return {**super().get_config(), "heads": self.heads, "head_size": self.head_size}
 
 
 @keras.saving.register_keras_serializable("course_utils")
 class Block(keras.layers.Layer):
-    """One layer of a Transformer: attention and an MLP, each added to what came in."""
+    """One layer of a Transformer: attention and an MLP, each added to what came in.
 
-    def __init__(self, heads, **kwargs):
+    Args:
+        heads: Number of attention heads.
+        head_size: Length of the vectors each of them compares.
+        mlp_width: Hidden units of the MLP.
+    """
+
+    def __init__(self, heads, head_size, mlp_width, **kwargs):
         super().__init__(**kwargs)
-        self.heads = heads
+        self.heads, self.head_size, self.mlp_width = heads, head_size, mlp_width
 
     def build(self, shape):
         width = shape[-1]
         self.attention_norm = keras.layers.RMSNormalization(name="attention_norm")
-        self.attention = CausalSelfAttention(self.heads, name="attention")
+        self.attention = CausalSelfAttention(self.heads, self.head_size, name="attention")
         self.mlp_norm = keras.layers.RMSNormalization(name="mlp_norm")
-        self.up = keras.layers.Dense(4 * width, use_bias=False, activation="gelu", name="up")
+        self.up = keras.layers.Dense(self.mlp_width, use_bias=False, activation="gelu", name="up")
         self.down = keras.layers.Dense(width, use_bias=False, name="down")
         for layer in (self.attention_norm, self.attention, self.mlp_norm, self.up):
             layer.build((None, None, width))
-        self.down.build((None, None, 4 * width))
+        self.down.build((None, None, self.mlp_width))
 
     def call(self, x):
         x = x + self.attention(self.attention_norm(x))
@@ -92,7 +100,12 @@ class Block(keras.layers.Layer):
         return x + self.down(self.up(self.mlp_norm(x))), cache
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads}
+        return {**super().get_config(), "heads": self.heads, "head_size": self.head_size, "mlp_width": self.mlp_width}
+
+
+def each(value, depth):
+    """Returns one value for each block: a list as it is, a single one repeated."""
+    return list(value) if isinstance(value, (list, tuple)) else [value] * depth
 
 
 @keras.saving.register_keras_serializable("course_utils")
@@ -103,8 +116,10 @@ class DecoderLM(keras.Model):
         vocabulary: Number of different tokens.
         width: Length of the vector that stands for a token inside the model.
         depth: Number of blocks.
-        heads: Attention heads in each block.
+        heads: Attention heads in each block; a list where blocks differ.
         context: The most tokens the model can read at once.
+        head_size: Length of the vectors a head compares; `width / heads` if left out.
+        mlp_width: Hidden units of each block's MLP; a list where blocks differ, 4 times `width` if left out.
 
     Call arguments:
         tokens: `int32` of shape `(batch, time)` with `time <= context`.
@@ -113,12 +128,15 @@ class DecoderLM(keras.Model):
         Logits of shape `(batch, time, vocabulary)`.
     """
 
-    def __init__(self, vocabulary, width, depth, heads, context=128, **kwargs):
+    def __init__(self, vocabulary, width, depth, heads, context=128, head_size=None, mlp_width=None, **kwargs):
         super().__init__(**kwargs)
-        self.shape = {"vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "context": context}
+        head_size, mlp_width = head_size or width // heads, mlp_width or 4 * width
+        self.shape = {"vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "context": context,
+                      "head_size": head_size, "mlp_width": mlp_width}
         self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
         self.positions = keras.layers.Embedding(context, width, name="positions")
-        self.blocks = [Block(heads, name=f"block_{i}") for i in range(depth)]
+        self.blocks = [Block(h, head_size, m, name=f"block_{i}")
+                       for i, (h, m) in enumerate(zip(each(heads, depth), each(mlp_width, depth)))]
         self.norm = keras.layers.RMSNormalization(name="norm")
         self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
 
@@ -137,13 +155,26 @@ class DecoderLM(keras.Model):
         return self.head(self.norm(x))
 
     def step(self, tokens, caches, position):
-        """Reads one more token of each row; `caches` holds one entry a block. See `decoding`."""
+        """Reads one more token of each row.
+
+        Args:
+            tokens: `int32` of shape `(rows,)`.
+            caches: One for each block, as `empty_caches` makes them.
+            position: Scalar, where the tokens stand.
+
+        Returns:
+            Logits `(rows, vocabulary)`, and the caches with this token written in.
+        """
         x = (self.embedding(tokens) + self.positions(position))[:, None]
         written = []
         for block, cache in zip(self.blocks, caches):
             x, cache = block.step(x, cache, position)
             written.append(cache)
-        return self.head(self.norm(x))[:, 0], tf.stack(written)
+        return self.head(self.norm(x))[:, 0], tuple(written)
+
+    def empty_caches(self, rows):
+        """Returns a cache of zeros for each block, `(2, rows, heads, context, head_size)`: keys and values."""
+        return tuple(tf.zeros((2, rows, block.heads, self.shape["context"], block.head_size)) for block in self.blocks)
 
     def get_config(self):
         return {**super().get_config(), **self.shape}

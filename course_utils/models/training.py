@@ -22,7 +22,7 @@ from course_utils.models.language import DecoderLM
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 LANGUAGE = {
-    "docs-tiny": {"model": {"width": 64, "depth": 2, "heads": 4}, "steps": 8000, "learning_rate": 4e-3, "seed": 1},
+    "docs-tiny": {"model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3, "seed": 1},
     "docs-base": {"model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3, "seed": 1},
     "docs-teacher": {"model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3, "seed": 1},
 }
