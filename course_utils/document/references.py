@@ -1,4 +1,4 @@
-"""The papers and books that the claims lean on, each with the place where it can be found."""
+"""The papers, books and announcements that the claims lean on, each with the place where it can be found."""
 
 from typing import NamedTuple
 
@@ -75,10 +75,14 @@ REFERENCES = {
     "flash attention": Reference(
         "Dao et al.", 2022, "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness",
         "NeurIPS 35, arXiv 2205.14135"),
+    "pytorch": Reference(
+        "Linux Foundation", 2022, "Meta Transitions PyTorch to the Linux Foundation", "Announcement of 12 September"),
     "gptq": Reference(
         "Frantar, Ashkboos, Hoefler, Alistarh", 2023,
         "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
         "ICLR 2023, arXiv 2210.17323"),
+    "mxnet": Reference(
+        "Apache Software Foundation", 2023, "Apache MXNet is retired", "attic.apache.org/projects/mxnet.html"),
     "speculative": Reference(
         "Leviathan, Kalman, Matias", 2023, "Fast Inference from Transformers via Speculative Decoding",
         "ICML 2023, arXiv 2211.17192"),

@@ -102,7 +102,8 @@ CLAIMS = (
         recompute=lambda: REFERENCES["speech"].where,
         expected="Prentice Hall, 2nd edition, chapters 8 Speech Synthesis and 9 Automatic Speech Recognition",
         verdict="wrong",
-        because="Synthesis is the other direction, from text to sound; Jurafsky and Martin (2009) give each a chapter of its own.",
+        because="Synthesis is the other direction, from text to sound; Jurafsky and Martin (2009) give each a "
+        "chapter of its own.",
         repaired="语音处理 (speech processing)",
     ),
     Claim(
@@ -113,8 +114,8 @@ CLAIMS = (
         expected=24.08,
         tolerance=0.8,
         verdict="depends",
-        because="On how many bits the ear will give up: each bit of a sine is worth 6 dB, so 8 to 4 bits cost 24. "
-        "06_3_speech listens to it.",
+        because="On what rounding does to the sound: 4 instead of 8 bits for the samples of a sine cost 24 dB. What "
+        "fewer bits for a synthesiser's weights do has to be heard; 06_3_speech lets you listen.",
     ),
     Claim(
         id="6.3-recognition",
@@ -143,7 +144,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["clip"].year,
         expected=2021,
         verdict="depends",
-        because="It had begun when this was written as the future: CLIP (Radford et al., 2021) joins images and text. "
+        because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text. "
         "06_4_outlook shows a small model that does.",
     ),
     Claim(

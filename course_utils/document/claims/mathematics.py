@@ -61,6 +61,12 @@ def rounding_is_bounded():
     return bool(np.abs(rounded - x).max() <= 0.05 + 1e-12), bool(np.allclose(quantize(rounded, 0.1), rounded))
 
 
+def quiet_importance_of_zeros():
+    """`importance` of a zero vector without numpy's warning about 0 / 0."""
+    with np.errstate(invalid="ignore"):
+        return importance(np.zeros(5))
+
+
 def loss_for_each_target():
     """The loss of the printed probabilities against every target the document could mean.
 
@@ -128,7 +134,7 @@ CLAIMS = (
     Claim(
         id="4.1.2-h-prev",
         quote=r"h_{\text{prev}}",
-        states="The formula says what h_prev is.",
+        states="h_prev is what the layer is applied to.",
         recompute=lambda: tuple(inspect.signature(encode).parameters),
         expected=("h_prev", "W_h", "b_h", "activation"),
         verdict="depends",
@@ -411,8 +417,8 @@ CLAIMS = (
         id="4.3.3-matrix",
         quote="权重矩阵 $W_y = [1, 1, 1, 1, 1]$",
         states="W_y is a weight matrix for five classes.",
-        recompute=lambda: np.shape(CASES["W_y"] @ h),
-        expected=(),
+        recompute=lambda: np.ndim(CASES["W_y"] @ h),
+        expected=0,
         verdict="wrong",
         because="Five numbers are a vector. W_y h is then a single number, 0.9, and not five scores; "
         "five classes from five features need 5 x 5.",
@@ -505,9 +511,3 @@ CLAIMS = (
         repaired="n = 1 sample, 5 classes",
     ),
 )
-
-
-def quiet_importance_of_zeros():
-    """`importance` of a zero vector without numpy's warning about 0 / 0."""
-    with np.errstate(invalid="ignore"):
-        return importance(np.zeros(5))

@@ -9,6 +9,20 @@ def found(name):
     return lambda: str(REFERENCES[name])
 
 
+def tensorflow_author():
+    """The author that the installed TensorFlow's package data names."""
+    from importlib.metadata import metadata
+
+    return metadata("tensorflow")["Author"]
+
+
+def eager_by_default():
+    """Whether the installed TensorFlow runs operations at once, without building a graph first."""
+    from course_utils.backend import tf
+
+    return bool(tf.executing_eagerly())
+
+
 # What the document prints as authors, year and title of the papers in 7.3.
 PRINTED_PAPERS = {
     "bert": ("Devlin", 2018, "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"),
@@ -58,7 +72,7 @@ CLAIMS = (
         id="7.2-tensorflow",
         quote="Google开发的开源深度学习框架",
         states="TensorFlow is Google's open-source framework.",
-        recompute=lambda: tensorflow_author(),
+        recompute=tensorflow_author,
         expected="Google Inc.",
         verdict="holds",
         because="The author named in the installed package. This course runs on it.",
@@ -67,8 +81,9 @@ CLAIMS = (
         id="7.2-pytorch",
         quote="Facebook开发的开源深度学习框架",
         states="PyTorch is developed by Facebook.",
-        recompute=lambda: "Linux Foundation, 12 September 2022",
-        expected="Linux Foundation, 12 September 2022",
+        recompute=found("pytorch"),
+        expected="Linux Foundation (2022). Meta Transitions PyTorch to the Linux Foundation. Announcement of 12 "
+        "September.",
         verdict="depends",
         because="On the year: it began at Facebook in 2016. The Linux Foundation announced on 12 September 2022 that "
         "PyTorch moves to its PyTorch Foundation.",
@@ -77,7 +92,7 @@ CLAIMS = (
         id="7.2-dynamic-graph",
         quote="具有灵活的动态计算图",
         states="PyTorch's dynamic graph sets it apart.",
-        recompute=lambda: eager_by_default(),
+        recompute=eager_by_default,
         expected=True,
         verdict="depends",
         because="On the year: it has one, but TensorFlow has also run eagerly by default since version 2.0 (2019), "
@@ -87,8 +102,8 @@ CLAIMS = (
         id="7.2-mxnet",
         quote="Apache基金会开发的开源深度学习框架",
         states="MXNet is a framework developed at Apache.",
-        recompute=lambda: "Apache Attic, 2023",
-        expected="Apache Attic, 2023",
+        recompute=found("mxnet"),
+        expected="Apache Software Foundation (2023). Apache MXNet is retired. attic.apache.org/projects/mxnet.html.",
         verdict="depends",
         because="On the year: it joined the Apache Incubator in 2017 and was retired to the Apache Attic in 2023. "
         "Nothing new should be started with it.",
@@ -140,17 +155,3 @@ CLAIMS = (
         "Entity Recognition",
     ),
 )
-
-
-def tensorflow_author():
-    """The author that the installed TensorFlow's package data names."""
-    from importlib.metadata import metadata
-
-    return metadata("tensorflow")["Author"]
-
-
-def eager_by_default():
-    """Whether the installed TensorFlow runs operations at once, without building a graph first."""
-    from course_utils.backend import tf
-
-    return bool(tf.executing_eagerly())

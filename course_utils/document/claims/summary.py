@@ -59,7 +59,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["clip"].title,
         expected="Learning Transferable Visual Models From Natural Language Supervision",
         verdict="depends",
-        because="It had come: CLIP is from 2021. 06_4_outlook has a small demonstration.",
+        because="On the task: CLIP, from 2021, joins images and text. 06_4_outlook has a small demonstration.",
     ),
     Claim(
         id="8.2-personal",
@@ -218,9 +218,10 @@ CLAIMS = (
         id="9.5-directions",
         quote="实时推理、跨模态处理、个性化推理和可解释性增强",
         states="Four directions: real time, cross-modal, personal, explainable.",
-        recompute=lambda: len("实时推理、跨模态处理、个性化推理和可解释性增强".replace("和", "、").split("、")),
-        expected=4,
+        recompute=lambda: tuple(REFERENCES[name].year for name in ("speculative", "clip", "lora", "explanations")),
+        expected=(2023, 2021, 2022, 2016),
         verdict="holds",
-        because="They repeat 8.2 and 8.4: three trends and one task. 06_4_outlook has a demonstration of each.",
+        because="They repeat 8.2 and 8.4, and each has had a method for some time: speculative decoding (2023), CLIP "
+        "(2021), LoRA (2022), LIME (2016). 06_4_outlook has a demonstration of each.",
     ),
 )
