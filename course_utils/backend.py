@@ -5,6 +5,7 @@ Python setting. They would stand on top of every notebook, so the file descripto
 while it starts, and only then: real warnings later on are still seen.
 """
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -13,20 +14,22 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def _import_quietly():
+@contextlib.contextmanager
+def quietly():
+    """Turns the process's standard error away for a while; exceptions still come through."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as sink:
         os.dup2(sink.fileno(), 2)
         try:
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-            import keras
+            yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-    return tensorflow, keras
 
 
-tf, keras = _import_quietly()
+with quietly():
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+    import keras  # noqa: F401

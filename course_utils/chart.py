@@ -250,7 +250,13 @@ def nice_ticks(low, high, count=5, log=False):
         return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(lead * power for lead in (1, 2, 5, 10) if lead * power >= rough * (1 - 1e-9))
+    steps = [lead * power for lead in (0.5, 1, 2, 5, 10)]
+    place = next(i for i, step in enumerate(steps) if i and step >= rough * (1 - 1e-9))
+    coarse, fine = (_multiples(step, low, high) for step in (steps[place], steps[place - 1]))
+    return fine if len(coarse) < 3 and len(fine) <= count + 1 else coarse
+
+
+def _multiples(step, low, high):
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{index * step:.15g}") for index in range(first, last + 1)]
 

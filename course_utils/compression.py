@@ -1,5 +1,6 @@
 """A recipe and a Keras model in, a smaller model out; the original is never changed."""
 
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -8,9 +9,10 @@ import pathlib
 import numpy as np
 
 from course_utils import files
-from course_utils.backend import keras
-from course_utils.checks import finite
+from course_utils.backend import keras, tf
+from course_utils.checks import finite, one_of, whole
 from course_utils.models.checkpoint import clone, describe, rebuild
+from course_utils.models.language import DecoderLM, each
 from course_utils.quantization import QuantizedTensor
 from course_utils.storage import Ledger, decode, encode
 
@@ -157,8 +159,14 @@ def compress_weight(weight, steps, matrix=None, inputs=None):
     return matrix
 
 
+class _Reached(Exception):
+    """Ends a pass through a model once a layer was reached."""
+
+
 def capture(model, weight, data, batch_size=16):
     """Runs a model on data and keeps what the layer of one weight reads.
+
+    Each pass ends there: what comes after the layer is not computed, nor its own second call in a pass.
 
     Args:
         model: The Keras model.
@@ -175,16 +183,16 @@ def capture(model, weight, data, batch_size=16):
     if len(data) == 0:
         raise ValueError("calibration data must hold at least one row, got none")
     layer, seen = weight.layer, []
-    kept = layer.call
 
     def watching(x, *args, **kwargs):
         seen.append(np.asarray(x, np.float32).reshape(-1, weight.inputs))
-        return kept(x, *args, **kwargs)
+        raise _Reached
 
     layer.call = watching  # an attribute of this one layer hides the method of its class
     try:
         for start in range(0, len(data), batch_size):
-            model(data[start : start + batch_size], training=False)
+            with contextlib.suppress(_Reached):
+                model(data[start : start + batch_size], training=False)
     finally:
         del layer.call
     if not seen:
@@ -289,3 +297,272 @@ def load(path):
     model = rebuild(described)
     fill(model, tensors)
     return model
+
+
+def sensitivity(model, steps, measure, only=""):
+    """Measures a model with one matrix compressed at a time: which layers can bear it?
+
+    Args:
+        model: A built Keras model; it is not changed.
+        steps: A recipe as for `compress`, of steps that need no calibration.
+        measure: Function of a model, such as `lambda m: evaluation.next_token(m, tokens).perplexity`.
+            Give it validation data: what is chosen by it must be reported on other data.
+        only: Try only weights whose name contains this text.
+
+    Returns:
+        By name of the weight, what `measure` gave with that weight alone compressed.
+    """
+    twin, found = clone(model), {}
+    for weight in weights(twin):
+        if weight.why_not or only not in weight.name:
+            continue
+        matrix = weight.matrix()
+        weight.variable.assign(weight.shaped(floats(compress_weight(weight, steps, matrix))))
+        found[weight.name] = measure(twin)
+        weight.variable.assign(weight.shaped(matrix))
+    return found
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+
+@tf.custom_gradient
+def fake_quantize(x, scale, levels):
+    """Rounds to whole multiples of `scale`, at most `levels` of them on either side, and stays float.
+
+    Rounding has a slope of 0 almost everywhere, and nothing could be learned through it. The
+    straight-through estimator (Bengio et al., 2013) takes it for the identity on the way back, except
+    where values were clipped.
+
+    Args:
+        x: Float tensor.
+        scale: Length of one step; a number, or a tensor that broadcasts to `x`.
+        levels: The largest code.
+
+    Returns:
+        A tensor of the shape of `x`.
+    """
+    codes = x / scale
+
+    def slope(upstream):
+        return upstream * tf.cast(tf.abs(codes) <= levels + 0.5, x.dtype), None, None
+
+    return tf.clip_by_value(tf.round(codes), -levels, levels) * scale, slope
+
+
+def change_inputs(model, change, only=""):
+    """Returns a twin whose Dense and EinsumDense layers read something else than they are given.
+
+    Args:
+        model: A built Keras model; it is not changed.
+        change: Function of a `Weight` and the tensor its layer is given, returning a tensor like it.
+        only: Touch only layers whose weight's name contains this text.
+
+    Returns:
+        A Keras model. The change lives in this object alone: a clone or a saved file does not have it.
+    """
+    twin = clone(model)
+    for weight in weights(twin):
+        if not weight.why_not and only in weight.name and isinstance(
+                weight.layer, (keras.layers.Dense, keras.layers.EinsumDense)):
+            weight.layer.call = _changed(weight, weight.layer.call, change)  # hides the method of its class
+    return twin
+
+
+def _changed(weight, call, change):
+    return lambda x, *args, **kwargs: call(change(weight, x), *args, **kwargs)
+
+
+def quantize_activations(model, bits=8, per="tensor", calibration=None, only=""):
+    """Returns a twin whose Dense and EinsumDense layers round what they read: quantized operations.
+
+    The values are rounded to `bits`-bit levels and stay float32: this shows what it costs in quality
+    and nothing about speed. `quantization.quantized_matmul` does the same with integers. What is
+    added, normalised or multiplied between the layers is left as it is.
+
+    Args:
+        model: A built Keras model; it is not changed. To quantize weights too, give `compress(...).model`.
+        bits: Width of an activation's code, 2 to 8.
+        per: `"tensor"` (one scale for each layer, fixed beforehand by the largest value it reads on
+            calibration data; larger ones are clipped) or `"token"` (a scale for each vector, from its
+            own largest value).
+        calibration: What the model is called on; only for `"tensor"`.
+        only: Touch only layers whose weight's name contains this text.
+
+    Returns:
+        A Keras model. The rounding lives in this object alone: a clone or a saved file does not have it.
+
+    Raises:
+        ValueError: If `per` or `bits` is not allowed, or calibration data is missing.
+    """
+    levels = 2 ** (whole("bits", bits, 2, 8) - 1) - 1
+    if one_of("per", per, ("tensor", "token")) == "tensor" and calibration is None:
+        raise ValueError("a scale per tensor is fixed beforehand: give calibration data")
+
+    def per_token(weight, x):
+        largest = tf.reduce_max(tf.abs(x), axis=axes_read(weight.layer), keepdims=True)
+        return fake_quantize(x, tf.maximum(largest, 1e-30) / levels, float(levels))
+
+    if per == "token":
+        return change_inputs(model, per_token, only)
+    largest = {weight.name: np.abs(capture(model, weight, calibration)).max() for weight in weights(model)
+               if not weight.why_not and only in weight.name
+               and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))}
+    return change_inputs(model, lambda weight, x: fake_quantize(
+        x, max(largest[weight.name], 1e-30) / levels, float(levels)), only)
+
+
+def axes_read(layer):
+    """Returns which axes of its input a Dense or EinsumDense layer sums over, counted from the end."""
+    if isinstance(layer, keras.layers.Dense):
+        return [-1]
+    read, result = layer.equation.replace(" ", "").split("->")
+    letters = read.split(",")[0]
+    return [i - len(letters) for i, letter in enumerate(letters) if letter.isalpha() and letter not in result]
+
+
+# --- removal -------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Hidden:
+    """Units between layers: some layers write them, one reads them, and they can be removed from both.
+
+    Attributes:
+        writers: Dense layers with a column for each unit.
+        reader: The Dense layer with a row for each unit.
+        count: How many can be removed one by one: hidden units, or attention heads.
+    """
+
+    writers: tuple
+    reader: object
+    count: int
+
+    def spread(self, keep):
+        """Repeats a choice of heads for each unit of the head: `(count,)` -> `(units,)`."""
+        return np.repeat(keep, self.reader.kernel.shape[0] // self.count)
+
+
+def hidden(model):
+    """Lists what can be removed from a model as a whole.
+
+    Args:
+        model: A `DecoderLM`, or a stack in which one layer follows another and no layer but Dense,
+            Activation and Dropout stands between two Dense layers.
+
+    Returns:
+        A dict of `Hidden` by name: `"block_0/attention"` (its heads) and `"block_0/mlp"` for a
+        `DecoderLM`; the name of each Dense layer but the last for a stack.
+
+    Raises:
+        ValueError: If the model is built otherwise.
+    """
+    if isinstance(model, DecoderLM):
+        found = {}
+        for block in model.blocks:
+            a = block.attention
+            found[f"{block.name}/attention"] = Hidden(
+                (a.query_projection, a.key_projection, a.value_projection), a.output_projection, block.heads)
+            found[f"{block.name}/mlp"] = Hidden((block.up,), block.down, block.mlp_width)
+        return found
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    others = (keras.layers.Dense, keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout)
+    chained = all(len(layer._inbound_nodes) == 1 for layer in layers)
+    in_a_row = chained and all(b._inbound_nodes[0].parent_nodes[0].operation is a for a, b in zip(layers, layers[1:]))
+    if not in_a_row or not all(isinstance(layer, others) for layer in layers):
+        raise ValueError(f"model {model.name!r} is neither a DecoderLM nor a stack of Dense layers")
+    return {a.name: Hidden((a,), b, a.units) for a, b in zip(dense, dense[1:])}
+
+
+def unit_scores(model, score, only=""):
+    """Scores what can be removed from a model: hidden units and attention heads.
+
+    Args:
+        model: See `hidden`.
+        score: A score of units from `pruning`, such as `unit_magnitude`. A head's score is the sum
+            over its units in query, key and value.
+        only: Only what has this text in its name, such as `"mlp"` or `"attention"`.
+
+    Returns:
+        Scores of shape `(count,)` by name. `{name: mask(scores)}` is what `remove_units` takes.
+    """
+    return {name: sum(score(np.asarray(writer.kernel)).reshape(part.count, -1).sum(axis=1) for writer in part.writers)
+            for name, part in hidden(model).items() if only in name}
+
+
+def silence_units(model, keep):
+    """Returns a twin in which units that are not kept have no effect: their readers' weights are zero.
+
+    It computes what the model from `remove_units` computes, at the full size and the full cost.
+
+    Args:
+        model: See `hidden`.
+        keep: By name, booleans of shape `(count,)`.
+    """
+    twin = clone(model)
+    for name, part, mask in _chosen(twin, keep):
+        part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.spread(mask)[:, None])
+    return twin
+
+
+def remove_units(model, keep):
+    """Returns a model without the units that are not kept: smaller matrices, smaller file, faster.
+
+    Args:
+        model: See `hidden`; it is not changed.
+        keep: By name, booleans of shape `(count,)`: hidden units or attention heads to keep. What has
+            no entry stays whole.
+
+    Returns:
+        A Keras model of the same class and the function of `silence_units(model, keep)`.
+
+    Raises:
+        ValueError: If a name is unknown, a mask has another length, or nothing would be kept.
+
+    Example:
+
+    >>> model = models.load("docs-base")
+    >>> keep = {name: pruning.fraction(0.5)(scores)
+    ...         for name, scores in unit_scores(model, pruning.unit_magnitude, only="mlp").items()}
+    >>> remove_units(model, keep).count_params() < model.count_params()
+    True
+    """
+    values = {variable.path: np.asarray(variable) for variable in model.weights}
+    for _, part, mask in _chosen(model, keep):
+        kept = part.spread(mask)
+        for writer in part.writers:
+            for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
+                values[variable.path] = values[variable.path][..., kept]
+        values[part.reader.kernel.path] = values[part.reader.kernel.path][kept]
+    smaller = _resized(model, {name: int(np.sum(mask)) for name, mask in keep.items()})
+    smaller.set_weights(list(values.values()))
+    return smaller
+
+
+def _chosen(model, keep):
+    """Yields name, `Hidden` and mask of each entry of `keep`, checked."""
+    found = hidden(model)
+    for name, mask in keep.items():
+        part, mask = found[one_of("part", name, found)], np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (part.count,) or not mask.any():
+            raise ValueError(f"keep[{name!r}] must hold {part.count} booleans and at least one True, "
+                             f"got {mask.dtype} of shape {mask.shape}, {np.count_nonzero(mask)} True")
+        yield name, part, mask
+
+
+def _resized(model, counts):
+    """Builds a model like this one with other numbers of hidden units and heads."""
+    if isinstance(model, DecoderLM):
+        config, depth = model.get_config(), model.shape["depth"]
+        for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
+            config[key] = [counts.get(f"block_{i}/{part}", n) for i, n in enumerate(each(config[key], depth))]
+        smaller = DecoderLM.from_config(config)
+        smaller.build()
+        return smaller
+
+    def like(layer):
+        config = layer.get_config()
+        return layer.from_config({**config, "units": counts[layer.name]} if layer.name in counts else config)
+
+    return keras.models.clone_model(model, clone_function=like)

@@ -1,41 +1,30 @@
 """Writing text: one token after another, with the keys and values of earlier ones kept."""
 
-import weakref
-
 import numpy as np
 
 from course_utils.backend import tf
 from course_utils.checks import whole
+from course_utils.models.compiled import compiled
 
-_writers = weakref.WeakKeyDictionary()
 
 
-def writer(model):
-    """Returns the model's compiled greedy loop, made once for each model.
+def write(model, prompt, prompt_length, length):
+    """The greedy loop, to be compiled: a padded prompt `(rows, context)` in, tokens `(rows, context)` out.
 
-    It maps a padded prompt `(1, context)`, its length and the length wanted to tokens `(1, context)`.
-    Shapes never change and the cache is an input of each step, so that XLA compiles it once.
+    Shapes never change and the cache is handed from step to step, so that XLA compiles it once.
     """
-    if model not in _writers:
-        kept = weakref.ref(model)
-        shape = model.shape
-        head = shape["width"] // shape["heads"]
+    context = model.shape["context"]
 
-        @tf.function(jit_compile=True, autograph=False)
-        def write(prompt, prompt_length, length):
-            def step(position, tokens, caches):
-                logits, caches = kept().step(tokens[:, position], tf.unstack(caches), position)
-                chosen = tf.argmax(logits, -1, output_type=tf.int32)
-                place = position + 1
-                known = tf.where(place < prompt_length, prompt[:, tf.minimum(place, shape["context"] - 1)], chosen)
-                here = tf.one_hot(place, shape["context"], dtype=tf.int32)
-                return place, tokens * (1 - here) + known[:, None] * here, caches
+    def step(position, tokens, caches):
+        logits, caches = model.step(tokens[:, position], caches, position)
+        chosen = tf.argmax(logits, -1, output_type=tf.int32)
+        place = position + 1
+        known = tf.where(place < prompt_length, prompt[:, tf.minimum(place, context - 1)], chosen)
+        here = tf.one_hot(place, context, dtype=tf.int32)
+        return place, tokens * (1 - here) + known[:, None] * here, caches
 
-            caches = tf.zeros((shape["depth"], 2, prompt.shape[0], shape["heads"], shape["context"], head))
-            return tf.while_loop(lambda position, *_: position < length - 1, step, (0, prompt, caches))[1]
-
-        _writers[model] = write
-    return _writers[model]
+    state = (0, prompt, model.empty_caches(prompt.shape[0]))
+    return tf.while_loop(lambda position, *_: position < length - 1, step, state)[1]
 
 
 def generate(model, prompt, length):
@@ -60,4 +49,4 @@ def generate(model, prompt, length):
     padded = np.zeros((1, context), np.int32)
     padded[0, : len(prompt)] = prompt
     total = len(prompt) + length
-    return writer(model)(tf.constant(padded), tf.constant(len(prompt)), tf.constant(total))[0, :total].numpy()
+    return compiled(model, write)(tf.constant(padded), tf.constant(len(prompt)), tf.constant(total))[0, :total].numpy()

@@ -1,14 +1,13 @@
 """Quality of a model: how often it is right, how surprised it is, and how sure we are of both."""
 
 import dataclasses
-import weakref
+import functools
 
 import numpy as np
 
-from course_utils.backend import tf
+from course_utils.backend import keras, tf
 from course_utils.checks import finite
-
-_scorers = weakref.WeakKeyDictionary()
+from course_utils.models.compiled import compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,31 +31,20 @@ class NextToken:
     perplexity_interval: tuple
 
 
-def scorer(model):
-    """Returns the model's compiled scoring function, made once for each model.
-
-    It maps tokens `(batch, length + 1)` to the loss and the number of first choices that were right,
-    each of shape `(batch,)`. It reads the model's variables anew at each call.
-    """
-    if model not in _scorers:
-        kept = weakref.ref(model)
-
-        @tf.function(jit_compile=True, autograph=False)
-        def score(tokens):
-            logits = kept()(tokens[:, :-1])
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], logits)
-            right = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), tokens[:, 1:])
-            return tf.reduce_mean(losses, 1), tf.reduce_mean(tf.cast(right, tf.float32), 1)
-
-        _scorers[model] = score
-    return _scorers[model]
+def score(model, tokens):
+    """Returns the loss and the share of first choices that were right, one each a sequence."""
+    logits = model(tokens[:, :-1])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], logits)
+    right = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), tokens[:, 1:])
+    return tf.reduce_mean(losses, 1), tf.reduce_mean(tf.cast(right, tf.float32), 1)
 
 
 def next_token(model, tokens, batch_size=16):
     """Measures next-token accuracy and perplexity.
 
     Args:
-        model: Maps `int32` tokens `(batch, length)` to logits `(batch, length, vocabulary)`.
+        model: Maps `int32` tokens `(batch, length)` to logits `(batch, length, vocabulary)`. A Keras model is
+            compiled first; anything else, such as a `litert.Runner`, is called as it is.
         tokens: `int32` of shape `(sequences, length + 1)`, such as `datasets.docs.sequences` gives.
         batch_size: Sequences a step.
 
@@ -69,7 +57,8 @@ def next_token(model, tokens, batch_size=16):
     tokens = np.asarray(tokens, np.int32)
     if tokens.ndim != 2 or tokens.shape[0] < 1 or tokens.shape[1] < 2:
         raise ValueError(f"tokens must have shape (sequences, length + 1), got {tokens.shape}")
-    parts = [scorer(model)(tf.constant(tokens[i : i + batch_size])) for i in range(0, len(tokens), batch_size)]
+    run = compiled(model, score) if isinstance(model, keras.Model) else functools.partial(score, model)
+    parts = [run(tf.constant(tokens[i : i + batch_size])) for i in range(0, len(tokens), batch_size)]
     losses, right = (np.concatenate([part[i].numpy() for part in parts]) for i in (0, 1))
     with np.errstate(over="ignore", invalid="ignore"):
         loss, spread = losses.astype(np.float64).mean(), interval(losses)

@@ -6,7 +6,7 @@ Scores have the shape `(inputs, units)` or, one a unit, `(1, units)`. A mask kee
 
 import numpy as np
 
-from course_utils.checks import finite, not_negative
+from course_utils.checks import finite, not_negative, whole
 from course_utils.checks import fraction as checked_fraction
 
 
@@ -53,6 +53,71 @@ def _ratio(above, below):
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
+def wanda(weights, inputs):
+    """Scores each weight by its size times how loud its input is (Sun et al., 2024).
+
+    A small weight on a loud input moves the output more than a large one on a quiet input. Scores are
+    meant to be compared within a unit, whose inputs are all the same: see `fraction_per_unit`.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        inputs: What the layer reads on calibration data, `(samples, inputs)`.
+
+    Returns:
+        Scores of shape `(inputs, units)`: `|w|` times the L2 norm of the input over the samples.
+
+    Raises:
+        ValueError: If either is not finite or they do not fit together.
+    """
+    weights, inputs = finite("weights", weights), finite("inputs", inputs)
+    if inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
+        raise ValueError(f"inputs must have shape (samples, {weights.shape[0]}), got {inputs.shape}")
+    return np.abs(weights) * np.linalg.norm(inputs, axis=0)[:, None]
+
+
+def taylor(gradients):
+    """Scores each weight by how much the loss would change without it, to first order (Molchanov et al., 2017).
+
+    Setting `w` to zero changes the loss by about `-w * dloss/dw`.
+
+    Args:
+        gradients: The loss's gradient at the weights, `(inputs, units)`; see `finetuning.gradients`.
+
+    Returns:
+        A function from this matrix of weights to scores `|w * gradient|`.
+    """
+    gradients = finite("gradients", gradients)
+
+    def score(weights):
+        weights = finite("weights", weights)
+        if weights.shape != gradients.shape:
+            raise ValueError(f"these gradients belong to weights of shape {gradients.shape}, got {weights.shape}")
+        return np.abs(weights * gradients)
+
+    return score
+
+
+def heads(score, count):
+    """Turns a score of units into one of attention heads, for query, key and value matrices.
+
+    Args:
+        score: A score of units, such as `unit_magnitude`.
+        count: How many heads the units belong to, side by side.
+
+    Returns:
+        A function from weights to scores of shape `(1, units)`: for each unit, the sum over its head.
+    """
+
+    def summed(weights):
+        scores = score(weights)
+        size = scores.shape[1] // whole("count", count, 1, scores.shape[1])
+        if size * count != scores.shape[1]:
+            raise ValueError(f"{scores.shape[1]} units do not fall into {count} heads")
+        return np.repeat(scores.reshape(count, size).sum(axis=1), size)[None]
+
+    return summed
+
+
 SCORES = {"magnitude": (magnitude, unit_magnitude), "document": (document, unit_document)}
 
 
@@ -96,3 +161,78 @@ def fraction(share):
         return keep.reshape(scores.shape)
 
     return mask
+
+
+def fraction_per_unit(share):
+    """Removes the given share of the lowest scores of each unit, so that none loses more than another.
+
+    Args:
+        share: Between 0 (keep all) and 1 (remove all).
+
+    Returns:
+        A function from scores of shape `(inputs, units)` to a mask.
+
+    Example:
+
+    >>> fraction_per_unit(0.5)(np.array([[1.0, 8.0], [2.0, 9.0]]))
+    array([[False, False],
+           [ True,  True]])
+    """
+    share = checked_fraction("share", share)
+    return lambda scores: _ranks(scores) >= round(share * scores.shape[0])
+
+
+def n_of_m(n, m):
+    """Keeps the `n` highest of every `m` scores that follow one another along a unit's inputs.
+
+    2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at twice the speed (Mishra et al., 2021).
+
+    Args:
+        n: How many are kept, 0 to `m`.
+        m: Length of a run. A shorter run at the end keeps at most `n`.
+
+    Returns:
+        A function from scores of shape `(inputs, units)` to a mask.
+
+    Example:
+
+    >>> n_of_m(2, 4)(np.array([[0.3], [0.1], [0.4], [0.2]])).ravel()
+    array([ True, False,  True, False])
+    """
+    m = whole("m", m, 1, 2**31)
+    n = whole("n", n, 0, m)
+
+    def mask(scores):
+        inputs, units = scores.shape
+        runs = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf).reshape(-1, m, units)
+        return (_ranks(runs) >= m - n).reshape(-1, units)[:inputs]
+
+    return mask
+
+
+def _ranks(scores):
+    """Counts for each score how many of its column lie below it; ties rank in order of place."""
+    return np.argsort(np.argsort(scores, axis=-2, kind="stable"), axis=-2)
+
+
+def cubic(step, begin, end, final):
+    """The share to remove at a step of gradual pruning: fast at first, gently at the end (Zhu and Gupta, 2017).
+
+    Args:
+        step: The training step.
+        begin: Up to here nothing is removed.
+        end: From here on it is `final`.
+        final: The share removed in the end, 0 to 1.
+
+    Returns:
+        `final * (1 - (1 - t)**3)`, where `t` goes from 0 at `begin` to 1 at `end`.
+
+    Example:
+
+    >>> [round(cubic(step, 0, 100, 0.8), 3) for step in (0, 50, 100)]
+    [0.0, 0.7, 0.8]
+    """
+    if not begin < end:
+        raise ValueError(f"end must lie after begin ({begin}), got {end}")
+    done = min(max((step - begin) / (end - begin), 0.0), 1.0)
+    return checked_fraction("final", final) * (1 - (1 - done) ** 3)

@@ -5,10 +5,11 @@ is a run of `group_size` inputs within a column.
 """
 
 import dataclasses
+import statistics
 
 import numpy as np
 
-from course_utils.checks import finite, positive, whole
+from course_utils.checks import finite, one_of, positive, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,12 @@ class QuantizedTensor:
 
     def dequantize(self):
         """Returns the float32 weights that the integers stand for."""
-        values = self.codebook[self.codes] if self.codebook is not None else self.codes - self.spread(self.zero_point)
+        values = self.codebook[self.codes] if self.codebook is not None else self.integers()
         return (values * self.spread(self.scale)).astype(np.float32)
+
+    def integers(self):
+        """Returns `codes - zero_point` as `int32`: what an integer matrix product multiplies."""
+        return np.subtract(self.codes, self.spread(self.zero_point), dtype=np.int32, casting="same_kind")
 
     def spread(self, per_group):
         """Repeats a value per group for each input of the group: `(groups, units)` -> `(inputs, units)`."""
@@ -53,7 +58,7 @@ def bits_for(low, high):
     >>> bits_for(-7, 7), bits_for(0, 1), bits_for(5, 5)
     (4, 1, 0)
     """
-    return int(high - low).bit_length()
+    return (int(high) - int(low)).bit_length()
 
 
 def step(weights, step):
@@ -160,15 +165,249 @@ def round_to(weights, scale, bits, group_size="channel"):
         A `QuantizedTensor`.
     """
     levels = 2 ** (bits - 1) - 1
+    tensor = _placed(weights, scale, bits, group_size)
+    codes = np.clip(np.rint(weights / tensor.spread(tensor.scale)), -levels, levels)
+    return dataclasses.replace(tensor, codes=codes.astype(np.int8))
+
+
+def _placed(weights, scale, bits, group_size, **more):
+    """A tensor with its scales in place, `(groups, units)` or a scalar, and codes still to be chosen."""
     if group_size == "tensor":
-        return QuantizedTensor(_clip(weights / scale.item(), levels), scale.reshape(()), bits)
-    size = weights.shape[0] if group_size == "channel" else group_size
-    tensor = QuantizedTensor(np.empty(weights.shape, np.int8), scale, bits, group_size=size)
-    return dataclasses.replace(tensor, codes=_clip(weights / tensor.spread(scale), levels))
+        return QuantizedTensor(np.empty(weights.shape, np.int8), scale.reshape(()), bits, **more)
+    size = weights.shape[0] if group_size == "channel" else int(group_size)
+    return QuantizedTensor(np.empty(weights.shape, np.int8), scale, bits, group_size=size, **more)
 
 
-def _clip(codes, levels):
-    return np.clip(np.rint(codes), -levels, levels).astype(np.int8)
+def clipped(weights, bits, group_size="channel"):
+    """Symmetric integers whose largest code may lie below the largest weight.
+
+    A smaller scale rounds the many small weights finer and clips the few large ones. Each group takes
+    the scale with the smallest squared error of 33 between the largest weight and a fifth of it, as
+    the clipping of OMSE (Choukroun et al., 2019) does.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        bits: Width of a code, 2 to 8.
+        group_size: As in `absmax`.
+
+    Returns:
+        A `QuantizedTensor` whose squared error is never above that of `absmax`.
+
+    Raises:
+        ValueError: As `absmax`.
+    """
+    weights, levels = finite("weights", weights), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
+    grouped = groups(weights, group_size)
+    largest = np.abs(grouped).max(axis=1, keepdims=True)  # (groups, 1, units)
+    best, least = None, np.inf
+    for shrink in np.linspace(1, 0.2, 33):
+        scale = as_stored(np.where(largest > 0, shrink * largest / levels, 1.0))
+        rounded = np.clip(np.rint(grouped / scale), -levels, levels) * scale
+        error = np.square(rounded - grouped).sum(axis=1, keepdims=True)
+        best, least = (scale, error) if best is None else (np.where(error < least, scale, best), np.minimum(error, least))
+    return round_to(weights, best[:, 0], bits, group_size)
+
+
+def affine(weights, bits, group_size="channel"):
+    """Unsigned integers between the smallest and the largest weight of each group (Jacob et al., 2018).
+
+    No code is wasted on a side where there are no weights. The range is widened to hold 0, and the
+    integer `zero_point` stands for exactly 0.0, so that pruned weights and padding stay what they are.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        bits: Width of a code, 1 to 8; codes run from 0 to `2**bits - 1`.
+        group_size: As in `absmax`.
+
+    Returns:
+        A `QuantizedTensor` with a `uint8` zero point for each scale.
+
+    Raises:
+        ValueError: If `bits` is not a whole number from 1 to 8, `weights` is not finite, or
+            `group_size` is not understood.
+
+    Example:
+
+    >>> tensor = affine(np.array([[-0.1], [0.0], [0.2]]), bits=2)
+    >>> tensor.codes.ravel(), tensor.zero_point.ravel()
+    (array([0, 1, 3], dtype=uint8), array([1], dtype=uint8))
+    """
+    weights, top = finite("weights", weights), 2 ** whole("bits", bits, 1, 8) - 1
+    grouped = groups(weights, group_size)
+    low, high = np.minimum(grouped.min(axis=1), 0), np.maximum(grouped.max(axis=1), 0)  # (groups, units)
+    scale = as_stored(np.where(high > low, (high - low) / top, 1.0))
+    zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
+    zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
+    tensor = _placed(weights, scale, bits, group_size, zero_point=zero_point)
+    codes = np.rint(weights / tensor.spread(tensor.scale)) + tensor.spread(zero_point)
+    return dataclasses.replace(tensor, codes=np.clip(codes, 0, top).astype(np.uint8))
+
+
+def nearest(weights, levels):
+    """Returns for each weight the position of the nearest of these sorted levels, as `uint8`."""
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, weights).astype(np.uint8)
+
+
+def kmeans(weights, bits):
+    """A codebook of levels that lie where the weights are: k-means, as Deep Compression uses it (Han et al., 2016).
+
+    Levels start evenly spaced from the smallest to the largest weight; then each moves to the mean of
+    the weights nearest to it until none moves. Where the matrix holds zeros one level stays at 0, so
+    that pruned weights stay pruned.
+
+    Args:
+        weights: Float array of any shape.
+        bits: Width of a code, 1 to 8; there are `2**bits` levels.
+
+    Returns:
+        A `QuantizedTensor` with a `codebook` of shape `(2**bits,)` and a scale of 1.
+
+    Raises:
+        ValueError: If `bits` is not a whole number from 1 to 8 or `weights` is not finite.
+    """
+    weights, bits = finite("weights", weights), whole("bits", bits, 1, 8)
+    values = np.sort(weights, axis=None).astype(np.float64)  # sorted, a cluster is a run,
+    sums = np.append(0, np.cumsum(values))  # and its sum a difference of two running sums
+    levels, zero = np.linspace(values[0], values[-1], 2**bits), not np.all(weights)
+    for _ in range(300):
+        edges = np.concatenate([[0], np.searchsorted(values, (levels[1:] + levels[:-1]) / 2), [values.size]])
+        counts, before = np.diff(edges), levels
+        levels = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), levels)
+        if zero:
+            levels[np.abs(levels).argmin()] = 0
+        levels = np.sort(levels)
+        if np.array_equal(levels, before):
+            break
+    levels = levels.astype(np.float32)
+    return QuantizedTensor(nearest(weights, levels), np.float32(1), bits, codebook=levels)
+
+
+def normal_levels():
+    """Returns the 16 levels of NF4: quantiles of the normal distribution, with 0 and both ends exact.
+
+    Eight probabilities above one half and seven below, evenly spaced, so that normally distributed
+    weights use every level about equally often (Dettmers et al., 2023).
+
+    Returns:
+        Sorted `float32` array of shape `(16,)` from -1 to 1.
+    """
+    quantile = np.vectorize(statistics.NormalDist().inv_cdf)
+    end = 1 - (1 / 32 + 1 / 30) / 2  # half a step short of 1, where the quantile is infinite
+    above, below = quantile(np.linspace(0.5, end, 9)), -quantile(np.linspace(end, 0.5, 8))
+    return (np.concatenate([below[:-1], above]) / above[-1]).astype(np.float32)
+
+
+NF4 = normal_levels()
+_HALF = np.array([1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1], np.float32)  # 0.0625, 2, 3, 4, 6, 8 and 12 twelfths
+FP4 = np.concatenate([-_HALF[::-1], [np.float32(0)], _HALF])
+
+
+def nf4(weights, group_size=64):
+    """4-bit codes on the quantiles of a normal distribution (QLoRA, Dettmers et al., 2023).
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        group_size: As in `absmax`.
+
+    Returns:
+        A `QuantizedTensor` with `codebook=NF4`; the scale is each group's largest weight.
+
+    Raises:
+        ValueError: If `weights` is not finite or `group_size` is not understood.
+    """
+    return _on_levels(weights, NF4, group_size)
+
+
+def fp4(weights, group_size=64):
+    """4-bit floating point: a sign, two bits of exponent, one of mantissa, as bitsandbytes lays it out.
+
+    There are 15 different levels, since 0 has a sign too, and two of the others lie almost at 0. See `nf4`.
+    """
+    return _on_levels(weights, FP4, group_size)
+
+
+def _on_levels(weights, levels, group_size):
+    weights = finite("weights", weights)
+    largest = np.abs(groups(weights, group_size)).max(axis=1)
+    tensor = _placed(weights, as_stored(np.where(largest > 0, largest, 1.0)), 4, group_size, codebook=levels)
+    return dataclasses.replace(tensor, codes=nearest(weights / tensor.spread(tensor.scale), levels))
+
+
+def binary(weights, group_size="channel"):
+    """One bit a weight: its sign, times the mean size in its group (XNOR-Net, Rastegari et al., 2016).
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        group_size: As in `absmax`.
+
+    Returns:
+        A `QuantizedTensor` with the codebook `[-1, 1]`. There is no level for 0.
+    """
+    weights = finite("weights", weights)
+    sizes = groups(np.ones_like(weights), group_size).sum(axis=1)
+    mean = np.abs(groups(weights, group_size)).sum(axis=1) / sizes
+    tensor = _placed(weights, as_stored(mean), 1, group_size, codebook=np.array([-1, 1], np.float32))
+    return dataclasses.replace(tensor, codes=(weights > 0).astype(np.uint8))
+
+
+def matmul_integer(x, w):
+    """Multiplies two matrices of integers exactly.
+
+    A product of two 8-bit codes fits in 16 bits and a sum of `inputs` of them in 32. Processors that
+    lack a fast integer product can borrow the float one: a float32 holds every whole number up to
+    2**24, so while no sum can pass that, each partial sum is exact in whatever order they are added.
+    With codes up to 127 that is so for up to 1,040 inputs.
+
+    Args:
+        x: Integers of shape `(rows, inputs)`.
+        w: Integers of shape `(inputs, units)`.
+
+    Returns:
+        `int32` of shape `(rows, units)`.
+
+    Raises:
+        ValueError: If a sum might leave 32 bits, or the inputs are no integers.
+    """
+    x, w = np.asarray(x), np.asarray(w)
+    if x.dtype.kind not in "iu" or w.dtype.kind not in "iu":
+        raise ValueError(f"matmul_integer needs integers, got {x.dtype} and {w.dtype}")
+    largest = x.shape[-1] * max(abs(int(x.max())), abs(int(x.min()))) * max(abs(int(w.max())), abs(int(w.min())))
+    if largest >= 2**31:
+        raise ValueError(f"sums must stay below 2**31 to fit in 32 bits, could reach {largest}")
+    if largest <= 2**24:
+        return (x.astype(np.float32) @ w.astype(np.float32)).astype(np.int32)
+    return x.astype(np.int32) @ w.astype(np.int32)
+
+
+def quantized_matmul(x, weights, bits=8, per="token"):
+    """Multiplies activations and quantized weights as integers, and turns the sums back into floats.
+
+    Within a group both scales are constant, so `sum(x * w) = scale_x * scale_w * sum(code_x * code_w)`:
+    the loop over inputs sees integers only, and one multiplication at the end sets the unit right.
+
+    Args:
+        x: Activations, float array of shape `(rows, inputs)`.
+        weights: `QuantizedTensor` of shape `(inputs, units)`, without a codebook.
+        bits: Width of the activations' codes, 2 to 8.
+        per: `"token"` (a scale for each row) or `"tensor"` (one for all).
+
+    Returns:
+        `float32` of shape `(rows, units)`.
+
+    Raises:
+        ValueError: If the weights have a codebook, shapes do not fit, or sums might leave 32 bits.
+    """
+    x = finite("x", x)
+    inputs = weights.codes.shape[0]
+    if weights.codebook is not None:
+        raise ValueError("codes of a codebook are positions, not numbers: there is nothing to multiply")
+    if x.ndim != 2 or x.shape[1] != inputs:
+        raise ValueError(f"x must have shape (rows, {inputs}), got {x.shape}")
+    rounded = absmax(x.T, bits, {"token": "channel", "tensor": "tensor"}[one_of("per", per, ("token", "tensor"))])
+    size, scales, codes = weights.group_size or inputs, np.atleast_2d(weights.scale), weights.integers()
+    runs = [slice(start, start + size) for start in range(0, inputs, size)]
+    products = [matmul_integer(rounded.codes.T[:, run], codes[run]) * scale for run, scale in zip(runs, scales)]
+    return (sum(products) * rounded.scale.T).astype(np.float32)
 
 
 def pack_bits(codes, bits):

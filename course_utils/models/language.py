@@ -118,7 +118,7 @@ class DecoderLM(keras.Model):
         depth: Number of blocks.
         heads: Attention heads in each block; a list where blocks differ.
         context: The most tokens the model can read at once.
-        head_size: Length of the vectors a head compares; `width / heads` if left out.
+        head_size: Length of the vectors a head compares; `width / heads` if left out, which needs one `heads` for all.
         mlp_width: Hidden units of each block's MLP; a list where blocks differ, 4 times `width` if left out.
 
     Call arguments:

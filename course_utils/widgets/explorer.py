@@ -17,8 +17,10 @@ STYLE = """<style>
 .course-explorer .widget-html-content { line-height: 1.4; font-size: 13px; align-self: stretch; }
 .course-control { flex-flow: row wrap; align-items: center; }
 .course-control .widget-label { font-weight: 600; }
+.course-control .widget-toggle-buttons { display: flex; align-items: center; width: auto; margin-right: 10px; }
+.course-control .widget-toggle-buttons > .widget-label { text-align: right; margin-right: 8px; flex-shrink: 0; }
 .course-row { display: flex; flex-wrap: wrap; gap: 10px 18px; align-items: flex-start; margin: 6px 0; }
-.course-row > .course-chart { flex: 1 1 300px; }
+.course-row > .course-chart { flex: 1 1 360px; }
 .course-row > .course-text { flex: 1 1 100%; }
 .course-note { color: var(--jp-ui-font-color1, inherit); opacity: .8; }
 .course-message { border-left: 4px solid #D55E00; padding: 6px 10px; margin: 6px 0;

@@ -70,9 +70,8 @@ class Bench:
         self.bins = {n: np.clip(((m / largest + 1) * BINS / 2).astype(np.uint8), 0, BINS - 1).ravel()
                      for n, m in self.matrices.items()}
         self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
-        tensors = {w.name: np.asarray(w.variable) for w in self.weights}
         self.description = describe(self.original)
-        size = encode(tensors, model=self.description)[1].total
+        size = self.put(step=None, theta=None, score="magnitude", on="weight", storage="fixed")[0].total
         self.reference = (*self.score(self.original, "validation"), size)
 
     @property
@@ -224,10 +223,10 @@ def compared(original, ours):
             f'<div style="{style}"><b>compressed</b> (differences marked)<br>{html.escape(PROMPT)}{"".join(marked)}</div></div>')
 
 
-def controls(model):
-    """The sliders and choices that every studio has."""
+def controls():
+    """The sliders and choices of the studio, by name."""
     return {
-        "step": log_slider("Q", 0.0001, 1, None if model else 0.05, "step between two levels, in the unit of the weights", off=True),
+        "step": log_slider("Q", 0.0001, 1, None, "step between two levels, in the unit of the weights", off=True),
         "theta": log_slider("θ", 0.001, 100000, None, "what scores at most θ is removed", off=True),
         "score": choice("score", list(pruning.SCORES), "magnitude", "what θ cuts: |w|, or the document's Σw²/Σw⁴"),
         "on": choice("removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"),
@@ -239,15 +238,16 @@ class Studio(Explorer):
     """The explorer with everything on it: models, trail, text sample, and a button for the test set.
 
     Args:
-        names: The shipped models to choose from; the first is opened.
+        *names: The shipped models to choose from; the first is opened.
     """
 
     def __init__(self, *names):
+        names = names or ("docs-base", "docs-tiny", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
         self.button = ipywidgets.Button(description="Measure on the test set", layout={"width": "auto"})
         self.verdict = ipywidgets.HTML()
         picked = {"model": choice("model", list(names), names[0], "trained and shipped with the course")}
-        super().__init__(compute, self._with_trail, **picked, **controls(names[0]))
+        super().__init__(compute, self._with_trail, **picked, **controls())
         self.children = (*self.children, self.sample, ipywidgets.HBox([self.button, self.verdict]))
         self.button.on_click(lambda button: self.test())
 
@@ -272,6 +272,14 @@ class Studio(Explorer):
                               f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>")
 
 
-def studio(*names):
-    """Opens the studio on shipped models, `"docs-base"` and the others if none is named."""
-    return Studio(*(names or ("docs-base", "docs-tiny", "digits-mlp")))
+def small_studio(model):
+    """The studio with nothing on it but Q and theta, for one shipped model.
+
+    Args:
+        model: Name of a shipped model.
+
+    Returns:
+        An `Explorer` whose results are `Result`s.
+    """
+    fixed = {"model": model, "score": "magnitude", "on": "weight", "storage": "fixed"}
+    return Explorer(functools.partial(compute, **fixed), render, **{n: controls()[n] for n in ("step", "theta")})

@@ -7,3 +7,6 @@ words, `telling` the stories and their probability, `tasks` what a model is aske
 from course_utils.datasets.tales.telling import Story, entropy_floor, read, split_of, stories, story
 from course_utils.datasets.tales.tasks import TASKS, ask, instruction_batch, pretraining_line, questions, task
 from course_utils.datasets.tales.words import decode, encode, vocabulary
+
+__all__ = ["Story", "TASKS", "ask", "decode", "encode", "entropy_floor", "instruction_batch", "pretraining_line",
+           "questions", "read", "split_of", "stories", "story", "task", "vocabulary"]

@@ -109,7 +109,7 @@ def task(name, one, rng):
 
     >>> prompt, answer = task("mood", stories("train", 1)[0], random.Random(0))
     >>> decode(answer)
-    'Positive <end>'
+    'Neutral <end>'
     """
     one_of("task", name, TASKS)
     if name == "story":
@@ -165,6 +165,7 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
         ValueError: If the split is unknown, or an exercise is longer than `length + 1`.
     """
     one_of("split", split, SPLITS)
+    rows, step = whole("rows", rows, 1, 10**6), whole("step", step, 0, 10**9)
     tokens = np.zeros((rows, length + 1), np.int32)  # <pad> is token 0
     mask = np.zeros((rows, length), np.float32)
     for row in range(rows):

@@ -118,6 +118,9 @@ def read(text):
             raise ValueError(f"this cannot happen here: {sentence!r}") from None
         world.happen(state, event)
         events.append(event)
+    fewest, most = (2 + n for n in state.world.lengths)
+    if not fewest <= len(events) <= most:
+        raise ValueError(f"a story has {fewest} to {most} sentences, got {len(events)}")
     return Story(tuple(events), total + world.log_probability(state, None), state)
 
 

@@ -62,7 +62,7 @@ class World:
     times: tuple = tuple(TIMES)
     attitudes: tuple = tuple(ATTITUDES)
     deeds: tuple = tuple(DEEDS)
-    feelings: int = 5  # how many reactions of each kind are in use
+    feelings: int = 6  # how many reactions of each kind are in use
     activities: tuple = ACTIVITIES
     lengths: tuple = (3, 4)
 
@@ -105,6 +105,7 @@ class State:
         self.raining = False
 
     def value(self, person, thing):
+        """What having a thing is worth to a person: 1, 0 or -1. Only the main person is ever choosy."""
         return self.attitude.get(thing, 1) if person == self.main else 1
 
     def touch(self, person, valence, cause):
@@ -114,6 +115,7 @@ class State:
             self.mood[person], self.cause[person] = valence, cause
 
     def together(self):
+        """Every (person, other) who are in one place."""
         return [(a, b) for a in self.where for b in self.where if a != b and self.where[a] == self.where[b]]
 
     def absent(self):
@@ -153,13 +155,14 @@ class Rule(NamedTuple):
 
 
 RULES = {}
+IMPOSSIBLE = ((),)  # one draw, and nothing to draw from
 
 
-def rule(weight, slots):
-    """Registers a function `options(state)` with the effect it names; see the rules below."""
-    def register(function):
-        RULES[function.__name__] = Rule(weight, tuple(slots.split()), function, EFFECTS[function.__name__])
-        return function
+def rule(weight, slots, effect):
+    """Makes a rule of a function `options(state)`; the function's name becomes the kind of event."""
+    def register(options):
+        RULES[options.__name__] = Rule(weight, tuple(slots.split()), options, effect)
+        return options
     return register
 
 
@@ -212,7 +215,7 @@ def _search(state, event):
     state.touch(event.who, -1, event.thing)
 
 
-def _give(state, event):
+def _give(state, event):  # who gives does so freely, and feels as before; so does who leaves something behind
     state.holder[event.thing] = event.other
     state.touch(event.other, state.value(event.other, event.thing), event.thing)
 
@@ -266,72 +269,65 @@ def _nothing(state, event):
     pass
 
 
-EFFECTS = dict(alone=_open, together=_open, has=_has, wants=_wants, goes=_move, comes=_move, brings=_bring,
-               brings_wanted=_bring_wanted, gets=_gain, searches=_search, discovers=_gain, buys=_gain, gives=_give,
-               takes=_take, shows=_nothing, loses=_lose, runs=_lose, picks=_hold, catches=_hold, leaves=_leave,
-               breaks=_break, repairs=_repair, eats=_eat, does=_deed, gets_wet=_wet, stays_dry=_dry,
-               passes_time=_nothing, reacts=_nothing, end=_nothing)
-
-
 # What each kind of event needs. The first two kinds open a story, the next two follow, then all others.
 
-@rule(1, "weather time who place")
+@rule(1, "weather time who place", _open)
 def alone(state):
     return state.world.weathers, state.world.times, state.world.names, state.world.places
 
 
-@rule(2, "weather time who other place")
+@rule(2, "weather time who other place", _open)
 def together(state):
     return state.world.weathers, state.world.times, _pairs(state.world), state.world.places
 
 
-@rule(4, "who thing look word")
+@rule(4, "who thing look word", _has)
 def has(state):
     return (state.main,), _looks(state.world, ()), state.world.attitudes
 
 
-@rule(1, "who thing look")
+@rule(1, "who thing look", _wants)
 def wants(state):
     return (state.main,), _looks(state.world, ())
 
 
-@rule(2, "who place")
+@rule(2, "who place", _move)
 def goes(state):
     return tuple(state.where), _without(state.world.places, tuple(state.where.values()))
 
 
-@rule(2, "who place")
+@rule(2, "who place", _move)
 def comes(state):
     return state.absent(), (state.where[state.main],)
 
 
-@rule(2, "who place thing look")
+@rule(2, "who place thing look", _bring)
 def brings(state):
     return state.absent(), (state.where[state.main],), state.new_things()
 
 
-@rule(4, "who place thing other")
+@rule(4, "who place thing other", _bring_wanted)
 def brings_wanted(state):
     return state.absent(), (state.where[state.main],), [(state.wanted, state.main)] if state.wanted else ()
 
 
-@rule(2, "who thing")
+@rule(2, "who thing", _gain)
 def gets(state):
     return ([(state.main, state.wanted)] if state.wanted else (),)
 
 
-@rule(2, "who thing")
+@rule(2, "who thing", _search)
 def searches(state):
     again = state.cause.get(state.main) == state.wanted
     return ([(state.main, state.wanted)] if state.wanted and not again else (),)
 
 
-@rule(1, "who thing look")
+@rule(1, "who thing look", _gain)
 def discovers(state):
     return tuple(state.where), state.new_things()
 
 
-@rule(4, "who thing look")
+@rule(4, "who thing look", _gain)
 def buys(state):
     return [who for who, place in state.where.items() if place in SHOPS], state.new_things()
 
@@ -341,27 +337,27 @@ def _handovers(state):
             for other, place in state.where.items() if other != who and place == state.where[who]]
 
 
-@rule(5, "who thing other")
+@rule(5, "who thing other", _give)
 def gives(state):
     return (_handovers(state),)
 
 
-@rule(4, "other thing who")
+@rule(4, "other thing who", _take)
 def takes(state):
     return (_handovers(state),)
 
 
-@rule(1, "who thing other")
+@rule(1, "who thing other", _nothing)
 def shows(state):
     return (_handovers(state),)
 
 
-@rule(4, "who thing")
+@rule(4, "who thing", _lose)
 def loses(state):
     return ([(who, thing) for thing, who in state.holder.items() if thing not in ANIMALS],)
 
 
-@rule(5, "who thing")
+@rule(5, "who thing", _lose)
 def runs(state):
     return ([(who, thing) for thing, who in state.holder.items() if thing in ANIMALS],)
 
@@ -371,66 +367,66 @@ def _within_reach(state):
             for who in state.where if state.where[who] == place]
 
 
-@rule(6, "who thing")
+@rule(6, "who thing", _hold)
 def picks(state):
     return ([(who, thing) for who, thing in _within_reach(state) if thing not in ANIMALS],)
 
 
-@rule(6, "who thing")
+@rule(6, "who thing", _hold)
 def catches(state):
     return ([(who, thing) for who, thing in _within_reach(state) if thing in ANIMALS],)
 
 
-@rule(1, "who thing place")
+@rule(1, "who thing place", _leave)
 def leaves(state):
     return ([(who, thing, state.where[who]) for thing, who in state.holder.items()],)
 
 
-@rule(3, "who thing")
+@rule(3, "who thing", _break)
 def breaks(state):
     return ([(who, thing) for thing, who in state.holder.items() if thing in MENDABLE and thing not in state.broken],)
 
 
-@rule(4, "who thing")
+@rule(4, "who thing", _repair)
 def repairs(state):
     return ([(who, thing) for thing, who in state.holder.items() if thing in state.broken],)
 
 
-@rule(5, "who thing")
+@rule(5, "who thing", _eat)
 def eats(state):
     return ([(who, thing) for thing, who in state.holder.items() if thing in FOOD],)
 
 
-@rule(3, "who other word")
+@rule(3, "who other word", _deed)
 def does(state):
     return state.together(), state.world.deeds
 
 
-@rule(1.5, "who")
+@rule(1.5, "who", _wet)
 def gets_wet(state):
     if state.raining or state.weather in WET:
-        return ((),)
+        return IMPOSSIBLE
     sheltered = [who for thing, who in state.holder.items() if thing in SHELTERS]
     return ([who for who, place in state.where.items() if place in OUTDOORS and who not in sheltered],)
 
 
-@rule(6, "who thing")
+@rule(6, "who thing", _dry)
 def stays_dry(state):
     if state.raining or state.weather in WET:
-        return ((),)
+        return IMPOSSIBLE
     return ([(who, thing) for thing, who in state.holder.items()
              if thing in SHELTERS and state.where[who] in OUTDOORS and thing not in state.broken],)
 
 
-@rule(2, "who word")
+@rule(2, "who word", _nothing)
 def passes_time(state):
     return tuple(state.where), state.world.activities
 
 
-@rule(8, "who word")
+@rule(8, "who word", _nothing)
 def reacts(state):
     if state.touched is None:
-        return ((),)
+        return IMPOSSIBLE
     return (state.touched,), FEELINGS[state.mood[state.touched]][:state.world.feelings]
 
 
@@ -471,7 +467,7 @@ def happen(state, event):
     """Lets an event change the state."""
     state.touched = None
     state.events += 1
-    EFFECTS[event.kind](state, event)
+    RULES[event.kind].effect(state, event)
 
 
 def draw(state, random):

@@ -1,0 +1,47 @@
+"""One compiled function for all models of one architecture: their weights are its arguments.
+
+XLA takes seconds to compile a function. A compressed copy has other weights and the same layers, so it
+need not be compiled again.
+"""
+
+import json
+import weakref
+
+from course_utils.backend import keras, tf
+from course_utils.models.checkpoint import describe
+
+_shared = {}  # (function, architecture) -> compiled function
+_bound = weakref.WeakKeyDictionary()  # model -> {function: the shared one with this model's weights}
+
+
+def compiled(model, function):
+    """Compiles `function(model, *tensors)` with XLA, once for each architecture.
+
+    Args:
+        model: A built Keras model.
+        function: A function of a model and tensors, defined at module level.
+
+    Returns:
+        A function of the tensors alone. It reads the model's weights anew at each call.
+    """
+    known = _bound.setdefault(model, {})
+    if function not in known:
+        if any("call" in vars(layer) for layer in model._flatten_layers()):  # changed by hand: not like its class
+            run = with_weights(weakref.ref(model), function)
+        else:
+            key = function, json.dumps(describe(model), sort_keys=True)
+            run = _shared[key] = _shared.get(key) or with_weights(lambda: model, function)
+        here = weakref.ref(model)
+        known[function] = lambda *tensors: run([variable.value for variable in here().variables], *tensors)
+    return known[function]
+
+
+def with_weights(model, function):
+    """Compiles a function that takes the values of a model's variables first; `model()` returns the model."""
+
+    @tf.function(jit_compile=True, autograph=False)
+    def run(values, *tensors):
+        with keras.StatelessScope(state_mapping=list(zip(model().variables, values))):
+            return function(model(), *tensors)
+
+    return run
