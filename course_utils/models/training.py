@@ -16,32 +16,69 @@ import numpy as np
 from course_utils import files
 from course_utils.backend import keras
 from course_utils.checks import one_of
-from course_utils.datasets import digits, docs
+from course_utils.datasets import digits, docs, tales
 from course_utils.models import checkpoint, vision
 from course_utils.models.language import DecoderLM
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 LANGUAGE = {
-    "docs-tiny": {"model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3, "seed": 1},
-    "docs-base": {"model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3, "seed": 1},
-    "docs-teacher": {"model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3, "seed": 1},
+    "docs-tiny": {"text": "docs", "model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3, "seed": 1},
+    "docs-base": {"text": "docs", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3, "seed": 1},
+    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3, "seed": 1},
+    "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000, "learning_rate": 3e-3, "seed": 1},
+    "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3, "seed": 1},
 }
 VISION = {"digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0}}
 
 
 def windows(line, seed, step):
-    """Draws the batch of one step: `ROWS` windows, inputs and targets of shape `(ROWS, LENGTH)`."""
+    """Draws `ROWS` windows of a line of tokens: inputs and targets of shape `(ROWS, LENGTH)`."""
     starts = np.random.default_rng([seed, step]).integers(0, len(line) - LENGTH, ROWS)
     window = line[starts[:, None] + np.arange(LENGTH + 1)]
     return window[:, :-1], window[:, 1:]
 
 
-def new(name, recipe):
-    """Builds an untrained model with its optimizer: AdamW, warm-up, then a cosine to nothing."""
+def exercises(seed, step, split="train", rows=ROWS):
+    """Draws exercises in the tales' four tasks: inputs, targets, and how much each target counts.
+
+    An answer counts fully and the story in the prompt a little, so that the model does not forget how
+    to tell one. Padding counts nothing.
+    """
+    tokens, answers = tales.instruction_batch(split, rows, LENGTH, seed, step)
+    weights = np.where(tokens[:, 1:] == 0, 0, 0.1 + 0.9 * answers)
+    return tokens[:, :-1], tokens[:, 1:], (weights / weights.mean()).astype(np.float32)
+
+
+def text(name, seed):
+    """Returns what a language model is trained on: the number of tokens known, a batch for each step,
+    and one large batch to validate on.
+    """
+    if name == "exercises":
+        return len(tales.vocabulary()), lambda step: exercises(seed, step), exercises(seed, 0, "validation", 256)
+    if name == "tales":
+        line, held_out = tales.pretraining_line("train", 10_000_000), tales.pretraining_line("validation", 128 * 129)
+        return len(tales.vocabulary()), lambda step: windows(line, seed, step), split_rows(held_out.reshape(128, 129))
+    line = docs.tokens("train")
+    return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), split_rows(docs.sequences("validation", 128))
+
+
+def split_rows(tokens):
+    """Splits `(rows, length + 1)` into inputs and targets."""
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def new(name, recipe, vocabulary):
+    """Builds a model with its optimizer: AdamW, warm-up, then a cosine to nothing."""
     keras.utils.set_random_seed(recipe["seed"])
-    model = DecoderLM(vocabulary=docs.tokenizer().get_vocab_size(), context=LENGTH,
-                      name=name.replace("-", "_"), **recipe["model"])
-    model.build()
+    name = name.replace("-", "_")
+    if "start" in recipe:
+        first = checkpoint.load(files.DATA / "models" / f"{recipe['start']}.safetensors")
+        model = DecoderLM(**{**first.get_config(), "name": name})
+        model.build()
+        model.set_weights(first.get_weights())
+    else:
+        model = DecoderLM(vocabulary=vocabulary, context=LENGTH, name=name, **recipe["model"])
+        model.build()
     warm_up = 200
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, recipe["steps"] - warm_up, warmup_target=recipe["learning_rate"], warmup_steps=warm_up)
@@ -88,24 +125,22 @@ def train_vision(name):
 
 
 def train_language(name, folder):
-    """Trains a language model on the docstrings, or goes on from its backup; returns it with its record."""
+    """Trains a language model, or goes on from its backup; returns it with its record."""
     recipe = LANGUAGE[name]
     backup, notes = folder / f"{name}.backup.keras", folder / f"{name}.backup.json"
-    line, held_out = docs.tokens("train"), docs.sequences("validation", 128)
+    vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
     curve, seconds = [], 0.0
     if notes.exists():
         curve, seconds = (json.loads(notes.read_text())[key] for key in ("curve", "seconds"))
         model = keras.models.load_model(backup)
     else:
-        model = new(name, recipe)
-    start = curve[-1]["step"] if curve else 0
+        model = new(name, recipe, vocabulary)
     losses, begun = [], time.perf_counter()
-    for step in range(start, recipe["steps"]):
-        losses.append(float(model.train_on_batch(*windows(line, recipe["seed"], step))))
+    for step in range(curve[-1]["step"] if curve else 0, recipe["steps"]):
+        losses.append(float(model.train_on_batch(*batch(step))))
         if (step + 1) % 200 == 0:
-            validation = model.evaluate(held_out[:, :-1], held_out[:, 1:], batch_size=32, verbose=0)
             curve.append({"step": step + 1, "train_loss": round(float(np.mean(losses)), 4),
-                          "validation_loss": round(float(validation), 4)})
+                          "validation_loss": round(float(model.evaluate(*held_out, batch_size=32, verbose=0)), 4)})
             losses.clear()
             spent = seconds + time.perf_counter() - begun
             print(f"{name} step {step + 1}/{recipe['steps']}  {curve[-1]}  {spent:.0f} s", flush=True)
@@ -115,4 +150,4 @@ def train_language(name, folder):
             os.replace(beside, backup)
             files.write(notes, json.dumps({"curve": curve, "seconds": spent}))
     return model, {**recipe, "rows": ROWS, "length": LENGTH, "tokens_seen": recipe["steps"] * ROWS * LENGTH,
-                   "train_tokens": len(line), "seconds": round(seconds + time.perf_counter() - begun), "curve": curve}
+                   "seconds": round(seconds + time.perf_counter() - begun), "curve": curve}

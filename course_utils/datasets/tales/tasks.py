@@ -10,6 +10,7 @@ from course_utils.datasets.tales import english, words, world
 from course_utils.datasets.tales.telling import SPLITS, story, told
 
 TASKS = ("story", "translate", "question", "mood")
+SHARES = (1, 4, 3, 2)  # of a batch of exercises: translation has the most to learn
 LENGTH = 128
 
 
@@ -148,7 +149,7 @@ def pretraining_line(split, tokens, seed=0):
 
 
 def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
-    """One batch of exercises, the four tasks mixed evenly, each in a row of its own.
+    """One batch of exercises, the four tasks mixed in `SHARES`, each in a row of its own.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`.
@@ -171,7 +172,7 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
     for row in range(rows):
         index = step * rows + row
         rng = random.Random(f"task {split} {seed} {index}")
-        prompt, answer = task(TASKS[int(rng.random() * len(TASKS))], story(split, index, seed), rng)
+        prompt, answer = task(rng.choices(TASKS, SHARES)[0], story(split, index, seed), rng)
         used = len(prompt) + len(answer)
         if used > length + 1:
             raise ValueError(f"length must be at least {used - 1} for exercise {index}, got {length}")
