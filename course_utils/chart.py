@@ -6,6 +6,7 @@ so the two pictures cannot disagree.
 
 import html
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -321,7 +322,7 @@ def layout(chart):
     legend, top = place_legend(chart, entries)
     frame = Frame(chart, top)
     drawn, missing, level = [], 0, 0
-    for mark, style in zip(chart.marks, styles):
+    for mark, style in zip(chart.marks, styles, strict=True):
         if isinstance(mark, Rule):
             shapes, level = rule(mark, frame, level)
         else:
@@ -411,7 +412,7 @@ def line(mark, frame, style):
     points = np.column_stack([frame.x(mark.x), frame.y(mark.y)])
     here = np.isfinite(points).all(axis=1)
     breaks = np.flatnonzero(np.diff(here.astype(int))) + 1
-    runs = [run for run, good in zip(np.split(points, breaks), here[[0, *breaks]] if len(here) else []) if good]
+    runs = [run for run in np.split(points, breaks) if len(run) and np.isfinite(run).all()]
     shapes = [Shape(run.tolist(), width=2, **style) for run in runs if len(run) > 1]
     alone = [run[0].tolist() for run in runs if len(run) == 1]
     dots = [Shape(sized("circle", 2.5), alone, style["color"], True)] if alone else []
@@ -432,7 +433,7 @@ def bars(mark, frame, style):
     here = np.isfinite(tops) & np.isfinite(x[:-1]) & np.isfinite(x[1:])
     fill = {"filled": True, "opacity": 0.75} if style["filled"] else {"width": 2, "dash": style["dash"]}
     shapes = []
-    for left, right, top in zip(x[:-1][here].tolist(), x[1:][here].tolist(), tops[here].tolist()):
+    for left, right, top in zip(x[:-1][here].tolist(), x[1:][here].tolist(), tops[here].tolist(), strict=True):
         inset = gap / 2 * (right - left)
         path = box(left + inset, top, right - inset, ground)
         shapes.append(Shape(path if style["filled"] else (*path, path[0]), color=style["color"], **fill))
@@ -477,7 +478,8 @@ def grid(mark, frame, style):
     for shade in np.unique(shades[np.isfinite(shades) & (shades != 0)]):
         i, j = np.nonzero(shades == shade)
         color = PALETTE["blue" if shade > 0 else "vermillion"]
-        shapes.append(Shape(cell, np.column_stack([columns[j], rows[i]]).tolist(), color, True, opacity=abs(shade) / 20))
+        at = np.column_stack([columns[j], rows[i]]).tolist()
+        shapes.append(Shape(cell, at, color, True, opacity=abs(shade) / 20))
     i, j = np.nonzero(~np.isfinite(matrix))
     if len(i):
         cross = ((0.3 * wide, 0.3 * tall), (0.7 * wide, 0.7 * tall))
@@ -504,7 +506,7 @@ def _path(shape):
     """The `d` of an SVG path. A repeated template is moved with `M` and drawn with relative steps."""
     corners, close = shape.template, "z" if shape.filled else ""
     x, y = corners[0]
-    steps = "l" + " ".join(f"{b[0] - a[0]:.2f} {b[1] - a[1]:.2f}" for a, b in zip(corners, corners[1:])) + close
+    steps = "l" + " ".join(f"{b[0] - a[0]:.2f} {b[1] - a[1]:.2f}" for a, b in itertools.pairwise(corners)) + close
     return "".join(f"M{x + dx:.2f} {y + dy:.2f}{steps}" for dx, dy in shape.at)
 
 
@@ -550,7 +552,8 @@ def _svg_word(word):
     turn = f' transform="rotate(-90 {word.x:.1f} {word.y:.1f})"' if word.turned else ""
     bold = ' font-weight="600"' if word.bold else ""
     return (f'<text x="{word.x:.1f}" y="{word.y:.1f}" text-anchor="{word.anchor}"{bold}{turn} fill="currentColor" '
-            f'stroke="var(--jp-layout-color0,Canvas)" stroke-width="3" paint-order="stroke">{html.escape(word.text)}</text>')
+            f'stroke="var(--jp-layout-color0,Canvas)" stroke-width="3" paint-order="stroke">'
+            f"{html.escape(word.text)}</text>")
 
 
 def png(*charts, scale=2, caption=""):

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import inspect
+import itertools
 import math
 import pathlib
 
@@ -14,7 +16,7 @@ from course_utils.checks import finite, one_of, whole
 from course_utils.models.checkpoint import clone, describe, rebuild
 from course_utils.models.language import DecoderLM, each
 from course_utils.quantization import QuantizedTensor
-from course_utils.storage import Ledger, decode, encode
+from course_utils.storage import Ledger, decode, digest, encode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,11 @@ def weights(model):
     return [weight_of(variable, owners.get(id(variable), model)) for variable in model.weights]
 
 
+def matched(twin, model):
+    """Lists the weights of a clone under the names they have in the original: Keras may number layers anew."""
+    return [dataclasses.replace(mine, name=other.name) for mine, other in zip(weights(twin), weights(model))]
+
+
 def weight_of(variable, layer):
     """Returns the `Weight` for one variable of a layer."""
     layers, shape, rank = keras.layers, variable.shape, len(variable.shape)
@@ -113,6 +120,11 @@ class Apply:
     def __call__(self, matrix, inputs=None):
         return self.rule(matrix, **({"inputs": inputs} if self.needs_inputs else {}), **self.arguments)
 
+    def __repr__(self):
+        parts = [spell(value) for value in (self.rule, getattr(self, "mask", None)) if value is not None]
+        named = {**({"only": self.only} if self.only else {}), **dict(sorted(self.arguments.items()))}
+        return f"{type(self).__name__}({', '.join(parts + [f'{key}={spell(value)}' for key, value in named.items()])})"
+
 
 class Quantize(Apply):
     """Turns floats into integers, with a rule from `quantization` or `second_order`. See `Apply`."""
@@ -133,6 +145,35 @@ class Prune(Apply):
 
     def __call__(self, matrix, inputs=None):
         return np.where(self.mask(super().__call__(matrix, inputs)), matrix, np.float32(0))
+
+
+def spell(value):
+    """Says what a rule or one of its arguments is, in the same words in every run.
+
+    A mask such as `pruning.above(0.1)` is told by the function that made it and by what it remembers.
+    An array is told by its shape and the first digits of its digest.
+
+    Example:
+
+    >>> Prune(pruning.magnitude, pruning.above(0.1))
+    Prune(pruning.magnitude, pruning.above(theta=0.1))
+    """
+    if isinstance(value, np.ndarray):
+        return f"array(shape={value.shape}, sha256={digest({'': value}, None)[:12]})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {spell(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(spell, value))}]"
+    if isinstance(value, functools.partial):
+        given = [*map(spell, value.args), *(f"{key}={spell(item)}" for key, item in value.keywords.items())]
+        return f"{spell(value.func)}({', '.join(given)})"
+    owner = getattr(value, "__self__", None)
+    if not hasattr(value, "__qualname__") or not (owner is None or inspect.ismodule(owner)):
+        return repr(value)
+    name = f"{value.__module__}.{value.__qualname__}".removeprefix("course_utils.")
+    held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else {}
+    held = ", ".join(f"{key}={spell(item)}" for key, item in sorted(held.items()))
+    return f"{name.partition('.<locals>')[0]}({held})" if held else name
 
 
 def compress_weight(weight, steps, matrix=None, inputs=None):
@@ -159,8 +200,8 @@ def compress_weight(weight, steps, matrix=None, inputs=None):
     return matrix
 
 
-class _Reached(Exception):
-    """Ends a pass through a model once a layer was reached."""
+class _Reached(BaseException):
+    """Ends a pass through a model once a layer was reached. Keras would wrap any mere `Exception`."""
 
 
 def capture(model, weight, data, batch_size=16):
@@ -182,7 +223,7 @@ def capture(model, weight, data, batch_size=16):
     """
     if len(data) == 0:
         raise ValueError("calibration data must hold at least one row, got none")
-    layer, seen = weight.layer, []
+    layer, seen, before = weight.layer, [], vars(weight.layer).get("call")  # `change_inputs` may have left one
 
     def watching(x, *args, **kwargs):
         seen.append(np.asarray(x, np.float32).reshape(-1, weight.inputs))
@@ -195,6 +236,8 @@ def capture(model, weight, data, batch_size=16):
                 model(data[start : start + batch_size], training=False)
     finally:
         del layer.call
+        if before:
+            layer.call = before
     if not seen:
         raise ValueError(f"{weight.name}: the model never called its layer on the calibration data")
     return finite(f"inputs of {weight.name}", np.concatenate(seen))
@@ -250,7 +293,7 @@ def compress(model, steps, storage="fixed", calibration=None):
     """
     twin = clone(model)
     tensors, skipped = {}, {}
-    for weight in weights(twin):
+    for weight in matched(twin, model):
         if weight.why_not:
             tensors[weight.name], skipped[weight.name] = np.asarray(weight.variable), weight.why_not
             continue
@@ -313,7 +356,7 @@ def sensitivity(model, steps, measure, only=""):
         By name of the weight, what `measure` gave with that weight alone compressed.
     """
     twin, found = clone(model), {}
-    for weight in weights(twin):
+    for weight in matched(twin, model):
         if weight.why_not or only not in weight.name:
             continue
         matrix = weight.matrix()
@@ -362,7 +405,7 @@ def change_inputs(model, change, only=""):
         A Keras model. The change lives in this object alone: a clone or a saved file does not have it.
     """
     twin = clone(model)
-    for weight in weights(twin):
+    for weight in matched(twin, model):
         if not weight.why_not and only in weight.name and isinstance(
                 weight.layer, (keras.layers.Dense, keras.layers.EinsumDense)):
             weight.layer.call = _changed(weight, weight.layer.call, change)  # hides the method of its class
@@ -466,13 +509,20 @@ def hidden(model):
             found[f"{block.name}/mlp"] = Hidden((block.up,), block.down, block.mlp_width)
         return found
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
-    others = (keras.layers.Dense, keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout)
-    chained = all(len(layer._inbound_nodes) == 1 for layer in layers)
-    in_a_row = chained and all(b._inbound_nodes[0].parent_nodes[0].operation is a for a, b in zip(layers, layers[1:]))
-    if not in_a_row or not all(isinstance(layer, others) for layer in layers):
+    allowed = (keras.layers.Dense, keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout)
+    if not _in_a_row(model, layers) or not all(isinstance(layer, allowed) for layer in layers):
         raise ValueError(f"model {model.name!r} is neither a DecoderLM nor a stack of Dense layers")
-    return {a.name: Hidden((a,), b, a.units) for a, b in zip(dense, dense[1:])}
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    return {a.name: Hidden((a,), b, a.units) for a, b in itertools.pairwise(dense)}
+
+
+def _in_a_row(model, layers):
+    """Says whether each layer reads the one before it and nothing else."""
+    by_depth = getattr(model, "_nodes_by_depth", {})  # of a functional model: a node for each call of a layer
+    nodes = [node for same_depth in by_depth.values() for node in same_depth]
+    reads = {id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes}
+    chained = len(nodes) == len(layers) + 1 and all(reads[id(b)] == [a] for a, b in itertools.pairwise(layers))
+    return isinstance(model, keras.Sequential) or chained
 
 
 def unit_scores(model, score, only=""):
@@ -501,7 +551,7 @@ def silence_units(model, keep):
         keep: By name, booleans of shape `(count,)`.
     """
     twin = clone(model)
-    for name, part, mask in _chosen(twin, keep):
+    for part, mask in _chosen(twin, keep):
         part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.spread(mask)[:, None])
     return twin
 
@@ -529,7 +579,7 @@ def remove_units(model, keep):
     True
     """
     values = {variable.path: np.asarray(variable) for variable in model.weights}
-    for _, part, mask in _chosen(model, keep):
+    for part, mask in _chosen(model, keep):
         kept = part.spread(mask)
         for writer in part.writers:
             for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
@@ -541,14 +591,14 @@ def remove_units(model, keep):
 
 
 def _chosen(model, keep):
-    """Yields name, `Hidden` and mask of each entry of `keep`, checked."""
+    """Yields `Hidden` and mask of each entry of `keep`, checked."""
     found = hidden(model)
     for name, mask in keep.items():
         part, mask = found[one_of("part", name, found)], np.asarray(mask)
         if mask.dtype != bool or mask.shape != (part.count,) or not mask.any():
             raise ValueError(f"keep[{name!r}] must hold {part.count} booleans and at least one True, "
                              f"got {mask.dtype} of shape {mask.shape}, {np.count_nonzero(mask)} True")
-        yield name, part, mask
+        yield part, mask
 
 
 def _resized(model, counts):

@@ -7,7 +7,6 @@ from course_utils.checks import whole
 from course_utils.models.compiled import compiled
 
 
-
 def write(model, prompt, prompt_length, length):
     """The greedy loop, to be compiled: a padded prompt `(rows, context)` in, tokens `(rows, context)` out.
 

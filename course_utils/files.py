@@ -1,5 +1,7 @@
 """Where the course keeps its files, and how it writes one without ever leaving half of it."""
 
+import hashlib
+import json
 import os
 import pathlib
 import tempfile
@@ -30,3 +32,16 @@ def write(path, content):
         os.unlink(beside)
         raise
     return path
+
+
+def manifest():
+    """Returns size and sha256 of every file under `data`, by its path there, as `data/manifest.json` keeps them."""
+    kinds = (".safetensors", ".json", ".npz")
+    found = sorted(path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name)
+    contents = {path.relative_to(DATA).as_posix(): path.read_bytes() for path in found if path.name != "manifest.json"}
+    return {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in contents.items()}
+
+
+def write_manifest():
+    """Brings `data/manifest.json` up to date; to be called after a shipped file was made anew."""
+    return write(DATA / "manifest.json", json.dumps(manifest(), indent=1) + "\n")

@@ -4,7 +4,7 @@ import numpy as np
 
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
-from course_utils.compression import Prune, compress_weight, floats, weights
+from course_utils.compression import Prune, compress_weight, floats, matched, weights
 from course_utils.models.checkpoint import clone
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -34,7 +34,7 @@ def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTRO
         ValueError: If a step of the recipe asks for calibration inputs.
     """
     twin = clone(model)
-    matrices = [weight for weight in weights(twin) if not weight.why_not]
+    matrices = [weight for weight in matched(twin, model) if not weight.why_not and weight.variable.trainable]
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=0.0, beta_2=0.98, global_clipnorm=1.0)
     optimizer.build(twin.trainable_variables)
 
@@ -42,10 +42,11 @@ def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTRO
     def learn(inputs, targets, kept, masks):
         with tf.GradientTape() as tape:
             cost = loss(targets, twin(inputs, training=True))
-        slopes = dict(zip([v.path for v in twin.trainable_variables], tape.gradient(cost, twin.trainable_variables)))
+        slopes = tape.gradient(cost, twin.trainable_variables)
+        slopes = dict(zip(map(id, twin.trainable_variables), slopes))
         for weight, value, mask in zip(matrices, kept, masks):
             weight.variable.assign(value)  # back to the floats
-            slopes[weight.variable.path] *= mask
+            slopes[id(weight.variable)] *= mask
         optimizer.apply(list(slopes.values()))
         return cost
 

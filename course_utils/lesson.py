@@ -24,18 +24,18 @@ def source(*things):
     return Markdown("```python\n" + "\n\n".join(textwrap.dedent(inspect.getsource(t)).rstrip() for t in things) + "\n```")
 
 
-def claims(section):
-    """Shows what the document states in a section and what came out when it was run.
+def claims(*sections):
+    """Shows what the document states in some sections and what came out when it was run.
 
     Args:
-        section: A section number of the document, such as `"3.2.1"`; subsections are included.
+        *sections: Section numbers of the document, such as `"3.2.1"`; subsections are included.
 
     Returns:
         An HTML table with its verdicts.
     """
     rows = "".join(
         f"<tr><td>{c.section}</td><td lang='zh'>{html.escape(c.quote)}</td><td>{html.escape(c.states)}</td>"
-        f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for c in document.claims(section))
+        f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for section in sections for c in document.claims(section))
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("section", "quoted", "it says", "verdict", "because"))
     style = "<style>.claims td, .claims th {text-align: left !important; vertical-align: top; white-space: normal}</style>"
     return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
@@ -139,4 +139,17 @@ def refresh(paths=()):
         notebook.metadata.pop("widgets", None)
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of this run, which say nothing to a reader
+            if cell.cell_type == "code":
+                cell.outputs = joined(cell.outputs)
         files.write(path, nbformat.writes(notebook) + "\n")
+
+
+def joined(outputs):
+    """Joins what a cell printed in several pieces, as a page shows it."""
+    whole = []
+    for output in outputs:
+        if whole and output.output_type == "stream" and whole[-1].get("name") == output.name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole

@@ -29,8 +29,8 @@ def export(model, mode, length=128, batch=1, calibration=None):
         model: A built `models.language.DecoderLM`.
         mode: `"float"` keeps float32. `"dynamic"` stores weights as int8 and rounds what a layer
             reads to int8 as it arrives. `"int8"` computes in integers, at scales found on
-            `calibration`, wherever LiteRT knows how (the square inside a norm stays float). `"int4"` is `"dynamic"` with 4-bit matrices and a scale for each
-            32 inputs; embeddings stay float32.
+            `calibration`, wherever LiteRT can (the square inside a norm stays float). `"int4"` is
+            `"dynamic"` with 4-bit matrices and a scale for each 32 inputs; embeddings stay float32.
         length: Tokens of a call. LiteRT wants shapes that never change.
         batch: Sequences of a call.
         calibration: Tokens `(sequences, length)` for `"int8"`.

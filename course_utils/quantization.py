@@ -82,7 +82,7 @@ def step(weights, step):
     """
     weights = finite("weights", weights)
     codes = np.rint(weights / positive("step", step))
-    if np.abs(codes).max() > 2**31 - 1:
+    if np.abs(codes).max() >= 2**31:
         raise ValueError(f"step must be at least {np.abs(weights).max() / 2**31:.3g} for these weights, got {step!r}")
     codes = codes.astype(np.int32)
     return QuantizedTensor(codes, np.float32(step), bits_for(codes.min(), codes.max()))
@@ -121,8 +121,8 @@ def as_stored(scale):
 
     Rounding *before* the codes are chosen costs nothing; rounding afterwards would move every weight.
     """
-    short = scale.astype(np.float16).astype(np.float32)
-    return short if np.isfinite(short).all() and short.min() >= 2.0**-14 else scale.astype(np.float32)
+    fits = scale.min() >= 2.0**-14 and scale.max() < 65504
+    return scale.astype(np.float16 if fits else np.float32).astype(np.float32)
 
 
 def absmax(weights, bits, group_size="channel"):
@@ -204,7 +204,8 @@ def clipped(weights, bits, group_size="channel"):
         scale = as_stored(np.where(largest > 0, shrink * largest / levels, 1.0))
         rounded = np.clip(np.rint(grouped / scale), -levels, levels) * scale
         error = np.square(rounded - grouped).sum(axis=1, keepdims=True)
-        best, least = (scale, error) if best is None else (np.where(error < least, scale, best), np.minimum(error, least))
+        best = scale if best is None else np.where(error < least, scale, best)
+        least = np.minimum(error, least)
     return round_to(weights, best[:, 0], bits, group_size)
 
 
@@ -432,7 +433,8 @@ def pack_bits(codes, bits):
         rest = np.zeros(-(-codes.size // 8) * 8, np.uint64)
         rest[: codes.size] = codes >> low
         words = (rest.reshape(-1, 8) << (np.arange(8, dtype=np.uint64) * np.uint64(width))).sum(1, dtype=np.uint64)
-        planes.append(words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()[: -(-codes.size * width // 8)])
+        packed = words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()
+        planes.append(packed[: -(-codes.size * width // 8)])
     return np.concatenate(planes) if planes else np.empty(0, np.uint8)
 
 

@@ -1,8 +1,7 @@
-"""GPTQ and SparseGPT: what rounding or removing one weight breaks, the weights still free make good again.
+"""GPTQ and SparseGPT: what rounding or removing a weight breaks, the weights still free make good again.
 
-Both stand on one core, `settle`, which is Optimal Brain Surgeon (Hassibi and Stork, 1993) made fast by a
-Cholesky factor. Matrices are read as Keras stores them: `(inputs, units)`, and a *row* is all the
-weights that read one input.
+Both stand on one core, `settle`: Optimal Brain Surgeon (Hassibi and Stork, 1993), made fast by a Cholesky
+factor. Matrices are read as Keras stores them, `(inputs, units)`; a *row* is all the weights of one input.
 """
 
 import numpy as np
@@ -16,9 +15,8 @@ DAMPING_LIMIT = 1.0  # as much again as the inputs' own mean square
 def hessian(inputs, damping=0.01):
     """Returns how the squared error of a layer's output bends with its weights: `X^T X / samples`.
 
-    The damping, a share of the mean diagonal, is added to the diagonal: the pull of inputs that were
-    not in the calibration data. An input that was always zero gets a 1 there, so that the rest can be
-    solved for; its weights change nothing and are free.
+    The damping is added to the diagonal; it stands for all that the calibration data did not show. An
+    input that was always zero gets a 1 there, so that the others can be solved for.
 
     Args:
         inputs: Float array of shape `(samples, inputs)`: what the layer reads on calibration data.
@@ -28,36 +26,48 @@ def hessian(inputs, damping=0.01):
         `float64` of shape `(inputs, inputs)`.
 
     Raises:
-        ValueError: If `inputs` is empty, not finite, not a matrix, or all zero.
+        ValueError: If `inputs` is empty, not finite, no matrix, or zero throughout.
+
+    Example:
+
+    >>> hessian(np.array([[1.0, 2.0], [3.0, 0.0]]), damping=0)
+    array([[5., 1.],
+           [1., 2.]])
     """
-    inputs = _samples(inputs).astype(np.float64)
+    inputs = finite("inputs", inputs).astype(np.float64)
+    if inputs.ndim != 2:
+        raise ValueError(f"inputs must have shape (samples, inputs), got {inputs.shape}")
     products = inputs.T @ inputs / len(inputs)
     diagonal = products.diagonal().copy()
     if not diagonal.any():
-        raise ValueError(f"inputs must not all be zero: {len(inputs)} samples of {len(products)} inputs, none alive")
-    np.fill_diagonal(products, np.where(diagonal > 0, diagonal, 1.0) + not_negative("damping", damping) * diagonal.mean())
+        raise ValueError(f"calibration saw nothing: all {inputs.size} values of inputs are zero")
+    extra = not_negative("damping", damping) * diagonal.mean()
+    np.fill_diagonal(products, np.where(diagonal > 0, diagonal, 1.0) + extra)
     return products
 
 
 def inverse_factor(products):
     """Returns the upper triangular `U` with `U^T U = products^-1`.
 
-    Row `i` of `U` says, up to its length, how the inputs after `i` can stand in for input `i` once all
-    inputs before it are fixed. One factorisation replaces an inverse a row.
+    Row `i` of `U`, divided by `U[i, i]`, says how the inputs after `i` stand in for input `i` once all
+    inputs before it are fixed: one factorisation in place of an inverse for each row.
 
     Args:
-        products: Symmetric array of shape `(inputs, inputs)`, as `hessian` returns it.
+        products: Symmetric array of shape `(inputs, inputs)`, as `hessian` returns it. Where it is
+            singular, damping is added, ten times more each time.
 
     Raises:
-        ValueError: If the matrix stays singular under a hundred times the usual damping.
+        ValueError: If there is no factor even at `DAMPING_LIMIT` times the mean diagonal.
     """
-    mean, extra = products.diagonal().mean(), 0.0
-    while extra <= DAMPING_LIMIT:
+    mean = products.diagonal().mean()
+    for extra in (0.0, 0.001, 0.01, 0.1, DAMPING_LIMIT):
         try:
             lower = np.linalg.cholesky((products + extra * mean * np.eye(len(products)))[::-1, ::-1])
-            return np.linalg.inv(lower)[::-1, ::-1]  # H = L L^T read backwards is U^-1 U^-T
+            factor = np.linalg.inv(lower)[::-1, ::-1]  # read backwards, a lower triangle is an upper one
         except np.linalg.LinAlgError:
-            extra = max(10 * extra, 0.001)
+            continue
+        if np.isfinite(factor).all():
+            return factor
     raise ValueError(f"the Hessian of {len(products)} inputs has no Cholesky factor, even with damping {DAMPING_LIMIT}")
 
 
@@ -67,62 +77,106 @@ def settle(weights, products, fix, block=64):
     Args:
         weights: Float array of shape `(inputs, units)`.
         products: The layer's `hessian`, of shape `(inputs, inputs)`.
-        fix: Function of `(i, rows, lengths)` that returns what row `i` shall be. `rows` are the present
-            weights of rows `i` to the end of the block; `lengths` is the diagonal of the factor there.
-        block: Rows at a time. Rows beyond the block hear of its errors once, in one product of matrices.
+        fix: Function of `(i, rows, freedom)` that returns what row `i` becomes. `rows` are the present
+            weights from row `i` to the end of its block. `freedom`, of shape `(len(rows),)`, is the
+            factor's diagonal there: how far the weights behind can make up for each row.
+        block: Rows at a time. Rows behind the block hear of its errors once, in one matrix product.
 
     Returns:
         `float64` of shape `(inputs, units)`.
     """
     weights, factor = weights.astype(np.float64), inverse_factor(products)
     for start in range(0, len(weights), block):
-        stop = min(start + block, len(weights))
-        rows, upper = weights[start:stop], factor[start:stop, start:stop]
+        here, behind = slice(start, start + block), slice(start + block, None)
+        rows, upper = weights[here], factor[here, here]  # `rows` is a view: changes stay
         errors = np.empty_like(rows)
         for i in range(len(rows)):
             fixed = fix(start + i, rows[i:], upper.diagonal()[i:])
             errors[i] = (rows[i] - fixed) / upper[i, i]
             rows[i] = fixed
             rows[i + 1 :] -= np.outer(upper[i, i + 1 :], errors[i])
-        weights[stop:] -= factor[start:stop, stop:].T @ errors
+        weights[behind] -= factor[here, behind].T @ errors
     return weights
 
 
-def gptq(weights, inputs, bits, group_size="channel", activation_order=True, damping=0.01, scale_of=None):
-    tensor = (scale_of or quantization.absmax)(weights, inputs, bits, group_size) if scale_of else quantization.absmax(weights, bits, group_size)
-    scale = np.broadcast_to(tensor.spread(tensor.scale), weights.shape)
-    levels = 2 ** (bits - 1) - 1
-    products = hessian(inputs, damping)
-    weights = np.where(_alive(inputs)[:, None], weights, 0)
-    order = np.argsort(-products.diagonal(), kind="stable") if activation_order else np.arange(len(products))
-    steps = scale[order]
+def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clipped, activation_order=True, damping=0.01):
+    """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al., 2022).
 
-    def nearest(i, rows, lengths):
-        return np.clip(np.rint(rows[0] / steps[i]), -levels, levels) * steps[i]
+    Scales are fixed before the first row is rounded, for the inputs in their own order, so the file
+    looks as it does after round-to-nearest.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        inputs: What the layer reads on calibration data, `(samples, inputs)`.
+        bits: Width of a code, 2 to 8.
+        group_size: `"tensor"`, `"channel"`, or how many inputs of a unit share a scale.
+        scales: Symmetric rule that chooses them: `quantization.clipped` or `quantization.absmax`.
+        activation_order: Round the rows of loud inputs first, while most others are free to answer.
+        damping: See `hessian`.
+
+    Returns:
+        A `QuantizedTensor`. Weights of inputs that were always zero become 0.
+
+    Raises:
+        ValueError: If bits or group size is not allowed, an array is not finite, calibration saw
+            nothing, or the shapes do not fit together.
+    """
+    weights, products = prepared(weights, inputs, damping)
+    widest = scales(weights, bits, group_size)
+    steps = np.broadcast_to(widest.spread(widest.scale), weights.shape)  # (inputs, units)
+    order = np.argsort(-products.diagonal(), kind="stable") if activation_order else np.arange(len(weights))
+    largest = 2 ** (bits - 1) - 1
+
+    def nearest(i, rows, freedom):
+        step = steps[order[i]]
+        return np.clip(np.rint(rows[0] / step), -largest, largest) * step
 
     settled = np.empty(weights.shape)
     settled[order] = settle(weights[order], products[np.ix_(order, order)], nearest)
-    return quantization.round_to(settled, tensor.scale, bits, group_size)
+    return quantization.round_to(settled, widest.scale, bits, group_size)
 
 
-def sparsegpt(weights, inputs, mask, block=128, damping=0.01):
-    kept = None
+def sparsegpt(weights, inputs, mask, block=32, damping=0.01):
+    """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar & Alistarh, 2023).
 
-    def remove(i, rows, lengths):
+    The score of a weight is the error that removing it leaves behind, `w^2 / U[i, i]^2`. It is taken
+    when the walk arrives at a block, so the mask sees what earlier removals made of the weights.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        inputs: What the layer reads on calibration data, `(samples, inputs)`.
+        mask: From `pruning`: a function from scores to what is kept, such as `fraction(0.5)` or
+            `n_of_m(2, 4)`. It is applied to each block of inputs.
+        block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`.
+        damping: See `hessian`.
+
+    Returns:
+        `float32` of shape `(inputs, units)`. Weights of inputs that were always zero become 0.
+
+    Raises:
+        ValueError: If an array is not finite, calibration saw nothing, or the shapes do not fit together.
+
+    Example:
+
+    >>> half = Apply(sparsegpt, only="block", mask=pruning.fraction(0.5))
+    >>> compress(model, [half], calibration=tokens)
+    """
+    weights, products = prepared(weights, inputs, damping)
+    block, kept = whole("block", block, 1, 2**31), None
+
+    def keep(i, rows, freedom):
         nonlocal kept
         if i % block == 0:
-            kept = mask((rows / lengths[:, None]) ** 2)
-        return np.where(kept[i % block], rows[0], 0)
+            kept = mask(np.square(rows / freedom[:, None]))
+        return np.where(kept[i % block], rows[0], 0.0)
 
-    return settle(np.where(_alive(inputs)[:, None], weights, 0), hessian(inputs, damping), remove, block).astype(np.float32)
-
-
-def _samples(inputs):
-    inputs = finite("inputs", inputs)
-    if inputs.ndim != 2:
-        raise ValueError(f"inputs must have shape (samples, inputs), got {inputs.shape}")
-    return inputs
+    return settle(weights, products, keep, block).astype(np.float32)
 
 
-def _alive(inputs):
-    return np.asarray(inputs).any(axis=0)
+def prepared(weights, inputs, damping):
+    """Checks both arrays; returns the weights, zero where their input was never alive, and the `hessian`."""
+    weights, inputs = finite("weights", weights), finite("inputs", inputs)
+    if weights.ndim != 2 or inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
+        raise ValueError("weights (inputs, units) and inputs (samples, inputs) must agree, "
+                         f"got {weights.shape} and {inputs.shape}")
+    return np.where(inputs.any(axis=0)[:, None], weights, weights.dtype.type(0)), hessian(inputs, damping)

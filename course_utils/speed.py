@@ -1,8 +1,9 @@
 """Speed, measured so that it means something: candidates take turns in one run, and what counts is their ratio.
 
 A lone time says little. The machine does other work, its clock moves, its caches are warm or cold, and
-the same code takes twice as long a minute later. Whatever disturbs one turn disturbs the next one too,
-so it falls out of the ratio. Compare ratios of one run; never times of two.
+the same code takes twice as long a minute later. What slows one turn mostly slows its neighbours too,
+and falls out of the ratio. Compare ratios of one run; never times of two. A wide interval says that the
+machine was busy: long calls are then interrupted more often than short ones, and the ratio drifts.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ import threadpoolctl
 from course_utils import litert
 from course_utils.backend import tf
 from course_utils.chart import Axis, Chart, Line, Points
-from course_utils.checks import fraction, positive, whole
+from course_utils.checks import fraction, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +43,16 @@ class Timing:
 
 
 def pairs(candidates, rounds=30, warm_up=3, before=None):
-    """Times candidates in turns, A B C A B C ..., and compares each with the first.
+    """Times candidates in turns, A B C, B C A, A C B, ..., and compares each with the first.
+
+    Each round goes through them in another order: what a candidate leaves behind, such as a warm cache
+    or threads that have not gone to sleep, meets all the others alike.
 
     Args:
         candidates: By name, functions without arguments. The first is what the others are compared with.
         rounds: How often each has its turn.
         warm_up: Rounds before that are not counted: they compile, and fill the caches.
-        before: Function to call before each turn, outside the time, such as `flush`.
+        before: Function to call before each turn, outside the time, such as `empty_caches`.
 
     Returns:
         By name, a `Timing`.
@@ -64,19 +68,21 @@ def pairs(candidates, rounds=30, warm_up=3, before=None):
     if not candidates:
         raise ValueError("candidates must name at least one function, got none")
     rounds, warm_up = whole("rounds", rounds, 1, 10**6), whole("warm_up", warm_up, 0, 10**6)
-    seconds = np.empty((warm_up + rounds, len(candidates)))
+    calls, random = list(candidates.values()), np.random.default_rng(0)
+    seconds = np.empty((warm_up + rounds, len(calls)))
     for turn in seconds:
-        for place, candidate in enumerate(candidates.values()):
+        for place in random.permutation(len(calls)):
             if before:
                 before()
             begun = time.perf_counter()
-            candidate()
+            calls[place]()
             turn[place] = time.perf_counter() - begun
-    seconds = np.maximum(seconds[warm_up:], 1e-9)  # a clock may not have moved
-    ratios = seconds[:, :1] / seconds
-    low, middle, high = np.percentile(ratios, (5, 50, 95), axis=0).tolist()
-    medians = np.median(seconds, axis=0).tolist()
-    return {name: Timing(*of) for name, *of in zip(candidates, medians, middle, zip(low, high), [rounds] * len(middle))}
+    seconds = np.maximum(seconds[warm_up:], 1e-9)  # (rounds, candidates); a coarse clock may not have moved
+    timings = {}
+    for name, own in zip(candidates, seconds.T, strict=True):
+        low, middle, high = np.percentile(seconds[:, 0] / own, (5, 50, 95)).tolist()
+        timings[name] = Timing(float(np.median(own)), middle, (low, high), rounds)
+    return timings
 
 
 @functools.cache
@@ -84,10 +90,11 @@ def _elsewhere():
     return np.ones(2**24, np.float32)  # 64 MiB, more than the caches of most machines hold
 
 
-def flush():
+def empty_caches():
     """Reads 64 MiB of something else, so that the next call finds its weights in memory, not in a cache.
 
     That is how a language model meets its weights when it writes: each token reads all of them once.
+    The library's own code is pushed out as well, which costs TensorFlow more than numpy.
     """
     _elsewhere().sum()
 
@@ -126,7 +133,8 @@ class Roofline:
                 for name, (work, size, seconds) in dict(measured).items()]
         said = (f"Up to {self.ridge:.0f} operations a byte the roof rises with {self.bandwidth / 1e9:.0f} GB/s, "
                 f"beyond that it is flat at {self.peak / 1e9:.0f} GFLOP/s.")
-        return Chart([Line(across, self.attainable(across) / 1e9, label="roof"), *dots], title="Roofline", description=said,
+        roof = Line(across, self.attainable(across) / 1e9, label="roof")
+        return Chart([roof, *dots], title="Roofline", description=said,
                      x=Axis("operations a byte", log=True), y=Axis("GFLOP/s", log=True))
 
 
@@ -153,8 +161,44 @@ def roofline(threads=None, rounds=10):
     return Roofline((a.nbytes + b.nbytes) / best["read"], 2 * 2048**3 / best["multiply"], threads)
 
 
+def aligned(array):
+    """Copies an array to where a cache line begins.
+
+    numpy begins at any multiple of 16 bytes, and two equal matrices may then differ by 15% in speed.
+    """
+    room = np.empty(array.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def matmul_ways(inputs, units, batch=1):
+    """Lists ways to compute one matrix product in float32, int8 and int4.
+
+    Args:
+        inputs, units: Shape of the matrix.
+        batch: Rows that are multiplied with it.
+
+    Returns:
+        By name, a function without arguments that returns the product, `(batch, units)`. LiteRT's int8
+        and int4 round what they read to int8 as it arrives; int4 is there if `litert.modes()` has it.
+    """
+    random, inputs = np.random.default_rng(0), whole("inputs", inputs, 1, 2**20)
+    matrix = random.normal(size=(inputs, whole("units", units, 1, 2**20))).astype(np.float32) / np.float32(inputs**0.5)
+    x = random.normal(size=(whole("batch", batch, 1, 2**20), inputs)).astype(np.float32)
+    matrix, weights, x_tf = aligned(matrix), tf.Variable(matrix), tf.constant(x)
+    graph = tf.function(lambda: x_tf @ weights, autograph=False)
+    ways = {"numpy float32": lambda: x @ matrix, "TensorFlow float32": lambda: graph().numpy()}
+    for name, mode in (("float32", "float"), ("int8", "dynamic"), ("int4", "int4")):
+        if mode in litert.modes():
+            content = litert.convert(lambda x: x @ weights, tf.TensorSpec(x.shape), [weights], mode)
+            ways[f"LiteRT {name}"] = functools.partial(litert.Runner(content), x)
+    return ways
+
+
 def matmul_latency(inputs, units, batch=1, flush=True, rounds=30):
-    """Times one matrix product in float32, int8 and int4, on one thread each (TensorFlow keeps its own).
+    """Times the `matmul_ways` in turns, on one thread each; TensorFlow uses as many as it likes.
 
     Args:
         inputs, units: Shape of the matrix.
@@ -163,51 +207,49 @@ def matmul_latency(inputs, units, batch=1, flush=True, rounds=30):
         rounds: How often each has its turn.
 
     Returns:
-        By name, a `Timing`; the first is numpy in float32. LiteRT's int8 and int4 round what they
-        read to int8 as it arrives; int4 is there if `litert.modes()` has it.
+        By name, a `Timing`; the first is numpy in float32.
     """
-    random = np.random.default_rng(0)
-    weights = tf.Variable(random.normal(size=(whole("inputs", inputs, 1, 2**20), whole("units", units, 1, 2**20)))
-                          .astype(np.float32) / np.sqrt(inputs))
-    x = random.normal(size=(whole("batch", batch, 1, 2**20), inputs)).astype(np.float32)
-    matrix, x_tf, graph = weights.numpy(), tf.constant(x), tf.function(lambda x: x @ weights, autograph=False)
-    candidates = {"numpy float32": lambda: x @ matrix, "TensorFlow float32": lambda: graph(x_tf)}
-    for name, mode in (("float32", "float"), ("int8", "dynamic"), ("int4", "int4")):
-        if mode in litert.modes():
-            content = litert.convert(lambda x: x @ weights, tf.TensorSpec(x.shape), [weights], mode)
-            candidates[f"LiteRT {name}"] = functools.partial(litert.Runner(content), x)
     with threadpoolctl.threadpool_limits(1):
-        return pairs(candidates, rounds, before=globals()["flush"] if flush else None)
+        return pairs(matmul_ways(inputs, units, batch), rounds, before=empty_caches if flush else None)
 
 
-def sparse_latency(sparsity, batch=1, inputs=1024, units=1024, rounds=30):
-    """Times one matrix product in which a share of the weights is zero, in every way that could profit.
+def sparse_ways(sparsity, batch=1, inputs=1024, units=1024):
+    """Lists ways to compute one matrix product in which a share of the weights is zero.
 
     Args:
-        sparsity: Share of zeros, from 0 to below 1.
+        sparsity: Share of zeros, at least 0 and so that one input is left.
         batch: Rows that are multiplied with the matrix.
         inputs, units: Shape of the matrix.
-        rounds: How often each has its turn.
 
     Returns:
-        By name, a `Timing`, each call with cold caches; the first is numpy with the full matrix. "fewer
-        inputs" is the matrix after the same share of its rows was taken out altogether.
+        By name, a function without arguments that returns the product. "numpy, no zeros" computes with
+        the full matrix, "fewer inputs" with a matrix that lost the same share of its rows altogether.
     """
     random, sparsity = np.random.default_rng(0), fraction("sparsity", sparsity)
     left = whole("inputs that are left", round((1 - sparsity) * inputs), 1, inputs)
     full = random.normal(size=(inputs, units)).astype(np.float32)
     zeros = np.where(random.permutation(full.size).reshape(full.shape) < sparsity * full.size, np.float32(0), full)
     x = random.normal(size=(whole("batch", batch, 1, 2**20), inputs)).astype(np.float32)
-    rows, thin, thin_x = scipy.sparse.csr_array(zeros.T), full[:left].copy(), x[:, :left].copy()
-    full_tf, zeros_tf, x_tf, turned = tf.constant(full), tf.sparse.from_dense(zeros.T), tf.constant(x), x.T.copy()
+    full, zeros, thin, thin_x = aligned(full), aligned(zeros), aligned(full[:left]), x[:, :left].copy()
+    by_unit, columns = scipy.sparse.csr_array(zeros.T), x.T.copy()
+    x_tf, full_tf = tf.constant(x), tf.constant(full)
+    columns_tf, by_unit_tf = tf.constant(columns), tf.sparse.from_dense(zeros.T)
     dense = tf.function(lambda: x_tf @ full_tf, autograph=False)
-    sparse = tf.function(lambda: tf.sparse.sparse_dense_matmul(zeros_tf, tf.transpose(x_tf)), autograph=False)
+    sparse = tf.function(lambda: tf.sparse.sparse_dense_matmul(by_unit_tf, columns_tf), autograph=False)
+    return {"numpy, no zeros": lambda: x @ full, "numpy, with zeros": lambda: x @ zeros,
+            "scipy CSR": lambda: (by_unit @ columns).T, "fewer inputs": lambda: thin_x @ thin,
+            "TensorFlow, no zeros": lambda: dense().numpy(), "tf.sparse": lambda: sparse().numpy().T}
+
+
+def sparse_latency(sparsity, batch=1, inputs=1024, units=1024, rounds=30):
+    """Times the `sparse_ways` in turns, each with cold caches: what a zero is worth.
+
+    Args:
+        sparsity, batch, inputs, units: As in `sparse_ways`.
+        rounds: How often each has its turn.
+
+    Returns:
+        By name, a `Timing`; the first is numpy with the full matrix.
+    """
     with threadpoolctl.threadpool_limits(1):
-        return pairs({"numpy, no zeros": lambda: x @ full, "numpy, with zeros": lambda: x @ zeros,
-                      "scipy CSR": lambda: rows @ turned, "fewer inputs": lambda: thin_x @ thin,
-                      "TensorFlow, no zeros": dense, "tf.sparse": sparse}, rounds, before=flush)
-
-
-def throughput(timing, work):
-    """Returns how much of `work` (tokens, operations, bytes) a `Timing` does in a second."""
-    return positive("work", work) / timing.median
+        return pairs(sparse_ways(sparsity, batch, inputs, units), rounds, before=empty_caches)

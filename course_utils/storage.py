@@ -147,19 +147,21 @@ def float_layouts(array):
 
 def code_layouts(tensor, entropy):
     """The ways to store integer codes; each is `(bytes, name, notes, build)`."""
-    codes = tensor.codes.ravel()
+    codes = tensor.codes.astype(np.int64).ravel()  # so that subtracting the lowest leaves no type's range
     low, high = int(codes.min()), int(codes.max())
     width = bits_for(low, high)
     yield (packed_bytes(width, codes.size), f"packed, {width} bits", {"low": low, "width": width},
            lambda: [("payload", pack_bits(codes - low, width))])
     if np.ndim(tensor.zero_point) == 0 and tensor.codebook is None and np.any(kept := codes != tensor.zero_point):
         values = codes[kept]
-        low_kept, high_kept = min(int(values.min()), 0), max(int(values.max()), 0)  # fillers carry a zero
+        zero = int(tensor.zero_point)
+        low_kept, high_kept = min(int(values.min()), zero), max(int(values.max()), zero)  # fillers carry a zero
         width_kept = bits_for(low_kept, high_kept)
         for name, size, notes, entries, index in index_layouts(kept):
             yield (size + packed_bytes(width_kept, entries), f"{name}, {width_kept} bits",
-                   {**notes, "low": low_kept, "width": width_kept},
-                   lambda index=index: [("indices", index()[0]), ("payload", pack_bits(codes[index()[1]] - low_kept, width_kept))])
+                   {**notes, "low": low_kept, "width": width_kept, "zero": zero},
+                   lambda index=index: [("indices", index()[0]),
+                                        ("payload", pack_bits(codes[index()[1]] - low_kept, width_kept))])
     if entropy and high - low < codes.size:
         table, words = entropy_encode(codes, low, high)
         yield (len(table) + words.nbytes, "ans", {"low": low, "levels": len(table)},
@@ -218,7 +220,7 @@ class _Reader:
             words = self.array("payload", np.uint32, (notes["words"],))
             return entropy_decode(table, words, size, notes["low"]).reshape(shape)
         if "entries" in notes:
-            flat = np.zeros(size, np.int64)
+            flat = np.full(size, notes["zero"], np.int64)
             positions = self.positions(notes, size)
             packed = self.take("payload", packed_bytes(notes["width"], notes["entries"]))
             flat[positions] = unpack_bits(packed, notes["width"], notes["entries"]) + notes["low"]
@@ -277,7 +279,7 @@ def _constants(tensor):
         if value is None or np.ndim(value) == 0:
             head[key] = None if value is None else np.asarray(value).item()
             continue
-        if value.dtype.kind == "f" and np.array_equal(short := value.astype(np.float16), value):
+        if value.dtype.kind == "f" and np.abs(value).max() < 65504 and np.array_equal(short := value.astype(np.float16), value):
             value = short
         head[key] = [value.dtype.str, list(value.shape)]
         pieces.append((part, as_bytes(value)))

@@ -108,6 +108,8 @@ def train(name, folder=None):
     path = checkpoint.save(folder / f"{name}.safetensors", model, record)
     for left_over in folder.glob(f"{name}.backup.*"):
         left_over.unlink()
+    if files.DATA in path.parents:
+        files.write_manifest()
     return path
 
 

@@ -210,7 +210,8 @@ def choice(name, options, value, description=""):
     pairs = list(options.items()) if isinstance(options, dict) else [(str(option), option) for option in options]
     short = len(pairs) <= 4 and sum(len(text) for text, _ in pairs) <= 44
     kind = ipywidgets.ToggleButtons if short else ipywidgets.Dropdown
-    control = kind(options=[(text, i) for i, (text, _) in enumerate(pairs)], description=name, style={"description_width": "100px"})
+    control = kind(options=[(text, i) for i, (text, _) in enumerate(pairs)], description=name,
+                   style={"description_width": "100px"})
     if short:
         control.style.button_width = "auto"
     return Chosen(name, control, range(len(pairs)), [option for _, option in pairs], value, description)
@@ -218,7 +219,8 @@ def choice(name, options, value, description=""):
 
 def checkbox(name, value, description=""):
     """A box to tick; its value is `True` or `False`."""
-    control = ipywidgets.Checkbox(description=name, indent=False, layout={"width": "auto", "margin": "2px 12px 2px 106px"})
+    control = ipywidgets.Checkbox(description=name, indent=False,
+                                  layout={"width": "auto", "margin": "2px 12px 2px 106px"})
     return Chosen(name, control, [False, True], [False, True], value, description)
 
 

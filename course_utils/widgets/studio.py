@@ -147,34 +147,35 @@ def compute(model, **settings):
 def render(result, trail=()):
     """Shows a result: numbers, where the weights lie, and accuracy against bytes."""
     accuracy, perplexity, size = result.original
-    settings, ledger = result.settings, result.ledger
+    ledger = result.ledger
     numbers = cards(
         readout("accuracy", f"{result.accuracy:.1%}", "studio-accuracy", f"original {accuracy:.1%}"),
         readout("perplexity", f"{result.perplexity:.2f}", "studio-perplexity", f"original {perplexity:.2f}"),
         readout("file", f"{ledger.total:,} bytes", "studio-size", f"original {size:,}"),
         readout("times smaller", f"{result.times_smaller:.2f}", "studio-times"),
         readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
-        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"),
-        readout("last update", f"{1000 * result.seconds:.0f} ms", "studio-time"))
-    return [numbers, parts(ledger), histogram(result), plane(result, trail)]
+        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"))
+    return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail)]
 
 
-def parts(ledger):
-    """The ledger as one line of parts."""
+def parts(ledger, seconds):
+    """The ledger as one line of parts, and how long the move took."""
     shown = " + ".join(f"{name} {size:,}" for name, size in ledger.parts.items() if size)
     layouts = {}
     for layout, _, _ in ledger.layouts.values():
         layouts[layout] = layouts.get(layout, 0) + 1
     how = ", ".join(f"{count} × {layout}" for layout, count in sorted(layouts.items(), key=lambda item: -item[1])[:4])
     return (f'<div class="course-note studio-ledger">bytes: {shown} = <b>{ledger.total:,}</b>'
-            f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}</div>")
+            f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}"
+            f'<br>measured in <span class="studio-time">{1000 * seconds:.0f} ms</span></div>')
 
 
 def histogram(result):
     """The weights before, those that theta kept, and the grid that Q rounds to."""
     step, theta, edge = result.settings["step"], result.settings["theta"], result.edges[-1]
+    middles = (result.edges[1:] + result.edges[:-1]) / 2
     marks = [Bars(result.edges, result.after, color="blue", label="kept by θ"),
-             Bars(result.edges, result.before, color="orange", label="all weights")]
+             Line(middles, result.before, color="orange", label="all weights")]
     if theta is not None and result.settings["on"] == "weight":
         if result.settings["score"] == "magnitude":
             marks.insert(0, Band(-min(theta, edge), min(theta, edge), label="removed"))
@@ -184,7 +185,8 @@ def histogram(result):
         marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
     grid = "no rounding" if step is None else f"levels every {step:g}"
     return Chart(marks, x=Axis("weight", low=-edge, high=edge), y=Axis("how many"), title=f"Weights; {grid}",
-                 description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.", width=460, height=260)
+                 description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.",
+                 width=460, height=260)
 
 
 def best(points):
@@ -206,7 +208,8 @@ def plane(result, trail):
              Line([p[0] for p in front], [100 * p[1] for p in front], color="green", label="best so far"),
              Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
              Points([here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6)]
-    return Chart(marks, x=Axis("bytes of the file", log=True), y=Axis("accuracy, %", low=0), title="Accuracy against bytes",
+    return Chart(marks, x=Axis("bytes of the file", log=True, high=1.5 * size),
+                 y=Axis("accuracy, %", low=0, high=110 * accuracy), title="Accuracy against bytes",
                  description=f"Now {here[0]:,} bytes at {here[1]:.1%} accuracy; the original has {size:,} bytes at "
                              f"{accuracy:.1%}; {len(points)} settings visited.", width=460, height=260)
 
@@ -234,6 +237,29 @@ def controls():
     }
 
 
+class SmallStudio(Explorer):
+    """The studio with nothing on it but Q and theta, for one shipped model.
+
+    Args:
+        model: Name of a shipped model.
+
+    Attributes:
+        trail: By model, the `(bytes, accuracy)` of every setting visited.
+    """
+
+    def __init__(self, model):
+        fixed = {"model": model, "score": "magnitude", "on": "weight", "storage": "fixed"}
+        self.trail = {}
+        super().__init__(functools.partial(compute, **fixed), self.with_trail, **{n: controls()[n] for n in ("step", "theta")})
+
+    def with_trail(self, result):
+        """Renders a result after those before it, and remembers it."""
+        visited = self.trail.setdefault(result.settings["model"], [])
+        items = render(result, visited)
+        visited.append((result.ledger.total, result.accuracy))
+        return items
+
+
 class Studio(Explorer):
     """The explorer with everything on it: models, trail, text sample, and a button for the test set.
 
@@ -241,21 +267,17 @@ class Studio(Explorer):
         *names: The shipped models to choose from; the first is opened.
     """
 
+    with_trail = SmallStudio.with_trail
+
     def __init__(self, *names):
         names = names or ("docs-base", "docs-tiny", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
         self.button = ipywidgets.Button(description="Measure on the test set", layout={"width": "auto"})
         self.verdict = ipywidgets.HTML()
         picked = {"model": choice("model", list(names), names[0], "trained and shipped with the course")}
-        super().__init__(compute, self._with_trail, **picked, **controls())
-        self.children = (*self.children, self.sample, ipywidgets.HBox([self.button, self.verdict]))
+        super().__init__(compute, self.with_trail, **picked, **controls())
+        self.children = (*self.children, ipywidgets.HBox([self.button, self.verdict]), self.sample)
         self.button.on_click(lambda button: self.test())
-
-    def _with_trail(self, result):
-        visited = self.trail.setdefault(result.settings["model"], [])
-        items = render(result, visited)
-        visited.append((result.ledger.total, result.accuracy))
-        return items
 
     def _show(self, result):
         super()._show(result)  # the numbers first: the text below may come a moment later
@@ -270,16 +292,3 @@ class Studio(Explorer):
         (was, was_perplexity), (accuracy, perplexity) = (here.score(m, "test") for m in (here.original, here.twin))
         self.verdict.value = (f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
                               f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>")
-
-
-def small_studio(model):
-    """The studio with nothing on it but Q and theta, for one shipped model.
-
-    Args:
-        model: Name of a shipped model.
-
-    Returns:
-        An `Explorer` whose results are `Result`s.
-    """
-    fixed = {"model": model, "score": "magnitude", "on": "weight", "storage": "fixed"}
-    return Explorer(functools.partial(compute, **fixed), render, **{n: controls()[n] for n in ("step", "theta")})

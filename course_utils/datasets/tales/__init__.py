@@ -4,9 +4,24 @@ The text is drawn anew at each run; nothing is stored. `world` holds the rules, 
 words, `telling` the stories and their probability, `tasks` what a model is asked to do.
 """
 
-from course_utils.datasets.tales.telling import Story, entropy_floor, read, split_of, stories, story
 from course_utils.datasets.tales.tasks import TASKS, ask, instruction_batch, pretraining_line, questions, task
+from course_utils.datasets.tales.telling import Story, entropy_floor, read, split_of, stories, story
 from course_utils.datasets.tales.words import decode, encode, vocabulary
 
-__all__ = ["Story", "TASKS", "ask", "decode", "encode", "entropy_floor", "instruction_batch", "pretraining_line",
-           "questions", "read", "split_of", "stories", "story", "task", "vocabulary"]
+__all__ = [
+           "TASKS",
+           "Story",
+           "ask",
+           "decode",
+           "encode",
+           "entropy_floor",
+           "instruction_batch",
+           "pretraining_line",
+           "questions",
+           "read",
+           "split_of",
+           "stories",
+           "story",
+           "task",
+           "vocabulary",
+]

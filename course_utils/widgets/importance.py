@@ -1,64 +1,12 @@
-"""The explorers of single lessons: each a pure computation, a picture of it, and the controls."""
+"""Which units go first, and why (lesson 3.2.2)."""
 
 import dataclasses
 
 import numpy as np
 
-from course_utils import pruning, quantization
-from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
+from course_utils import pruning
+from course_utils.chart import Axis, Chart, Line, Points, Rule
 from course_utils.widgets.explorer import Explorer, cards, log_slider, readout, slider
-
-
-@dataclasses.dataclass(frozen=True)
-class Rounding:
-    """What one step does to one matrix: its levels, the bits of a code, and the error it makes."""
-
-    step: float
-    levels: int
-    bits: int
-    error: float
-    edges: np.ndarray
-    counts: np.ndarray
-
-    @property
-    def error_ratio(self):
-        """The root mean square error, over `step / sqrt(12)`."""
-        return self.error / (self.step / np.sqrt(12))
-
-
-def rounding(weights, step):
-    """Rounds weights with the document's rule and returns a `Rounding`."""
-    tensor = quantization.step(weights, step)
-    counts, edges = np.histogram(weights, 80)
-    error = float(np.sqrt(np.mean(np.square(tensor.dequantize() - weights))))
-    return Rounding(step, len(np.unique(tensor.codes)), tensor.bits, error, edges, counts)
-
-
-def show_rounding(seen):
-    """Numbers, the weights under their grid, and the error beside `Q / sqrt(12)`."""
-    edge = np.abs(seen.edges).max()
-    count = int(edge / seen.step)
-    grid = [Rule(k * seen.step) for k in range(-count, count + 1)] if count <= 25 else []
-    return [
-        cards(readout("levels", seen.levels), readout("bits a code", seen.bits),
-              readout("error (RMS)", f"{seen.error:.4f}"), readout("error over Q/√12", f"{seen.error_ratio:.2f}")),
-        Chart([Bars(seen.edges, seen.counts, color="blue", label="weights"), *grid], x=Axis("weight"), y=Axis("how many"),
-              title=f"Weights and the levels every {seen.step:g}" + ("" if grid else " (too close to draw)"),
-              description=f"Histogram of the weights with {seen.levels} levels {seen.step:g} apart."),
-    ]
-
-
-def rounding_explorer(weights):
-    """Slides Q over one matrix.
-
-    Args:
-        weights: Float matrix `(inputs, units)`.
-
-    Returns:
-        An `Explorer` whose results are `Rounding`s.
-    """
-    return Explorer(lambda step: rounding(weights, step), show_rounding,
-                    step=log_slider("Q", 0.001, 1, 0.05, "step between two levels, in the unit of the weights"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +29,8 @@ def importance_of(weights, scale):
 def show_importance(seen):
     """Each unit as a point: the document's importance, and the participation ratio, against its size."""
     def against(scores, title, color, low, high):
-        return Chart([Points(seen.norms, scores, color=color, size=3)], x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3),
-                     y=Axis(title, log=True, low=low, high=high), title=title,
+        return Chart([Points(seen.norms, scores, color=color, size=3)], y=Axis(title, log=True, low=low, high=high),
+                     x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3), title=title,
                      description=f"{title} of {len(scores)} units against the size of their weights.")
 
     return [cards(readout("weights times", f"{seen.scale:g}"), readout("median importance", f"{np.median(seen.document):.4g}"),
@@ -129,8 +77,8 @@ def cut_explorer(curves):
         marks = [Line(100 * shares, [100 * a for a in values], label=name) for name, values in drawn.items()]
         return [cards(*(readout(name, f"{accuracy:.1%}") for name, accuracy in seen.accuracy.items())),
                 Chart([*marks, Rule(100 * seen.share)], x=Axis("hidden units removed, %"), y=Axis("accuracy, %", low=0, high=100),
-                      title="Which units go first?", description=f"Accuracy with {seen.share:.0%} of the hidden units removed, by score.",
-                      width=520, height=280)]
+                      title="Which units go first?", width=520, height=280,
+                      description=f"Accuracy with {seen.share:.0%} of the hidden units removed, by score.")]
 
     return Explorer(lambda share: Cut(share, {name: measure(share) for name, measure in curves.items()}, drawn), show,
                     share=slider("share", 0.0, 0.95, 0.05, 0.5, "of the hidden units is removed, lowest score first"))

@@ -1,0 +1,88 @@
+"""What GPTQ, SparseGPT, SmoothQuant and AWQ give back of the perplexity that simpler rules cost, and in how long.
+
+Run with `pytest tests/benchmarks/bench_second_order.py -s`. Recovered = 1 - (method - float) / (simple - float).
+Figures are measured, not judged; four calibration draws show how far chance goes.
+"""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from course_utils import equalization, evaluation, models, pruning, quantization, second_order
+from course_utils.compression import Apply, Prune, Quantize, compress, quantize_activations
+from course_utils.datasets import docs
+
+SEQUENCES, DRAWS = 32, 4
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.load("docs-base")
+
+
+@pytest.fixture(scope="module")
+def perplexity():
+    validation = docs.sequences("validation", 256)
+    return lambda model: evaluation.next_token(model, validation).perplexity
+
+
+def calibration(draw):
+    """Train windows of 128 tokens from random places, `(SEQUENCES, 128)`."""
+    line = docs.tokens("train")
+    starts = np.random.default_rng(draw).integers(0, len(line) - 128, SEQUENCES)
+    return line[starts[:, None] + np.arange(128)]
+
+
+def test_recovery(model, perplexity):
+    """Second order against rounding and removing by size, on the matrices of the blocks."""
+    half, two_of_four = pruning.fraction(0.5), pruning.n_of_m(2, 4)
+    pairs = {
+        "GPTQ, 4 bits, groups of 32": [Quantize(rule, only="block", bits=4, group_size=32)
+                                       for rule in (quantization.absmax, second_order.gptq)],
+        "GPTQ, 3 bits, groups of 32": [Quantize(rule, only="block", bits=3, group_size=32)
+                                       for rule in (quantization.absmax, second_order.gptq)],
+        "SparseGPT, 50%": [Prune(pruning.magnitude, half, only="block"),
+                           Apply(second_order.sparsegpt, only="block", mask=half, block=16)],
+        "SparseGPT, 2 of 4": [Prune(pruning.magnitude, two_of_four, only="block"),
+                              Apply(second_order.sparsegpt, only="block", mask=two_of_four, block=4)],
+    }
+    exact = perplexity(model)
+    print(f"\nfloat {exact:.3f}; {SEQUENCES} sequences a draw; {state()}")
+    for name, (simple, method) in pairs.items():
+        cost = perplexity(compress(model, [simple]).model)
+        shares, seconds, work = [], [], []
+        for draw in range(DRAWS):
+            tokens, start, start_work = calibration(draw), time.perf_counter(), time.process_time()
+            small = compress(model, [method], calibration=tokens).model
+            seconds.append(time.perf_counter() - start)
+            work.append(time.process_time() - start_work)
+            shares.append(1 - (perplexity(small) - exact) / (cost - exact))
+        print(f"{name:<28} simple {cost:6.3f}  recovered {np.mean(shares):.0%} ({', '.join(f'{s:.0%}' for s in shares)})"
+              f"  {np.mean(seconds):.1f} s, {np.mean(work):.1f} s of processor; {state()}", flush=True)
+
+
+def test_planted_outliers(model, perplexity):
+    """SmoothQuant and AWQ on docs-base with outliers planted into its norms."""
+    exact, planted, tokens = perplexity(model), equalization.plant_outliers(model), calibration(0)
+
+    def w8a8(model):
+        weights = compress(model, [Quantize(quantization.absmax, bits=8)]).model
+        return perplexity(quantize_activations(weights, 8, "tensor", tokens)) / exact - 1
+
+    smooth = equalization.smoothquant(planted, tokens)
+    print(f"\nW8A8 per tensor: as trained {w8a8(model):+.2%}, planted {w8a8(planted):+.2%}, SmoothQuant {w8a8(smooth):+.2%}")
+
+    def w4(model, rule):
+        return perplexity(compress(model, [Quantize(rule, only="block", bits=4)], calibration=tokens).model)
+
+    scaled, nearest = equalization.awq(planted, tokens, bits=4), w4(planted, quantization.absmax)
+    for rule in (quantization.absmax, equalization.clipped_absmax):
+        share = 1 - (w4(scaled, rule) - exact) / (nearest - exact)
+        print(f"4 bits per channel: planted {nearest:.3f}; AWQ, then {rule.__name__}: recovered {share:.0%}")
+
+
+def state():
+    """How busy the machine is, where it can tell."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores" if hasattr(os, "getloadavg") else ""

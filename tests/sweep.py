@@ -1,0 +1,176 @@
+"""Runs a notebook and then moves every control in it through its positions, to find the callback that breaks.
+
+Tools that only run the cells never move a slider. Here the kernel itself does: each move is one request,
+so that an exception is answered with the notebook, the control and the value, and so that the ones which
+`interact` swallows are seen too: they still leave an `error` message on the kernel's output channel.
+"""
+
+import json
+import os
+import pathlib
+import queue
+import time
+from dataclasses import dataclass, field
+
+import jupyter_client
+import nbformat
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Defined in the kernel under test. `moves` lists what there is to do, `move` does one of them.
+PROBE = '''
+class _Sweep:
+    def __init__(self, namespace):
+        import gc
+        import ipywidgets
+        from course_utils.widgets import Explorer
+
+        names = {id(value): name for name, value in namespace.items() if not name.startswith("_")}
+        alive = [thing for thing in gc.get_objects() if isinstance(thing, ipywidgets.Widget)]
+        explorers = [widget for widget in alive if isinstance(widget, Explorer)]
+        inside, parts = set(), list(explorers)
+        while parts:
+            part = parts.pop()
+            inside.add(id(part))
+            parts += getattr(part, "children", ())
+        self.things = []  # (owner, control, where the value stands, positions, explorer or None)
+        for explorer in explorers:
+            owner = names.get(id(explorer), f"explorer of {getattr(explorer.compute, '__name__', 'compute')}")
+            self.things += [(owner, name, control, "value", control.positions(), explorer)
+                            for name, control in explorer.controls.items()]
+        for widget in alive:
+            positions = self.positions(widget) if id(widget) not in inside else None
+            if positions:
+                owner = names.get(id(widget), type(widget).__name__)
+                self.things.append((owner, getattr(widget, "description", ""), widget, *positions, None))
+
+    @staticmethod
+    def positions(widget):
+        """The trait to set and its values: every option, both ticks, or the ends and the middle of a range."""
+        if not hasattr(widget, "value") and not hasattr(widget, "index"):
+            return None
+        if hasattr(widget, "_options_labels") and hasattr(widget, "index"):
+            if isinstance(widget.index, tuple):  # a choice of several: none, each one
+                count = len(widget._options_labels)
+                return "index", [(i, i) if "Range" in type(widget).__name__ else (i,) for i in range(count)]
+            return "index", list(range(len(widget._options_labels)))
+        if isinstance(getattr(widget, "value", None), bool):
+            return "value", [False, True]
+        low, high = getattr(widget, "min", None), getattr(widget, "max", None)
+        ranged = isinstance(low, (int, float)) and isinstance(high, (int, float))
+        if not ranged or "Progress" in type(widget).__name__:
+            return None
+        middle = (low + high) // 2 if isinstance(low, int) and isinstance(high, int) else (low + high) / 2
+        values = [low, middle, high]
+        if hasattr(widget, "base"):  # a log slider counts in exponents
+            values = [widget.base**value for value in values]
+        if isinstance(widget.value, tuple):
+            return "value", [(low, low), (low, high), (high, high)]
+        return "value", values
+
+    def moves(self):
+        return [(thing, place, owner, name, repr(value))
+                for thing, (owner, name, _, _, values, _) in enumerate(self.things)
+                for place, value in enumerate(values)]
+
+    def move(self, thing, place):
+        _, _, control, trait, values, explorer = self.things[thing]
+        before = getattr(control, trait)
+        try:
+            setattr(control, trait, values[place])
+            if explorer is not None:
+                import re
+
+                seen = re.sub(r"<[^>]*>", "", explorer.picture.value).strip()
+                if not seen and "<svg" not in explorer.picture.value:
+                    raise AssertionError("what is shown is empty")
+        finally:
+            setattr(control, trait, before)
+
+_sweep = _Sweep(dict(globals()))
+print(__import__("json").dumps(_sweep.moves()))
+'''
+
+
+class SweepError(AssertionError):
+    """A cell or a move that failed; the message says which."""
+
+
+@dataclass
+class Report:
+    """What a sweep did: the number of cells run, and for each move its owner, control, value and seconds."""
+
+    notebook: str
+    cells: int = 0
+    moves: list = field(default_factory=list)
+
+
+class Kernel:
+    """A kernel without any page, in the notebook's folder and with this project on its path."""
+
+    def __init__(self, folder):
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self.manager, self.client = jupyter_client.manager.start_new_kernel(
+            kernel_name="python3", cwd=str(folder), env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"})
+
+    def run(self, code, timeout):
+        """Runs code; returns what it printed and the first error, shown by the reply or by any callback."""
+        request, printed, error = self.client.execute(code, allow_stdin=False), [], None
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+            except queue.Empty:
+                return "".join(printed), f"still running after {timeout} s"
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream" and content["name"] == "stdout":
+                printed.append(content["text"])
+            elif kind == "error" and error is None:
+                error = f"{content['ename']}: {content['evalue']}"
+            elif kind == "status" and content["execution_state"] == "idle":
+                return "".join(printed), error
+
+    def close(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+def sweep(notebook, cell_timeout=300, move_timeout=60):
+    """Runs a notebook and moves every control to each of its positions, one at a time and back.
+
+    Args:
+        notebook: Path of the `.ipynb` file.
+        cell_timeout, move_timeout: Seconds that one cell and one move may take.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        SweepError: For a cell or a move that raises, shows nothing, or takes too long.
+    """
+    notebook = pathlib.Path(notebook)
+    report, kernel = Report(notebook.name), Kernel(notebook.parent)
+    try:
+        for index, cell in enumerate(nbformat.read(notebook, as_version=4).cells):
+            if cell.cell_type != "code" or "NBVAL_SKIP" in cell.source or "nbval-skip" in cell.metadata.get("tags", ()):
+                continue
+            raises = "NBVAL_RAISES_EXCEPTION" in cell.source or {"raises-exception", "nbval-raises-exception"} & set(
+                cell.metadata.get("tags", ()))
+            _, error = kernel.run(cell.source, cell_timeout)
+            if error and not raises:
+                raise SweepError(f"{notebook.name}: cell {cell.get('id', index)} failed: {error}")
+            report.cells += 1
+        printed, error = kernel.run(PROBE, cell_timeout)
+        if error:
+            raise SweepError(f"{notebook.name}: the sweep could not look for controls: {error}")
+        for thing, place, owner, control, value in json.loads(printed.splitlines()[-1]):
+            began = time.monotonic()
+            _, error = kernel.run(f"_sweep.move({thing}, {place})", move_timeout)
+            if error:
+                raise SweepError(f"{notebook.name}: {owner}, control {control!r} at {value}: {error}")
+            report.moves.append((owner, control, value, time.monotonic() - began))
+    finally:
+        kernel.close()
+    return report

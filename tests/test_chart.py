@@ -1,0 +1,210 @@
+"""The chart: values land where they belong, both renderers draw the same shapes, and odd values do no harm."""
+
+import math
+import re
+import struct
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from course_utils.chart import (
+    PALETTE,
+    Axis,
+    Band,
+    Bars,
+    Chart,
+    Grid,
+    Line,
+    Points,
+    Rule,
+    Shape,
+    Word,
+    layout,
+    nice_ticks,
+    number,
+    png,
+    spoken,
+    svg,
+)
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def shapes(chart):
+    return [item for item in layout(chart)[1] if isinstance(item, Shape) and item.clipped]
+
+
+def words(chart):
+    return [item.text for item in layout(chart)[1] if isinstance(item, Word)]
+
+
+def paths(picture):
+    return ElementTree.fromstring(picture).iter(f"{SVG}path")
+
+
+def test_points_land_on_the_pixels_of_their_values():
+    frame, _ = layout(chart := Chart([Points([0, 5, 10], [0, 50, 100])], Axis(low=0, high=10), Axis(low=0, high=100)))
+    (drawn,) = shapes(chart)
+    middle = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
+    assert np.allclose(drawn.at, [(frame.left, frame.bottom), middle, (frame.right, frame.top)])
+
+
+def test_a_log_axis_makes_equal_ratios_equal_distances():
+    (drawn,) = shapes(Chart([Points([0.01, 0.1, 1], [1, 2, 3])], x=Axis(log=True)))
+    xs = [x for x, _ in drawn.at]
+    assert math.isclose(xs[1] - xs[0], xs[2] - xs[1])
+    (plain,) = shapes(Chart([Points([0.01, 0.1, 1], [1, 2, 3])]))
+    assert not math.isclose(plain.at[1][0] - plain.at[0][0], plain.at[2][0] - plain.at[1][0], rel_tol=0.5)
+
+
+def test_bars_stand_on_zero_and_touch_their_edges():
+    chart = Chart([Bars([0, 1, 3], [4, 2])])
+    frame, _ = layout(chart)
+    first, second = shapes(chart)
+    assert first.template[2][1] == pytest.approx(frame.bottom)
+    heights = [bar.template[2][1] - bar.template[0][1] for bar in (first, second)]
+    widths = [bar.template[1][0] - bar.template[0][0] for bar in (first, second)]
+    assert heights[0] == pytest.approx(2 * heights[1]) and widths[1] == pytest.approx(2 * widths[0])
+
+
+def test_nan_breaks_a_line_and_is_counted():
+    chart = Chart([Line([0, 1, 2, 3, 4, 5], [1, 2, np.nan, 3, np.nan, 4])])
+    piece, dots = shapes(chart)  # two neighbours make a piece of line, the lone values are dots
+    assert len(piece.template) == 2 and not piece.filled and len(dots.at) == 2 and dots.filled
+    assert "2 values not shown" in words(chart)
+    assert "1 values not shown" in words(Chart([Points([0, 1], [1, 1])], x=Axis(log=True)))
+
+
+NOTHING = [[], [Line([], [])], [Points([np.nan], [1])], [Bars([0], [])], [Grid(np.zeros((0, 0)))]]
+
+
+@pytest.mark.parametrize("marks", NOTHING)
+def test_an_empty_chart_says_so(marks):
+    assert "nothing to show" in words(Chart(marks))
+    ElementTree.fromstring(svg(Chart(marks)))
+    assert png(Chart(marks), scale=1).startswith(b"\x89PNG")
+
+
+def test_everything_can_be_told_apart_without_colour():
+    lines = Chart([Line([0, 1], [i, i]) for i in range(3)] + [Points([0], [i]) for i in range(3)])
+    drawn = shapes(lines)
+    assert len({shape.dash for shape in drawn if not shape.filled}) == 3
+    assert len({str(shape.template) for shape in drawn if shape.filled}) == 3
+    assert len({shape.color for shape in drawn}) == 6
+    first, second = shapes(Chart([Bars([0, 1], [1]), Bars([0, 1], [1])]))
+    assert first.filled and not second.filled
+
+
+def test_the_picture_speaks_and_escapes():
+    chart = Chart([Line([0, 1], [0, 1], label='<b>"a" & b</b>')], x=Axis("<script>"), title="T",
+                  description='Rises & "falls" <so>')
+    root = ElementTree.fromstring(svg(chart))
+    assert root.get("role") == "img" and root.get("aria-label") == 'T. Rises & "falls" <so>' == spoken(chart)
+    assert root.find(f"{SVG}desc").text == spoken(chart)
+    assert "<script>" not in svg(chart) and "<b>" not in svg(chart)
+    assert spoken(Chart([Line([0], [0], "test")], Axis("Q"), Axis("loss"))) == "loss against Q: test"
+
+
+def test_it_follows_the_page_in_colour_and_width():
+    picture = svg(Chart([Rule(0.5, label="θ")], title="T"))
+    assert 'width="100%"' in picture and "max-width:420px" in picture and "font:12px" in picture
+    used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', picture))
+    assert used <= {"currentColor", "none", "var(--jp-layout-color0,Canvas)"}
+
+
+def test_what_leaves_the_axes_is_cut_off_in_both_renderers():
+    chart = Chart([Line([0, 1], [0, 1e9])], Axis(low=0, high=1), Axis(low=0, high=1))
+    root = ElementTree.fromstring(svg(chart))
+    assert root.find(f"{SVG}svg").find(f"{SVG}path") is not None
+    assert all(abs(float(n)) < 5000 for n in re.findall(r"-?\d+\.\d+", svg(chart)))
+
+
+def test_rules_bands_and_grids():
+    chart = Chart([Band(-math.inf, 0.02, "removed"), Rule(0.05, label="Q"), Rule(0.06, label="θ"),
+                   Rule(3, vertical=False)])
+    frame, _ = layout(chart)
+    area, *rules = shapes(chart)
+    assert area.template[0][0] <= frame.left and len(rules) == 3 and "removed" in words(chart)
+    labels = [item for item in layout(chart)[1] if isinstance(item, Word) and item.text in ("Q", "θ")]
+    assert labels[0].y != labels[1].y
+    cells = shapes(Chart([Grid([[1, -1], [0, np.nan]])]))
+    assert {cell.color for cell in cells} == {PALETTE["blue"], PALETTE["vermillion"], "ink"}
+    positive = next(cell for cell in cells if cell.color == PALETTE["blue"])
+    frame, _ = layout(Chart([Grid([[1, -1], [0, np.nan]])]))
+    assert positive.at[0] == pytest.approx((frame.left, frame.top))  # row 0, column 0 is at the top left
+
+
+def test_png_has_the_size_it_promises_and_shows_the_bars():
+    chart = Chart([Bars([0, 1, 2], [1, 2], color="blue")], width=300, height=200)
+    file = png(chart, chart, scale=2)
+    assert struct.unpack(">II", file[16:24]) == (1200, 400)
+    import io
+
+    from matplotlib.image import imread
+
+    pixels = imread(io.BytesIO(png(chart, scale=1)))[..., :3]
+    blue = (np.abs(pixels - (64 / 255, 149 / 255, 197 / 255)).max(axis=2) < 0.05).sum(axis=0)  # blue at 75% on white
+    frame, _ = layout(chart)
+    columns = [round(frame.left + share * (frame.right - frame.left)) for share in (0.25, 0.75)]
+    assert blue[columns[1]] == pytest.approx(2 * blue[columns[0]], abs=3)
+    with pytest.raises(ValueError, match="at least one chart"):
+        png()
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: Chart([Line([0], [0], color="red")]), "unknown color 'red'"),
+    (lambda: Chart([Points([0], [0], marker="star")]), "unknown marker 'star'"),
+    (lambda: Chart(["line"]), "got 'line'"),
+    (lambda: svg(Chart([Line([0, 1], [0])])), "same length"),
+    (lambda: svg(Chart([Bars([0, 1], [1, 2])])), "need 3 edges, got 2"),
+    (lambda: svg(Chart([], x=Axis(log=True, low=0))), "must be > 0"),
+    (lambda: svg(Chart([], x=Axis("Q", low=2, high=1))), "low < high"),
+    (lambda: svg(Chart([Grid([1, 2])])), "needs a matrix"),
+])
+def test_bad_input_is_answered(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_numbers_are_written_as_people_read_them():
+    written = {0: "0", 0.05: "0.05", -1.5: "−1.5", 1500: "1,500", 2e7: "2×10⁷", 1e6: "10⁶", 1e-5: "10⁻⁵", 100.0: "100"}
+    assert {value: number(value) for value in written} == written
+
+
+def test_an_axis_has_at_least_three_ticks_where_there_is_room():
+    assert nice_ticks(-0.44, 0.44, 4) == [-0.4, -0.2, 0, 0.2, 0.4]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e6), st.integers(2, 10))
+def test_ticks_are_round_few_and_inside(low, span, count):
+    high = low + span
+    ticks = nice_ticks(low, high, count)
+    assert len(ticks) <= count + 1 and all(low - 1e-6 * span <= tick <= high + 1e-6 * span for tick in ticks)
+    if len(ticks) > 1:
+        lead = f"{ticks[1] - ticks[0]:e}"
+        assert round(float(lead.split("e")[0]), 3) in (1, 2, 5, 10)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.floats(-12, 8), st.floats(0.05, 15))
+def test_log_ticks_are_inside(start, decades):
+    low, high = 10**start, 10 ** (start + decades)
+    ticks = nice_ticks(low, high, 5, log=True)
+    assert ticks and len(ticks) <= 9 and all(low * 0.999 <= tick <= high * 1.001 for tick in ticks)
+
+
+numbers = st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(numbers, st.booleans(), st.booleans())
+def test_any_values_give_a_well_formed_picture_with_finite_numbers(values, log_x, log_y):
+    chart = Chart([Line(values, values[::-1], "a"), Bars(range(len(values) + 1), values), Points(values, values)],
+                  Axis("x", log=log_x), Axis("y", log=log_y))
+    picture = svg(chart)
+    ElementTree.fromstring(picture)
+    assert "nan" not in picture and "inf" not in picture

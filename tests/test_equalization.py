@@ -1,0 +1,178 @@
+"""Equalization: the function stays to the last decimals, and rounding hurts less where it should."""
+
+import numpy as np
+import pytest
+
+from course_utils import compression, equalization, models, quantization
+from course_utils.backend import keras
+from course_utils.compression import Quantize, compress
+from course_utils.models.language import DecoderLM
+
+tokens = np.random.default_rng(0).integers(0, 40, (6, 24)).astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """An untrained model with uneven gains: enough to see whether a function stays, and what rounding does."""
+    keras.utils.set_random_seed(1)
+    model = DecoderLM(vocabulary=40, width=32, depth=2, heads=2, context=24)
+    model.build()
+    random = np.random.default_rng(1)
+    for norm, _ in equalization.readers(model):
+        norm.scale.assign(np.exp(0.3 * random.standard_normal(32)))
+    return model
+
+
+@pytest.fixture(scope="module")
+def planted(small):
+    return equalization.plant_outliers(small, channels=3, factor=30, seed=2)
+
+
+def far(model, other):
+    """Root mean square between two models' logits, against that of the logits."""
+    return float(np.sqrt(np.mean(np.square(model(tokens) - other(tokens))) / np.mean(np.square(model(tokens)))))
+
+
+def same_function(model, other):
+    np.testing.assert_allclose(other(tokens), model(tokens), rtol=1e-4, atol=1e-4 * np.abs(model(tokens)).max())
+
+
+# --- the function stays --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [
+    lambda m: equalization.plant_outliers(m),
+    lambda m: equalization.smoothquant(m, tokens),
+    lambda m: equalization.smoothquant(m, tokens, alpha=0.8),
+    lambda m: equalization.awq(m, tokens, bits=3, grid=4),
+    lambda m: equalization.awq(m, tokens, bits=4, group_size=24, grid=4),  # 24 does not divide 32
+])
+def test_equalization_keeps_the_function_and_the_original(planted, change):
+    before = [np.asarray(w).copy() for w in planted.weights]
+    other = change(planted)
+    same_function(planted, other)
+    assert any(not np.allclose(a, b) for a, b in zip(before, other.weights)), "nothing was equalized"
+    assert all(np.array_equal(a, b) for a, b in zip(before, planted.weights))
+
+
+def test_on_a_trained_model_too():
+    model = models.load("docs-base")
+    text = np.arange(64, dtype=np.int32).reshape(1, 64) * 7 % 512
+    other = equalization.plant_outliers(model)
+    np.testing.assert_allclose(other(text), model(text), rtol=1e-4, atol=1e-4 * np.abs(model(text)).max())
+
+
+def test_readers_are_the_layers_behind_each_norm(small):
+    found = equalization.readers(small)
+    assert [(norm.name, [layer.name for layer in layers]) for norm, layers in found] == 2 * [
+        ("attention_norm", ["query", "key", "value"]), ("mlp_norm", ["up"])] + [("norm", ["head"])]
+
+
+def test_planted_outliers_are_as_many_and_as_loud_as_asked(small):
+    twin, again = (equalization.plant_outliers(small, channels=4, factor=10, seed=5) for _ in range(2))
+    chosen = set()
+    for (norm, layers), (old, old_layers), (same, _) in zip(*map(equalization.readers, (twin, small, again))):
+        ratio = np.asarray(norm.scale) / np.asarray(old.scale)
+        np.testing.assert_array_equal(norm.scale, same.scale)
+        np.testing.assert_allclose(np.sort(ratio), [1] * 28 + [10] * 4, rtol=1e-5)
+        for layer, was in zip(layers, old_layers):
+            np.testing.assert_allclose(np.asarray(layer.kernel) * ratio[:, None], was.kernel, rtol=1e-5)
+        chosen.add(tuple(np.flatnonzero(ratio > 5)))
+    assert len(chosen) > 1  # each norm has its own
+
+
+# --- SmoothQuant ---------------------------------------------------------------------------------
+
+
+def test_smoothquant_levels_activations_with_weights(planted):
+    twin = equalization.smoothquant(planted, tokens, alpha=0.5)
+    for _, layers, inputs in equalization._with_inputs(twin, tokens):
+        strong = np.max([np.abs(layer.kernel).max(axis=1) for layer in layers], axis=0)
+        np.testing.assert_allclose(np.abs(inputs).max(axis=0), strong, rtol=1e-3)
+
+
+def test_smoothquant_saves_activations_per_tensor(small, planted):
+    def w8a8(model):
+        weights = compress(model, [Quantize(quantization.absmax, bits=8)]).model
+        return far(small, compression.quantize_activations(weights, 8, "tensor", tokens))
+
+    hurt, plain = w8a8(planted), w8a8(small)
+    assert hurt > 3 * plain  # the outliers do harm,
+    assert w8a8(equalization.smoothquant(planted, tokens)) < 1.2 * plain  # and all of it is undone
+
+
+def test_a_silent_channel_stays(small):
+    twin = compression.clone(small)
+    norm, layers = equalization.readers(twin)[0]
+    norm.scale.assign(np.where(np.arange(32) == 3, 0, norm.scale))
+    for change in (equalization.smoothquant, lambda m, t: equalization.awq(m, t, bits=4, grid=2)):
+        changed = change(twin, tokens)
+        same_function(twin, changed)
+        assert np.isfinite(equalization.readers(changed)[0][1][0].kernel).all()
+
+
+# --- AWQ -----------------------------------------------------------------------------------------
+
+
+def test_awq_saves_weights_that_read_loud_channels(planted):
+    def w4(model, rule):
+        return far(planted, compress(model, [Quantize(rule, only="block", bits=4)], calibration=tokens).model)
+
+    scaled = equalization.awq(planted, tokens, bits=4)
+    nearest, alone = w4(planted, quantization.absmax), w4(planted, equalization.clipped_absmax)
+    with_scales, both = w4(scaled, quantization.absmax), w4(scaled, equalization.clipped_absmax)
+    assert with_scales < 0.6 * nearest
+    assert both < with_scales and both < 0.6 * alone  # each half does its share
+
+
+@pytest.mark.parametrize("group_size", ["channel", 24, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_clipping_by_the_output_beats_clipping_by_the_weights(seed, group_size):
+    random = np.random.default_rng(seed)
+    weights = random.standard_t(3, (64, 20)).astype(np.float32)
+    inputs = (random.standard_normal((300, 64)) * np.exp(1.5 * random.standard_normal(64))).astype(np.float32)
+
+    def error(tensor):
+        return np.square(inputs @ (tensor.dequantize() - weights)).mean()
+
+    best = error(equalization.clipped_absmax(weights, inputs, 3, group_size))
+    assert best < 0.95 * error(quantization.clipped(weights, 3, group_size))
+    assert best < 0.95 * error(quantization.absmax(weights, 3, group_size))
+
+
+def test_output_error_is_what_the_layer_shows():
+    random = np.random.default_rng(0)
+    inputs, change = random.standard_normal((50, 6)), random.standard_normal((6, 4))
+    products = inputs.T @ inputs / 50
+    np.testing.assert_allclose(equalization.output_error(change, products), np.square(inputs @ change).mean(axis=0))
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def poisoned(model):
+    twin = compression.clone(model)
+    equalization.readers(twin)[0][0].scale.assign(np.full(32, np.nan))
+    return twin
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda m: equalization.readers(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
+    (lambda m: equalization.smoothquant(m, tokens, alpha=1.5), "alpha"),
+    (lambda m: equalization.smoothquant(m, tokens, alpha="half"), "alpha"),
+    (lambda m: equalization.smoothquant(m, tokens[:0]), "calibration"),
+    (lambda m: equalization.smoothquant(poisoned(m), tokens), "finite"),
+    (lambda m: equalization.awq(m, tokens[:0], bits=4), "calibration"),
+    (lambda m: equalization.awq(poisoned(m), tokens, bits=4), "finite"),
+    (lambda m: equalization.awq(m, tokens, bits=1), "bits"),
+    (lambda m: equalization.awq(m, tokens, bits=4, group_size=0), "group_size"),
+    (lambda m: equalization.awq(m, tokens, bits=4, grid=0), "grid"),
+    (lambda m: equalization.plant_outliers(m, channels=33), "channels"),
+    (lambda m: equalization.plant_outliers(m, factor=0), "factor"),
+    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.zeros((5, 4)), 4), "calibration saw nothing"),
+    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 3)), 4), "agree"),
+    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 4)), 4, "tensor"), "group_size"),
+])
+def test_bad_input_is_refused(small, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(small)

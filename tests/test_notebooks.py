@@ -1,0 +1,67 @@
+"""What every notebook of the course must be, apart from running (which nbval checks)."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def problems(notebook):
+    """Lists what is wrong with a notebook, given as the dict its file holds."""
+    cells = notebook["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    ids = [cell.get("id", "") for cell in cells]
+    checked = [cell for cell in code if "NBVAL_CHECK_OUTPUT" in "".join(cell["source"])]
+    text = json.dumps(notebook, ensure_ascii=False)
+    found = []
+    if not checked:
+        found.append("no cell is marked NBVAL_CHECK_OUTPUT")
+    found += [f"{cell['id']} is to be checked but has no saved output" for cell in checked if not cell["outputs"]]
+    found += [f"{cell['id']} was never run" for cell in code if cell["execution_count"] is None]
+    found += [f"{cell['id']} has an error as its output" for cell in code
+              if any(output["output_type"] == "error" for output in cell["outputs"])]
+    found += [f"{cell['id']} writes to stderr: {''.join(output['text'])[:80]!r}" for cell in code
+              for output in cell["outputs"] if output.get("name") == "stderr"]
+    if "widgets" in notebook["metadata"]:
+        found.append("metadata.widgets is saved")
+    if path := re.search(r"(/(?:root|home|tmp|work|Users|var)/[\w.]+|[A-Z]:\\\\)", text):
+        found.append(f"an absolute path: {path[0]}")
+    found += [f"{id!r} is no readable cell id" for id in ids if not re.fullmatch(r"\d\d[a-z0-9-]*[a-z][a-z0-9-]*", id)]
+    found += [f"cell id {id} stands twice" for id in set(ids) if ids.count(id) > 1]
+    found += [f"{cell['id']} has a line of {len(line)} characters" for cell in code
+              for line in "".join(cell["source"]).split("\n") if len(line) > 130]
+    if not any(re.search(r"\bassert\b|\.check\(", "".join(cell["source"])) for cell in code):
+        found.append("nothing is asserted and no exercise is checked")
+    if not re.search(r"[\u4e00-\u9fff]", "".join(cells[0]["source"])):
+        found.append("the first cell lacks the document's own heading")
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_fit_to_ship(path):
+    assert problems(json.loads(path.read_text(encoding="utf8"))) == []
+
+
+def test_the_check_finds_what_is_wrong():
+    bad = {"metadata": {"widgets": {}}, "cells": [
+        {"cell_type": "code", "id": "3f2a99c1", "execution_count": None, "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"],
+         "outputs": [], "metadata": {}}]}
+    found = " ".join(problems(bad))
+    for part in ("no saved output", "never run", "metadata.widgets", "absolute path", "readable cell id", "asserted", "heading"):
+        assert part in found
+
+
+def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    for path in NOTEBOOKS:
+        assert f"notebooks/{path.name}" in readme, f"README.md does not mention {path.name}"
+        text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf8"))["cells"]
+                       if cell["cell_type"] == "markdown")
+        for target in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
+            assert (path.parent / target).is_file(), f"{path.name} links to {target}, which is not there"
+    for target in re.findall(r"\]\(([\w./-]+)\)", readme):
+        assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"

@@ -1,0 +1,87 @@
+"""Every control of every notebook at its minimum, middle, maximum and each option; and proof that this can fail."""
+
+import nbformat
+import pytest
+from sweep import ROOT, SweepError, sweep
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="no notebooks in notebooks/")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_control_of(path):
+    report = sweep(path)
+    assert report.cells > 0
+
+
+def notebook(folder, *cells):
+    path = folder / "lesson.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+    return path
+
+
+def test_visits_every_position_and_leaves_the_controls_as_they_were(tmp_path):
+    explorer = """
+from course_utils.widgets import Explorer, choice, log_slider, slider
+seen = []
+def compute(**values):
+    seen.append(tuple(values.values()))
+    return values
+lesson = Explorer(compute, str, Q=log_slider("Q", 0.01, 1, 0.1, off=True), bits=slider("bits", 2, 8, 1, 4),
+                  rule=choice("rule", ["step", "absmax"], "step"))
+lesson"""
+    report = sweep(notebook(tmp_path, explorer, "import ipywidgets; plain = ipywidgets.FloatLogSlider(min=-2, max=2)"))
+    assert report.cells == 2
+    values = {}
+    for owner, control, value, _ in report.moves:
+        values.setdefault((owner, control), []).append(value)
+    assert values[("lesson", "Q")][0] == "None" and values[("lesson", "Q")][-1] == "1.0"
+    assert values[("lesson", "bits")] == ["2", "5", "8"] and values[("lesson", "rule")] == ["'step'", "'absmax'"]
+    assert values[("plain", "")] == ["0.01", "1.0", "100.0"]
+    assert len(values) == 4  # the explorers' own parts are not swept a second time
+
+
+BROKEN = {
+    "explorer": """
+from course_utils.widgets import Explorer, slider
+broken = Explorer(lambda bits: 1 // (8 - bits), str, bits=slider("bits", 2, 8, 1, 4))""",
+    "empty": """
+from course_utils.widgets import Explorer, slider
+broken = Explorer(lambda bits: bits, lambda bits: "" if bits == 8 else "seen", bits=slider("bits", 2, 8, 1, 4))""",
+    "interact": """
+import ipywidgets
+bits = ipywidgets.IntSlider(4, 2, 8, description="bits")
+ipywidgets.interactive(lambda b: 1 // (8 - b), b=bits)""",
+    "interactive_output": """
+import ipywidgets
+bits = ipywidgets.IntSlider(4, 2, 8, description="bits")
+def f(bits): 1 // (8 - bits)
+out = ipywidgets.interactive_output(f, {"bits": bits})""",
+    "observe": """
+import ipywidgets
+bits = ipywidgets.IntSlider(4, 2, 8, description="bits")
+bits.observe(lambda change: 1 // (8 - change["new"]), "value")""",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_widget_is_found(tmp_path, kind):
+    with pytest.raises(SweepError, match=r"lesson\.ipynb: .*'bits' at 8: (ZeroDivisionError|AssertionError)"):
+        sweep(notebook(tmp_path, BROKEN[kind]))
+
+
+def test_a_message_for_the_learner_is_no_failure(tmp_path):
+    careful = """
+from course_utils.widgets import Explorer, slider
+def compute(bits):
+    if bits == 8:
+        raise ValueError("8 bits are taken")
+    return bits
+careful = Explorer(compute, str, bits=slider("bits", 2, 8, 1, 4))"""
+    assert len(sweep(notebook(tmp_path, careful)).moves) == 3
+
+
+def test_a_broken_cell_is_found_and_an_announced_one_is_not(tmp_path):
+    assert sweep(notebook(tmp_path, "# NBVAL_RAISES_EXCEPTION\n1 / 0")).cells == 1
+    with pytest.raises(SweepError, match="ZeroDivisionError"):
+        sweep(notebook(tmp_path, "1 / 0"))
