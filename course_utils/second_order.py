@@ -136,7 +136,7 @@ def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clippe
     return quantization.round_to(settled, widest.scale, bits, group_size)
 
 
-def sparsegpt(weights, inputs, mask, block=32, damping=0.01):
+def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
     """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar & Alistarh, 2023).
 
     The score of a weight is the error that removing it leaves behind, `w^2 / U[i, i]^2`. It is taken

@@ -44,7 +44,7 @@ def test_recovery(model, perplexity):
         "GPTQ, 3 bits, groups of 32": [Quantize(rule, only="block", bits=3, group_size=32)
                                        for rule in (quantization.absmax, second_order.gptq)],
         "SparseGPT, 50%": [Prune(pruning.magnitude, half, only="block"),
-                           Apply(second_order.sparsegpt, only="block", mask=half, block=16)],
+                           Apply(second_order.sparsegpt, only="block", mask=half)],
         "SparseGPT, 2 of 4": [Prune(pruning.magnitude, two_of_four, only="block"),
                               Apply(second_order.sparsegpt, only="block", mask=two_of_four, block=4)],
     }
