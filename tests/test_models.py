@@ -84,8 +84,9 @@ def test_descriptions_name_no_training(decoder):
 
 
 def test_shipped_models_load_and_have_a_record():
-    assert {"digits-mlp", "docs-base"} <= set(models.names())
-    for name in sorted({"digits-mlp", "docs-base"}):
+    shipped = {"digits-mlp", "docs-tiny", "docs-base"}
+    assert shipped <= set(models.names())
+    for name in sorted(shipped):
         model, record = models.load(name), models.record(name)
         assert model.built and record["command"] == f"python3 -m course_utils train {name}"
         assert record["curve"] and "keras" in record["versions"] and "seed" in record

@@ -33,7 +33,8 @@ def tensors(draw):
     rules = [
         lambda: weights, lambda: weights.astype(np.float64), lambda: weights[0], lambda: np.float32(weights[0, 0]),
         lambda: quantization.step(weights, draw(st.sampled_from([0.01, 1, 1e9])) * max(np.abs(weights).max(), 1e-9)),
-        lambda: quantization.step(weights.astype(float), max(float(np.abs(weights).max()), 1e-9) / (2**31 - 2)),  # codes of 32 bits
+        lambda: quantization.step(weights.astype(float),  # codes of 32 bits
+                                  max(float(np.abs(weights).max()), 1e-9) / (2**31 - 2)),
         lambda: quantization.absmax(weights, bits, group), lambda: quantization.clipped(weights, bits, group),
         lambda: quantization.affine(weights, bits, group), lambda: quantization.kmeans(weights, bits),
         lambda: quantization.nf4(weights, group), lambda: quantization.fp4(weights, group),
