@@ -37,7 +37,8 @@ def claims(*sections):
         f"<tr><td>{c.section}</td><td lang='zh'>{html.escape(c.quote)}</td><td>{html.escape(c.states)}</td>"
         f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for section in sections for c in document.claims(section))
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("section", "quoted", "it says", "verdict", "because"))
-    style = "<style>.claims td, .claims th {text-align: left !important; vertical-align: top; white-space: normal}</style>"
+    style = ("<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: left !important; "
+             "vertical-align: top; white-space: normal; overflow-wrap: anywhere} .claims th:first-child {width: 3em}</style>")
     return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
 
 

@@ -22,7 +22,8 @@ def test_docs_base_is_as_good_as_promised():
 
 def test_the_number_under_the_slider_is_the_length_of_the_file():
     seen = bench("docs-tiny").measure(**{**PLAIN, "step": 0.05, "theta": 0.02, "storage": "entropy"})
-    recipe = [compression.Prune(pruning.magnitude, pruning.above(0.02)), compression.Quantize(quantization.step, step=0.05)]
+    recipe = [compression.Prune(pruning.magnitude, pruning.above(0.02)),
+              compression.Quantize(quantization.step, step=0.05)]
     small = compression.compress(models.load("docs-tiny"), recipe, "entropy")
     assert seen.ledger.total == len(small.content)
     after = evaluation.next_token(small.model, docs.sequences("validation", 16))
@@ -49,6 +50,7 @@ def test_nonsense_is_answered_and_the_last_good_state_stays():
         studio.controls["step"].box.value = text
         assert "Q must be a number from 0.0001 to 1" in studio.message.value
         assert studio.result is good and studio.controls["step"].value == 0.1
+    studio.controls["step"].box.value = "0.1"
     studio.controls["theta"].box.value = "-0.5"
     assert "θ must be a number from" in studio.message.value
     studio.controls["theta"].box.value = "0.1"

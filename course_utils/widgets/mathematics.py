@@ -33,7 +33,7 @@ class Law:
 def laws(weights):
     """Three textbook distributions and one of trained weights, all of standard deviation 1.
 
-    The first three are densities on a grid so fine that a mean over them is the integral to four digits.
+    The first three are densities on a grid so fine that a mean over them is the integral to three digits or more.
 
     Args:
         weights: Float array of any shape.
@@ -41,12 +41,12 @@ def laws(weights):
     Returns:
         A dict of name to `Law`: `"Gaussian"`, `"Laplace"`, `"uniform"`, `"trained"`.
     """
-    x = (np.arange(64_000) + 0.5) / 2000 - 16
+    x = (np.arange(32_000) + 0.5) / 1000 - 16
     gaussian, laplace = np.exp(-(x**2) / 2), np.exp(-np.sqrt(2) * np.abs(x))
-    flat = np.linspace(-np.sqrt(3), np.sqrt(3), 64_001)
+    flat = np.linspace(-np.sqrt(3), np.sqrt(3), 32_001)
     trained = np.ravel(weights) / np.std(weights)
     made = (Law("Gaussian", x, gaussian / gaussian.sum()), Law("Laplace", x, laplace / laplace.sum()),
-            Law("uniform", (flat[1:] + flat[:-1]) / 2, np.full(64_000, 1 / 64_000)),
+            Law("uniform", (flat[1:] + flat[:-1]) / 2, np.full(32_000, 1 / 32_000)),
             Law("trained", trained, np.full(trained.size, 1 / trained.size)))
     return {law.name: law for law in made}
 
@@ -89,7 +89,7 @@ def step_explorer(laws):
     Returns:
         An `Explorer` whose results are `Rounded`s.
     """
-    steps = np.geomspace(0.1, 10, 81)
+    steps = np.geomspace(0.1, 10, 61)
     curves = [Line(steps, [error_over_theory(law, step) for step in steps], label=name) for name, law in laws.items()]
 
     def show(seen):
@@ -163,7 +163,8 @@ def best_clip(law, bits):
     tried = clip_curve(law, bits)
     best = int(np.argmin([one.error for one in tried]))
     around = tried[max(best - 1, 0)].clip, tried[min(best + 1, len(tried) - 1)].clip
-    found = minimize_scalar(lambda clip: clipped(law, bits, clip).error, around, method="bounded", options={"xatol": 1e-5})
+    found = minimize_scalar(lambda clip: clipped(law, bits, clip).error, bounds=around, method="bounded",
+                            options={"xatol": 1e-5})
     return clipped(law, bits, float(found.x))
 
 
@@ -187,7 +188,8 @@ def clip_explorer(laws):
                   readout("error by clipping", f"{seen.clipping:.3g}"), readout("both", f"{seen.error:.3g}"),
                   readout("the best clip", f"{best.clip:.2f} σ", note=f"error {best.error:.3g}")),
             Chart([histogram(seen.law), *(Rule(end) for end in (-seen.clip, seen.clip))],
-                  x=Axis("weight / σ", low=-5, high=5), y=Axis("% of the weights"), title=f"{seen.law.name}, clip {seen.clip:g} σ",
+                  x=Axis("weight / σ", low=-5, high=5), y=Axis("% of the weights"),
+                  title=f"{seen.law.name}, clip {seen.clip:g} σ",
                   description=f"Histogram of the {seen.law.name} distribution, clipped at {seen.clip:g} on both sides."),
             Chart([*lines, Rule(seen.clip)], x=Axis("clip / σ", log=True, low=0.4, high=12),
                   y=Axis("mean squared error", log=True, low=best.error / 5, high=2),
@@ -238,17 +240,16 @@ def steps_until_right(z, loss, limit=100_000):
 
 def slopes_explorer():
     """Slides the student's logit; the results are `Slopes`."""
-    many = np.linspace(-10, 10, 201)
+    many, names = np.linspace(-10, 10, 201), {"squared": "squared error", "cross_entropy": "cross-entropy"}
     pulls = slopes(many)
 
     def show(seen):
+        pull = [readout("pull towards right", f"{-getattr(seen, loss):.2g}", note=name) for loss, name in names.items()]
+        steps = [readout("steps until right", f"{steps_until_right(seen.z, loss):,}", note=name) for loss, name in names.items()]
         return [
-            cards(readout("share of the right class", f"{seen.p:.4g}"),
-                  readout("pull of squared error", f"{-seen.squared:.2g}"), readout("pull of cross-entropy", f"{-seen.cross_entropy:.2g}"),
-                  readout("steps until right", f"{steps_until_right(seen.z, 'squared'):,}", note="squared error"),
-                  readout("steps until right", f"{steps_until_right(seen.z, 'cross_entropy'):,}", note="cross-entropy")),
-            Chart([Line(many, -pulls.squared, label="squared error"), Line(many, -pulls.cross_entropy, label="cross-entropy"),
-                   Rule(seen.z)], x=Axis("z: right logit minus wrong logit"), y=Axis("pull towards right", low=0, high=1.1),
+            cards(readout("share of the right class", f"{seen.p:.4g}"), *pull, *steps),
+            Chart([*(Line(many, -getattr(pulls, loss), label=name) for loss, name in names.items()), Rule(seen.z)],
+                  x=Axis("z: right logit minus wrong logit"), y=Axis("pull towards right", low=0, high=1.1),
                   title="Who is corrected?", width=520,
                   description="Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
                   "error pulls hardest near z = -0.7 and not at all at both ends.")]
