@@ -11,6 +11,8 @@ from course_utils import document
 from course_utils.checks import one_of
 from course_utils.exercises import all_exercises
 
+NOTEBOOKS = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
+
 
 def source(*things):
     """Shows the source of functions or classes as the course really runs it.
@@ -34,12 +36,47 @@ def claims(*sections):
         An HTML table with its verdicts.
     """
     rows = "".join(
-        f"<tr><td>{c.section}</td><td lang='zh'>{html.escape(c.quote)}</td><td>{html.escape(c.states)}</td>"
+        f"<tr><td>{c.section}</td><td lang='zh'>{typeset(c.quote)}</td><td>{html.escape(c.states)}</td>"
         f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for section in sections for c in document.claims(section))
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("section", "quoted", "it says", "verdict", "because"))
     style = ("<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: left !important; "
              "vertical-align: top; white-space: normal; overflow-wrap: anywhere} .claims th:first-child {width: 3em}</style>")
     return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+
+
+def typeset(text):
+    """Returns a quote or a formula as HTML: LaTeX between dollars, which Jupyter sets, and pieces of it as code."""
+    if "\\" not in text or "$" in text:
+        return html.escape(text)
+    whole = "&" not in text and "\\begin" not in text
+    return f"${html.escape(text)}$" if whole else f"<code>{html.escape(text)}</code>"
+
+
+def errata(section):
+    """Shows a section of the document heading by heading, each with what became of what it states.
+
+    Args:
+        section: A section number of the document, such as `"4"`; subsections are included.
+
+    Returns:
+        HTML: every heading with its lesson, and under it its claims with verdict and repaired form.
+    """
+    parts = []
+    for known in document.SECTIONS:
+        if known.number == section or known.number.startswith(section + "."):
+            where = (f"<a href='{known.notebook}.ipynb'>{known.notebook}</a>" if (NOTEBOOKS / f"{known.notebook}.ipynb").is_file()
+                     else "here")
+            parts.append(f"<p style='margin-top: 1.2em'><b>{known.number} <span lang='zh'>{html.escape(known.chinese)}</span> · "
+                         f"{html.escape(known.english)}</b> ({where})</p>")
+            found = [claim for claim in document.CLAIMS if claim.section == known.number]
+            parts += [f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: <span lang='zh'>{typeset(claim.quote)}</span> · "
+                      f"{html.escape(claim.states)} <i>{html.escape(claim.because)}</i>{repaired(claim)}</p>" for claim in found]
+    return HTML("".join(parts))
+
+
+def repaired(claim):
+    """The repaired form of a claim, as HTML in which Jupyter sets the formulas."""
+    return f"<br>As it should read: {typeset(claim.repaired)}" if claim.repaired else ""
 
 
 OUTCOMES = {"correct": ("✔", "#0a7d4f"), "incorrect": ("✘", "#b3261e"), "not attempted": ("…", "#6b6b6b"),
@@ -131,8 +168,7 @@ def refresh(paths=()):
 
     from course_utils import files
 
-    folder = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
-    for path in map(pathlib.Path, paths or sorted(folder.glob("*.ipynb"))):
+    for path in map(pathlib.Path, paths or sorted(NOTEBOOKS.glob("*.ipynb"))):
         notebook = nbformat.read(path, as_version=4)
         print(f"running {path.name}", flush=True)
         NotebookClient(notebook, timeout=300, kernel_name="python3", store_widget_state=False,

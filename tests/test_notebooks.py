@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from course_utils import document
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -65,3 +67,23 @@ def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
             assert (path.parent / target).is_file(), f"{path.name} links to {target}, which is not there"
     for target in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
+
+
+def test_the_readme_leads_from_every_heading_to_a_notebook():
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    for section in document.SECTIONS:
+        own = ROOT / "notebooks" / f"{section.notebook}.ipynb"
+        name = section.notebook if own.is_file() else "10_errata"  # which has every heading
+        assert f"| {section.number} {section.chinese} | [{name}](notebooks/{name}.ipynb) |" in readme
+
+
+def test_the_errata_has_every_heading_and_every_claim():
+    cells = json.loads((ROOT / "notebooks" / "10_errata.ipynb").read_text(encoding="utf8"))["cells"]
+    shown = "".join(str(output.get("data", {}).get("text/html", "")) for cell in cells for output in cell.get("outputs", []))
+    assert [section.number for section in document.SECTIONS if f"<b>{section.number} <span" not in shown] == []
+    assert shown.count("margin-left: 1.5em") == len(document.CLAIMS)
+
+
+def test_the_readme_counts_the_verdicts():
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in document.tally().items())
+    assert f"{len(document.CLAIMS)} claims: {counted}" in (ROOT / "README.md").read_text(encoding="utf8")

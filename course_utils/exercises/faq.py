@@ -87,7 +87,8 @@ def test_paired_interval(answer):
     after[:2], after[900:912] = False, True  # breaks 2, mends 12
     low, high = answer(before, after)
     middle = (low + high) / 2
-    assert abs(middle - 0.01) < 1e-6, f"2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is {middle:+.3f}"
+    assert abs(middle - 0.01) < 1e-6, (
+        f"2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is {middle:+.3f}")
     assert high - low < 0.1, "this is the spread of a single example: a mean of n examples has it over sqrt(n)"
     assert high - low < 0.02, (
         f"yours is {high - low:.4f} wide, as for two groups of different examples; the examples are the same: "

@@ -28,7 +28,10 @@ LANGUAGE = {
     "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000, "learning_rate": 3e-3, "seed": 1},
     "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3, "seed": 1},
 }
-VISION = {"digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0}}
+VISION = {
+    "digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0},
+    "digits-lenet": {"model": {"widths": (300, 100)}, "epochs": 30, "learning_rate": 1e-3, "seed": 0},
+}
 
 
 def windows(line, seed, step):

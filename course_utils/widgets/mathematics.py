@@ -250,7 +250,7 @@ def slopes_explorer():
             cards(readout("share of the right class", f"{seen.p:.4g}"), *pull, *steps),
             Chart([*(Line(many, -getattr(pulls, loss), label=name) for loss, name in names.items()), Rule(seen.z)],
                   x=Axis("z: right logit minus wrong logit"), y=Axis("pull towards right", low=0, high=1.1),
-                  title="Who is corrected?", width=520,
+                  title="How hard each loss pulls", width=520,
                   description="Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
                   "error pulls hardest near z = -0.7 and not at all at both ends.")]
 
