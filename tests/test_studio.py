@@ -57,6 +57,18 @@ def test_nonsense_is_answered_and_the_last_good_state_stays():
     assert "must be" not in studio.message.value and studio.result.removed > 0
 
 
+def test_other_rules_and_scores_are_live_too():
+    here = bench("docs-tiny")
+    eight, three = (here.measure(**PLAIN, rule="absmax", bits=bits) for bits in (8, 3))
+    assert eight.perplexity < three.perplexity and eight.ledger.total > three.ledger.total
+    share = here.measure(**{**PLAIN, "score": "wanda", "theta": 0.5}).removed
+    assert 0 < share < 0.9
+    studio = Studio("digits-mlp")
+    studio.controls["score"].value, studio.controls["theta"].value = "wanda", 1.0
+    studio.controls["on"].value = "unit"
+    assert "wanda scores single weights" in studio.message.value
+
+
 def test_trail_and_best():
     studio = Studio("digits-mlp")
     for step in (0.01, 0.05, 0.2, 1.0):

@@ -51,18 +51,19 @@ def show_pair(seen):
     correlation = seen.products[0, 1]
     return [
         cards(readout("round-to-nearest", "{:g}, {:g}".format(*seen.nearest)),
-              readout("its output error", f"{seen.errors['nearest']:.3f}"),
-              readout("first weight first", "{:g}, {:g}".format(*seen.settled)),
-              readout("its output error", f"{seen.errors['settled']:.3f}")),
+              readout("output errs by", f"{seen.errors['nearest']:.3f}"),
+              readout("one by one", "{:g}, {:g}".format(*seen.settled)),
+              readout("output errs by", f"{seen.errors['settled']:.3f}")),
         Chart([Line(PAIR[0] + along[0], PAIR[1] + along[1], color="green", label="outputs that err as much"),
                Points(*whole.T, color="grey", size=3, marker="circle"),
                Points(*PAIR[:, None], label="the weights", color="blue", marker="diamond", size=5),
                Points(*seen.nearest[:, None], label="nearest", color="vermillion", marker="square", size=6),
-               Points(*seen.settled[:, None], label="first weight first", color="green", marker="triangle", size=6)],
-              x=Axis("first weight", low=-1.2, high=2.2), y=Axis("second weight", low=-1.2, high=2.2),
-              title=f"Inputs correlated by {correlation:g}", width=420, height=400,
-              description=f"With a correlation of {correlation:g}, round-to-nearest errs by {seen.errors['nearest']:.3f} "
-              f"and rounding one after the other by {seen.errors['settled']:.3f}."),
+               Points(*seen.settled[:, None], label="one by one", color="green", marker="triangle", size=6)],
+              x=Axis("first weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+              y=Axis("second weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+              title=f"Inputs correlated by {correlation:g}", width=420, height=460,
+              description=f"With a correlation of {correlation:g}, round-to-nearest errs by "
+              f"{seen.errors['nearest']:.3f} and rounding one by one by {seen.errors['settled']:.3f}."),
     ]
 
 
@@ -134,7 +135,7 @@ def calibration_explorer(model, draw, tokens, group_size=32):
         shares.append((seen.sequences, 100 * seen.recovered("GPTQ")))
         return [
             cards(readout("float", f"{exact:.2f}"),
-                  *(readout(name, f"{value:.2f}", note=f"recovers {seen.recovered(name):.0%}" if name != "nearest" else "")
+                  *(readout(name, f"{value:.2f}", note=f"recovers {seen.recovered(name):.0%}")
                     for name, value in seen.perplexity.items()),
                   readout("computed in", f"{seen.seconds:.1f} s")),
             Chart([Points(*zip(*shares), label="GPTQ, as visited", color="blue"),
@@ -171,9 +172,14 @@ class Outliers:
     smooth: float
 
     @property
+    def steps(self):
+        """How many steps each channel may use, before and after, where the loudest uses 127."""
+        return tuple(127 * loud / loud.max() for loud in self.loudest)
+
+    @property
     def levels(self):
-        """How many steps the median channel may use, before and after, where the loudest uses 127."""
-        return tuple(float(127 * np.median(loud) / loud.max()) for loud in self.loudest)
+        """How many the median channel may use, before and after."""
+        return tuple(float(np.median(steps)) for steps in self.steps)
 
 
 def w8a8(model, calibration, tokens):
@@ -216,18 +222,22 @@ def outlier_explorer(model, calibration, tokens):
         return [
             cards(readout("float", f"{exact:.2f}"), readout("8 bits, plain", f"{seen.plain:.2f}"),
                   readout("8 bits, SmoothQuant", f"{seen.smooth:.2f}"),
-                  readout("steps for the median channel", "{:.0f} → {:.0f}".format(*seen.levels), note="plain → SmoothQuant")),
-            Chart([Bars(edges, seen.loudest[0], color="vermillion", label="planted"),
-                   Bars(edges, seen.loudest[1], color="blue", label="after SmoothQuant")],
-                  x=Axis("channel"), y=Axis("loudest value"), title="What block_0/up reads",
-                  description=f"Largest value of each of {len(edges) - 1} channels: the loudest is "
-                  f"{seen.loudest[0].max():.0f} as planted and {seen.loudest[1].max():.1f} after SmoothQuant."),
+                  readout("steps for the median channel", "{:.0f} → {:.0f}".format(*seen.levels),
+                          note="plain → SmoothQuant")),
+            Chart([Bars(edges, seen.steps[0], color="vermillion", label="planted"),
+                   Points(edges[:-1] + 0.5, seen.steps[1], color="blue", size=3, label="after SmoothQuant")],
+                  x=Axis("channel of what block_0/up reads"), y=Axis("steps it may use", low=0, high=130),
+                  title="One scale for all: who gets the 127 steps?",
+                  description=f"Steps that each of {len(edges) - 1} channels may use: the median channel has "
+                  "{:.0f} with the planted outliers and {:.0f} after SmoothQuant.".format(*seen.levels)),
             Chart([Points(factors, plain, label="plain, as visited", color="vermillion"),
-                   Points(factors, smooth, label="SmoothQuant", color="blue"), Rule(exact, vertical=False, label="float")],
+                   Points(factors, smooth, label="SmoothQuant", color="blue"),
+                   Rule(exact, vertical=False, label="float")],
                   x=Axis("factor of the planted channels", log=True, low=0.8, high=125, ticks=[1, 3, 10, 30, 100]),
-                  y=Axis("perplexity", log=True), title="8-bit weights and activations",
-                  description=f"At factor {seen.factor:g} perplexity is {seen.plain:.2f} plain and {seen.smooth:.2f} with "
-                  f"SmoothQuant; in float it is {exact:.2f}."),
+                  y=Axis("perplexity", log=True, low=0.8 * exact, high=200 * exact),
+                  title="8-bit weights and activations",
+                  description=f"At factor {seen.factor:g} perplexity is {seen.plain:.2f} plain and {seen.smooth:.2f} "
+                  f"with SmoothQuant; in float it is {exact:.2f}."),
         ]
 
     return Explorer(lambda factor: outliers(model, factor, calibration, tokens), show,

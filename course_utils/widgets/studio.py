@@ -19,11 +19,14 @@ from course_utils.checks import one_of
 from course_utils.datasets import digits, docs
 from course_utils.models.checkpoint import clone, describe
 from course_utils.storage import Ledger, encode
-from course_utils.widgets.explorer import Explorer, cards, choice, log_slider, readout
+from course_utils.widgets.explorer import Explorer, cards, choice, log_slider, readout, slider
 
 BINS = 80
 SEQUENCES = 16  # validation sequences of 128 predictions: 2,048 a move
 PROMPT = "Returns the "
+SCORES = {**pruning.SCORES, "wanda": (pruning.wanda, None)}  # what theta cuts: for single weights, and for units
+RULES = {"absmax": quantization.absmax, "affine": quantization.affine}  # besides the document's step Q
+GROUP_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,17 @@ class Result:
         return self.original[2] / self.ledger.total
 
 
+def recipe(step, theta, score, on, rule, bits):
+    """Returns what the controls stand for: the pruning steps, and the quantizing ones."""
+    scorer = SCORES[one_of("score", score, SCORES)][on == "unit"]
+    if scorer is None:
+        raise ValueError(f"{score} scores single weights, not units")
+    prune = [compression.Prune(scorer, pruning.above(theta))] if theta is not None else []
+    if rule != "step":
+        return prune, [compression.Quantize(RULES[rule], bits=bits, group_size=GROUP_SIZE)]
+    return prune, [compression.Quantize(quantization.step, step=step)] if step is not None else []
+
+
 class Bench:
     """One shipped model on the bench: the original, a twin whose weights change, and data to score it on."""
 
@@ -86,23 +100,28 @@ class Bench:
         result = evaluation.classify(model, *digits.load(split))
         return result.accuracy, result.perplexity
 
-    def put(self, step, theta, score, on, storage):
-        """Compresses the original into the twin; returns tensors by name, the file's ledger, and what theta kept."""
-        rule = pruning.SCORES[score][on == "unit"]
-        prune = [compression.Prune(rule, pruning.above(theta))] if theta is not None else []
-        quantize = [compression.Quantize(quantization.step, step=step)] if step is not None else []
+    @functools.cached_property
+    def inputs(self):
+        """What each matrix reads in the original, for scores that ask for it; a look-up table reads nothing."""
+        data = docs.sequences("validation", SEQUENCES)[:, :-1] if self.speaks else digits.load("validation")[0]
+        return {weight.name: compression.capture(self.original, weight, data) for weight in self.weights
+                if not weight.why_not and not weight.name.endswith("embeddings")}
+
+    def put(self, step, theta, score, on, storage, rule="step", bits=4):
+        """Compresses the original into the twin; returns the file's ledger, the share removed, and what theta kept."""
+        prune, quantize = recipe(step, theta, score, on, rule, bits)
+        asks = any(one.needs_inputs for one in prune)
         tensors, removed, after = {}, 0, np.zeros(BINS, np.int64)
         for weight, target in zip(self.weights, self.targets):
             if weight.why_not:
                 tensors[weight.name] = np.asarray(weight.variable)
                 continue
-            matrix = self.matrices[weight.name]
-            pruned = compression.compress_weight(weight, prune, matrix)
+            matrix, inputs = self.matrices[weight.name], self.inputs.get(weight.name) if asks else None
+            pruned = compression.compress_weight(weight, [] if asks and inputs is None else prune, matrix, inputs)
             kept = (pruned != 0).ravel()
             removed += kept.size - np.count_nonzero(kept)
             after += np.bincount(self.bins[weight.name], weights=kept, minlength=BINS).astype(np.int64)
-            tensor = compression.compress_weight(weight, quantize, pruned)
-            tensors[weight.name] = tensor
+            tensors[weight.name] = tensor = compression.compress_weight(weight, quantize, pruned)
             target.variable.assign(target.shaped(compression.floats(tensor)))
         return encode(tensors, storage, self.description)[1], removed / sum(m.size for m in self.matrices.values()), after
 
@@ -134,9 +153,11 @@ def compute(model, **settings):
         model: Name of a shipped model.
         step: Q, the distance between levels; `None` leaves floats.
         theta: Threshold of the score; `None` removes nothing.
-        score: `"magnitude"` or `"document"`.
+        score: `"magnitude"`, `"document"` or `"wanda"`.
         on: `"weight"` or `"unit"`: what theta removes.
         storage: `"fixed"` or `"entropy"`.
+        rule: `"step"` rounds to multiples of Q; `"absmax"` and `"affine"` use `bits` and groups of 32.
+        bits: Width of a code, where the rule asks for it.
 
     Returns:
         A `Result`.
@@ -183,7 +204,11 @@ def histogram(result):
             marks[:0] = [Band(-edge, -bound, label="removed"), Band(bound, edge)]
     if step is not None and edge / step <= 25:
         marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
-    grid = "no rounding" if step is None else f"levels every {step:g}"
+    if result.settings.get("rule", "step") != "step":
+        step = None
+        grid = f"{result.settings['bits']} bits, a scale for every {GROUP_SIZE} inputs"
+    else:
+        grid = "no rounding" if step is None else f"levels every {step:g}"
     return Chart(marks, x=Axis("weight", low=-edge, high=edge), y=Axis("how many"), title=f"Weights; {grid}",
                  description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.",
                  width=460, height=260)
@@ -231,8 +256,10 @@ def controls():
     return {
         "step": log_slider("Q", 0.0001, 1, None, "step between two levels, in the unit of the weights", off=True),
         "theta": log_slider("θ", 0.001, 100000, None, "what scores at most θ is removed", off=True),
-        "score": choice("score", list(pruning.SCORES), "magnitude", "what θ cuts: |w|, or the document's Σw²/Σw⁴"),
+        "score": choice("score", list(SCORES), "magnitude", "what θ cuts: |w|, the document's Σw²/Σw⁴, or |w| times its input"),
         "on": choice("removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"),
+        "rule": choice("rule", ["step", *RULES], "step", "rounding: steps of Q, or bits with a scale for every 32 inputs"),
+        "bits": slider("bits", 2, 8, 1, 4, "of a code, for the rules absmax and affine"),
         "storage": choice("storage", ["fixed", "entropy"], "fixed", "bits of one width, or an entropy coder"),
     }
 
