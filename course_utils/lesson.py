@@ -35,13 +35,20 @@ def claims(*sections):
     Returns:
         An HTML table with its verdicts.
     """
-    rows = "".join(
-        f"<tr><td>{c.section}</td><td lang='zh'>{typeset(c.quote)}</td><td>{html.escape(c.states)}</td>"
-        f"<td><b>{c.verdict}</b></td><td>{html.escape(c.because)}</td></tr>" for section in sections for c in document.claims(section))
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("section", "quoted", "it says", "verdict", "because"))
+    rows = "".join(f"<tr><td>{claim.section}</td><td><b>{claim.verdict}</b></td><td>{said(claim)}</td></tr>"
+                   for section in sections for claim in document.claims(section))
+    head = "".join(f"<th scope='col' style='width: {width}'>{name}</th>" for name, width in
+                   (("section", "5em"), ("verdict", "8em"), ("what it says, <i>and what came out</i>", "auto")))
     style = ("<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: left !important; "
-             "vertical-align: top; white-space: normal; overflow-wrap: anywhere} .claims th:first-child {width: 3em}</style>")
+             "vertical-align: top; white-space: normal}</style>")
     return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+
+
+def said(claim):
+    """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets the formulas."""
+    repaired = f"<br>As it should read: {typeset(claim.repaired)}" if claim.repaired else ""
+    return (f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(claim.states)} "
+            f"<i>{html.escape(claim.because)}</i>{repaired}")
 
 
 def typeset(text):
@@ -69,14 +76,8 @@ def errata(section):
             parts.append(f"<p style='margin-top: 1.2em'><b>{known.number} <span lang='zh'>{html.escape(known.chinese)}</span> · "
                          f"{html.escape(known.english)}</b> ({where})</p>")
             found = [claim for claim in document.CLAIMS if claim.section == known.number]
-            parts += [f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: <span lang='zh'>{typeset(claim.quote)}</span> · "
-                      f"{html.escape(claim.states)} <i>{html.escape(claim.because)}</i>{repaired(claim)}</p>" for claim in found]
+            parts += [f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: {said(claim)}</p>" for claim in found]
     return HTML("".join(parts))
-
-
-def repaired(claim):
-    """The repaired form of a claim, as HTML in which Jupyter sets the formulas."""
-    return f"<br>As it should read: {typeset(claim.repaired)}" if claim.repaired else ""
 
 
 OUTCOMES = {"correct": ("✔", "#0a7d4f"), "incorrect": ("✘", "#b3261e"), "not attempted": ("…", "#6b6b6b"),

@@ -65,16 +65,19 @@ def sorted_places(scores):
 def test_two_of_four(answer):
     column = np.array([[0.9], [0.8], [0.7], [0.6], [0.1], [0.2], [0.3], [0.4]])
     got = np.asarray(answer(column))
-    assert got.shape == column.shape and got.dtype == bool, f"expected booleans of shape {column.shape}, got {got.dtype} {got.shape}"
+    assert got.shape == column.shape and got.dtype == bool, (
+        f"expected booleans of shape {column.shape}, got {got.dtype} of shape {got.shape}")
     assert got[4:].any(), "the second run of four lost everything: every run keeps its own two"
     assert got[:, 0].tolist() == [True, True, False, False, False, False, True, True], (
         f"of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got {got[:, 0].tolist()}")
     scores = np.random.default_rng(1).random((16, 8))
     got = np.asarray(answer(scores))
     counts = got.reshape(4, 4, 8).sum(axis=1)
-    assert (counts == 2).all(), "a run is four *inputs* of one unit, four scores below one another; some keep more or fewer than two"
+    assert (counts == 2).all(), (
+        "a run is four *inputs* of one unit, four scores below one another; some of yours do not keep two")
     assert np.array_equal(got, pruning.n_of_m(2, 4)(scores)), (
-        "each run keeps two, but not its two highest: argsort says which score stands at a rank, not which rank a score has")
+        "each run keeps two, but not its two highest: argsort says which score stands at a rank, "
+        "not which rank a score has")
 
 
 # --- bytes of 2:4 ----------------------------------------------------------------------------------------
@@ -95,8 +98,9 @@ def places_of_all(weights, bits):
 
 def test_two_of_four_bytes(answer):
     assert answer(1024, 32) != 2048, "2,048 bytes are the values; where each stands in its four must be stored as well"
-    assert answer(1024, 32) == 2176, f"512 weights of 32 bits and 512 places of 2 bits are 2,176 bytes, got {answer(1024, 32)}"
-    assert answer(1024, 4) == 384, f"512 weights of 4 bits and 512 places of 2 bits are 384 bytes, got {answer(1024, 4)}"
+    for bits, expected in ((32, 2176), (4, 384)):
+        assert (got := answer(1024, bits)) == expected, (
+            f"512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}")
 
 
 # --- the cubic schedule ---------------------------------------------------------------------------------
@@ -122,15 +126,16 @@ def test_schedule(answer):
     assert abs(answer(0, 100, 0.8)) < 1e-12, "nothing is removed at step 0"
     assert abs(answer(100, 100, 0.8) - 0.8) < 1e-12, "at the last step the share is the final one"
     middle = answer(50, 100, 0.8)
-    assert middle > 0.4 + 1e-9, f"fast at first: half way, more than half of it is gone; yours has removed {middle:.3f} of 0.8"
+    assert middle > 0.4 + 1e-9, f"fast at first: half way, more than half is gone; yours removed {middle:.3f} of 0.8"
     assert abs(middle - 0.7) < 1e-9, f"half way, 0.8 (1 - 0.5^3) = 0.7, got {middle:.3f}"
-    assert abs(answer(150, 100, 0.8) - 0.8) < 1e-12, f"after the last step it stays: expected 0.8 at step 150, got {answer(150, 100, 0.8):.3f}"
+    late = answer(150, 100, 0.8)
+    assert abs(late - 0.8) < 1e-12, f"after the last step it stays: expected 0.8 at step 150 of 100, got {late:.3f}"
 
 
 EXERCISES = (
     Exercise(
         "08-2-wanda", test_wanda_score,
-        "np.linalg.norm(inputs, axis=0) has one number for each input, and input i is read by row i of the weights: [:, None].",
+        "np.linalg.norm(inputs, axis=0) has one number for each input, and row i of the weights reads input i: [:, None].",
         wanda_score, (without_inputs, signed_inputs, along_units),
         "One pass over some text and one product. No gradient and no training."),
     Exercise(
@@ -142,12 +147,12 @@ EXERCISES = (
         "08-2-bytes", test_two_of_four_bytes,
         "Half of the weights stay; each takes its own bits and 2 more, which say at which of four places it stands.",
         two_of_four_bytes, (no_places, places_of_all),
-        "With float32 the places are 1/16 of the values. With 4-bit weights they are half of them: 384 bytes against 512 for "
-        "all the weights at 4 bits."),
+        "With float32 the places are 1/16 of the values. With 4-bit weights they are half of them: 384 bytes, against "
+        "512 for all the weights at 4 bits."),
     Exercise(
         "08-2-schedule", test_schedule,
         "t = min(step / steps, 1) runs from 0 to 1; what is still to be removed shrinks as (1 - t) ** 3.",
         schedule, (straight, slow_start, runs_on),
-        "Early on many weights are idle and go cheaply; near the end each removal hurts, and training needs time between them "
-        "(Zhu and Gupta, 2017)."),
+        "Early on many weights are idle and go cheaply; near the end each removal hurts, and training needs time "
+        "between them (Zhu and Gupta, 2017)."),
 )

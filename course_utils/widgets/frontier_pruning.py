@@ -25,7 +25,7 @@ class Race:
     Attributes:
         sparsity: Share that is removed from the blocks' matrices.
         planted: Whether the model has planted outliers.
-        perplexity: By score, `"magnitude"` and `"wanda"`.
+        perplexity: By score, `"magnitude"` and `"Wanda"`.
         agree: Share of the weights on which the two masks say the same.
         bytes: Length of the file; it is the same for both.
         original: `(perplexity, bytes)` before anything was removed.
@@ -51,12 +51,12 @@ class Contest:
         self.twin, self.tokens, self.description = clone(model), tokens, describe(model)
         self.weights = compression.matched(self.twin, model)
         self.matrices = {w.name: w.matrix().copy() for w in self.weights if not w.why_not and "block" in w.name}
-        self.scores = {"magnitude": {}, "wanda": {}}
+        self.scores = {"magnitude": {}, "Wanda": {}}
         for weight in self.weights:
             if weight.name in self.matrices:
                 matrix, inputs = self.matrices[weight.name], compression.capture(self.twin, weight, calibration)
                 self.scores["magnitude"][weight.name] = pruning.magnitude(matrix)
-                self.scores["wanda"][weight.name] = pruning.wanda(matrix, inputs)
+                self.scores["Wanda"][weight.name] = pruning.wanda(matrix, inputs)
         self.curves = {score: [self.cut(score, share)[0] for share in SHARES] for score in self.scores}
 
     def cut(self, score, share):
