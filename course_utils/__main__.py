@@ -4,6 +4,7 @@
     test      run every notebook and every test (more arguments go to pytest, such as -x tests/test_files.py)
     check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
     train     train a shipped model again: train NAME
+    results   make shipped compressed models and the table of methods again: results [NAME ...]
     refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
 
 The first time, each of them builds an environment in .venv (about 2 GB).
@@ -20,7 +21,7 @@ import subprocess
 import sys
 
 SUPPORTED = [(3, 10), (3, 11), (3, 12), (3, 13)]
-COMMANDS = ("lab", "test", "check", "train", "refresh")
+COMMANDS = ("lab", "test", "check", "train", "results", "refresh")
 
 
 def starts(command):

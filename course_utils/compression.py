@@ -108,17 +108,20 @@ class Apply:
 
     Args:
         rule: Function of a matrix `(inputs, units)`. A rule that has a parameter called `inputs` is
-            also given what the layer really reads: calibration activations `(samples, inputs)`.
+            also given what the layer really reads: calibration activations `(samples, inputs)`. One
+            that has `original_inputs` too is given what the layer read in the whole model.
         only: Touch only weights whose name contains this text.
         **arguments: What else the rule needs, such as `bits=4, group_size=32`.
     """
 
     def __init__(self, rule, only="", **arguments):
         self.rule, self.only, self.arguments = rule, only, arguments
-        self.needs_inputs = "inputs" in inspect.signature(rule).parameters
+        self.asks = {"inputs", "original_inputs"} & set(inspect.signature(rule).parameters)
+        self.needs_inputs = "inputs" in self.asks
 
-    def __call__(self, matrix, inputs=None):
-        return self.rule(matrix, **({"inputs": inputs} if self.needs_inputs else {}), **self.arguments)
+    def __call__(self, matrix, inputs=None, original_inputs=None):
+        given = {"inputs": inputs, "original_inputs": original_inputs}
+        return self.rule(matrix, **{name: given[name] for name in self.asks}, **self.arguments)
 
     def __repr__(self):
         parts = [spell(value) for value in (self.rule, getattr(self, "mask", None)) if value is not None]
@@ -143,8 +146,8 @@ class Prune(Apply):
         super().__init__(score, only)
         self.mask = mask
 
-    def __call__(self, matrix, inputs=None):
-        return np.where(self.mask(super().__call__(matrix, inputs)), matrix, np.float32(0))
+    def __call__(self, matrix, inputs=None, original_inputs=None):
+        return np.where(self.mask(super().__call__(matrix, inputs, original_inputs)), matrix, np.float32(0))
 
 
 def spell(value):
@@ -176,7 +179,7 @@ def spell(value):
     return f"{name.partition('.<locals>')[0]}({held})" if held else name
 
 
-def compress_weight(weight, steps, matrix=None, inputs=None):
+def compress_weight(weight, steps, matrix=None, inputs=None, original_inputs=None):
     """Runs a recipe over one weight.
 
     Args:
@@ -184,6 +187,7 @@ def compress_weight(weight, steps, matrix=None, inputs=None):
         steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
         matrix: Its values as `(inputs, units)`, where they are at hand already.
         inputs: What its layer reads, `(samples, inputs)`; only for steps that ask for it.
+        original_inputs: What it read before anything was compressed; likewise.
 
     Returns:
         A `QuantizedTensor`, or the float32 matrix if no step quantized it.
@@ -196,12 +200,25 @@ def compress_weight(weight, steps, matrix=None, inputs=None):
         if step.only in weight.name:
             if isinstance(matrix, QuantizedTensor):
                 raise ValueError(f"{weight.name} is integers already: prune first, quantize once")
-            matrix = step(matrix, inputs)
+            matrix = step(matrix, inputs, original_inputs)
     return matrix
 
 
-class _Reached(BaseException):
-    """Ends a pass through a model once a layer was reached. Keras would wrap any mere `Exception`."""
+class _Left(BaseException):
+    """Ends a pass through a model. Keras would wrap any mere `Exception`."""
+
+
+@contextlib.contextmanager
+def _called_instead(layer, call):
+    """Lets a layer run another function for a while."""
+    before = vars(layer).get("call")  # `change_inputs` may have left one
+    layer.call = call  # an attribute of this one layer hides the method of its class
+    try:
+        yield
+    finally:
+        del layer.call
+        if before:
+            layer.call = before
 
 
 def capture(model, weight, data, batch_size=16):
@@ -223,24 +240,62 @@ def capture(model, weight, data, batch_size=16):
     """
     if len(data) == 0:
         raise ValueError("calibration data must hold at least one row, got none")
-    layer, seen, before = weight.layer, [], vars(weight.layer).get("call")  # `change_inputs` may have left one
+    seen = []
 
     def watching(x, *args, **kwargs):
         seen.append(np.asarray(x, np.float32).reshape(-1, weight.inputs))
-        raise _Reached
+        raise _Left
 
-    layer.call = watching  # an attribute of this one layer hides the method of its class
-    try:
+    with _called_instead(weight.layer, watching):
         for start in range(0, len(data), batch_size):
-            with contextlib.suppress(_Reached):
+            with contextlib.suppress(_Left):
                 model(data[start : start + batch_size], training=False)
-    finally:
-        del layer.call
-        if before:
-            layer.call = before
     if not seen:
         raise ValueError(f"{weight.name}: the model never called its layer on the calibration data")
     return finite(f"inputs of {weight.name}", np.concatenate(seen))
+
+
+def watch(model, watched, data, see):
+    """Runs a model on data, once, and shows what its layers read, each just before it computes.
+
+    All rows go through together. So `see` may change a layer's weight, and the layers behind it read
+    what the changed layer gives: a whole model is calibrated in the time of one pass.
+
+    Args:
+        model: The Keras model.
+        watched: Those of its `Weight`s to watch, of Dense or EinsumDense layers.
+        data: What the model is called on, with the batch first.
+        see: Function of a `Weight` and what its layer reads, `(samples, inputs)`; called once for each.
+
+    Raises:
+        ValueError: If `data` is empty, a layer is not reached, or what it reads is not finite.
+    """
+    if len(data) == 0:
+        raise ValueError("calibration data must hold at least one row, got none")
+    waiting = {weight.name for weight in watched}
+
+    def seen(weight, call):
+        def run(x, *args, **kwargs):
+            if weight.name in waiting:
+                waiting.remove(weight.name)
+                try:
+                    values = np.asarray(x, np.float32).reshape(-1, weight.inputs)
+                    see(weight, finite(f"inputs of {weight.name}", values))
+                except Exception as error:
+                    raise _Left from error
+            return call(x, *args, **kwargs)
+
+        return run
+
+    with contextlib.ExitStack() as hooks:
+        for weight in watched:
+            hooks.enter_context(_called_instead(weight.layer, seen(weight, weight.layer.call)))
+        try:
+            model(data, training=False)
+        except _Left as left:
+            raise left.__cause__ from None
+    if waiting:
+        raise ValueError(f"{min(waiting)}: the model never called its layer on the calibration data")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +330,7 @@ def compress(model, steps, storage="fixed", calibration=None):
         storage: `"fixed"` or `"entropy"`; see `storage.encode`.
         calibration: What the model is called on to see what its layers read, such as tokens
             `(sequences, length)`; only for steps whose rule asks for `inputs`. Each layer is shown
-            what it reads after all earlier layers were compressed.
+            what it reads once all layers before it are compressed.
 
     Returns:
         A `Compressed`.
@@ -292,22 +347,39 @@ def compress(model, steps, storage="fixed", calibration=None):
     True
     """
     twin = clone(model)
-    tensors, skipped = {}, {}
-    for weight in matched(twin, model):
-        if weight.why_not:
-            tensors[weight.name], skipped[weight.name] = np.asarray(weight.variable), weight.why_not
-            continue
-        inputs = None
-        if any(step.needs_inputs and step.only in weight.name for step in steps):
-            if isinstance(weight.layer, keras.layers.Embedding):
-                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; use only= to leave it out")
-            if calibration is None:
-                raise ValueError("a step of this recipe asks for inputs: give calibration data")
-            inputs = capture(twin, weight, calibration)
-        tensors[weight.name] = tensor = compress_weight(weight, steps, inputs=inputs)
+    mine, made, originals = matched(twin, model), {}, {}
+    asking, comparing = (_asking(mine, steps, name) for name in ("inputs", "original_inputs"))
+    if asking and calibration is None:
+        raise ValueError("a step of this recipe asks for inputs: give calibration data")
+
+    def shrink(weight, inputs=None):
+        made[weight.name] = tensor = compress_weight(
+            weight, steps, inputs=inputs, original_inputs=originals.pop(weight.name, None))
         weight.variable.assign(weight.shaped(floats(tensor)))
+
+    for weight in mine:
+        if not weight.why_not and weight.name not in asking:
+            shrink(weight)
+    if comparing:
+        watch(model, [weight for weight in weights(model) if weight.name in comparing], calibration,
+              lambda weight, inputs: originals.update({weight.name: inputs}))
+    if asking:
+        watch(twin, [weight for weight in mine if weight.name in asking], calibration, shrink)
+    tensors = {weight.name: np.asarray(weight.variable) if weight.why_not else made[weight.name] for weight in mine}
+    skipped = {weight.name: weight.why_not for weight in mine if weight.why_not}
     content, ledger = encode(tensors, storage, model=describe(model))
     return Compressed(twin, tensors, skipped, content, ledger)
+
+
+def _asking(found, steps, name):
+    """Returns the names of the weights with a step whose rule has a parameter of this name."""
+    names = set()
+    for weight in found:
+        if not weight.why_not and any(name in step.asks and step.only in weight.name for step in steps):
+            if isinstance(weight.layer, keras.layers.Embedding):
+                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; use only= to leave it out")
+            names.add(weight.name)
+    return names
 
 
 def floats(tensor):

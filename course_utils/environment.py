@@ -208,7 +208,8 @@ def main(command, arguments):
     except KeyboardInterrupt:
         print("\nStopped. The next run begins again where it must.", file=sys.stderr)
         return 130
-    return {"lab": lab, "test": test, "check": check, "train": train, "refresh": refresh}[command](arguments)
+    return {"lab": lab, "test": test, "check": check, "train": train, "results": results,
+            "refresh": refresh}[command](arguments)
 
 
 def lab(arguments):
@@ -229,6 +230,18 @@ def train(arguments):
     from course_utils.models import training
 
     training.train(arguments[0])
+    return 0
+
+
+def results(arguments):
+    from course_utils import recipes
+
+    wrong = [name for name in arguments if name not in recipes.RECIPES]
+    if wrong:
+        print(f"unknown results {wrong[0]!r}; choose from: {', '.join(recipes.RECIPES)}", file=sys.stderr)
+        return 2
+    for name in arguments or recipes.RECIPES:
+        print(recipes.make(name), flush=True)
     return 0
 
 

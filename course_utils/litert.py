@@ -15,6 +15,7 @@ from course_utils.backend import quietly, tf
 from course_utils.checks import one_of, whole
 
 MODES = ("float", "dynamic", "int8", "int4")
+tf.get_logger().setLevel("WARNING")  # the converter would tell each of its temporary folders
 
 
 def modes():

@@ -7,7 +7,7 @@ factor. Matrices are read as Keras stores them, `(inputs, units)`; a *row* is al
 import numpy as np
 
 from course_utils import quantization
-from course_utils.checks import finite, not_negative, whole
+from course_utils.checks import finite, fraction, not_negative, whole
 
 DAMPING_LIMIT = 1.0  # as much again as the inputs' own mean square
 
@@ -34,10 +34,10 @@ def hessian(inputs, damping=0.01):
     array([[5., 1.],
            [1., 2.]])
     """
-    inputs = finite("inputs", inputs).astype(np.float64)
+    inputs = finite("inputs", inputs)
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (samples, inputs), got {inputs.shape}")
-    products = inputs.T @ inputs / len(inputs)
+    products = (inputs.T @ inputs).astype(np.float64) / len(inputs)
     diagonal = products.diagonal().copy()
     if not diagonal.any():
         raise ValueError(f"calibration saw nothing: all {inputs.size} values of inputs are zero")
@@ -99,7 +99,35 @@ def settle(weights, products, fix, block=64):
     return weights
 
 
-def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clipped, activation_order=True, damping=0.01):
+def follow(weights, products, inputs, original_inputs, strength=0.5):
+    """Moves weights to make good what the layers before have broken: the asymmetric calibration of GPTAQ.
+
+    A layer of a half-compressed model reads `X` where it used to read `Y`. The weights `V` whose `X V`
+    comes closest to the old output `Y W` are `W + (X^T X)^-1 X^T (Y - X) W` (Li et al., 2025).
+
+    Args:
+        weights: Float array `W` of shape `(inputs, units)`.
+        products: The `hessian` of `inputs`; its damping keeps the weights near where they were.
+        inputs: What the layer reads now, `X` of shape `(samples, inputs)`.
+        original_inputs: What it read on the same data in the whole model, `Y`.
+        strength: Share of the way to go. All of it fits the calibration data best; half of it fits
+            other text better.
+
+    Returns:
+        `float64` of shape `(inputs, units)`.
+
+    Raises:
+        ValueError: If strength lies outside 0..1, or the two inputs are not finite and of one shape.
+    """
+    inputs, original_inputs = finite("inputs", inputs), finite("original_inputs", original_inputs)
+    if inputs.shape != original_inputs.shape:
+        raise ValueError(f"original_inputs must have the shape of inputs, {inputs.shape}, got {original_inputs.shape}")
+    lost = inputs.T @ (original_inputs - inputs) / len(inputs)
+    return weights + fraction("strength", strength) * np.linalg.solve(products, lost @ weights)
+
+
+def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clipped, activation_order=True, damping=0.01,
+         original_inputs=None, strength=0.5):
     """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al., 2022).
 
     Scales are fixed before the first row is rounded, for the inputs in their own order, so the file
@@ -113,6 +141,9 @@ def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clippe
         scales: Symmetric rule that chooses them: `quantization.clipped` or `quantization.absmax`.
         activation_order: Round the rows of loud inputs first, while most others are free to answer.
         damping: See `hessian`.
+        original_inputs: What the layer read before the layers in front of it were compressed, as
+            `inputs`; `compression.compress` gives it. Without it the weights alone are followed.
+        strength: How far to `follow` the original model; 0 is GPTQ as it was published.
 
     Returns:
         A `QuantizedTensor`. Weights of inputs that were always zero become 0.
@@ -122,6 +153,8 @@ def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clippe
             nothing, or the shapes do not fit together.
     """
     weights, products = prepared(weights, inputs, damping)
+    if original_inputs is not None:
+        weights = follow(weights, products, inputs, original_inputs, strength)
     widest = scales(weights, bits, group_size)
     steps = np.broadcast_to(widest.spread(widest.scale), weights.shape)  # (inputs, units)
     order = np.argsort(-products.diagonal(), kind="stable") if activation_order else np.arange(len(weights))

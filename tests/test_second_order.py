@@ -110,6 +110,29 @@ def test_a_last_group_may_be_shorter():
         weights, quantization.clipped(weights, 4, 32).dequantize(), inputs)
 
 
+def test_follow_finds_the_least_squares_answer_to_what_was_lost():
+    weights, original = layer(5, inputs=24)
+    inputs = original + np.random.default_rng(5).standard_normal(original.shape).astype(np.float32)
+    best = np.linalg.lstsq(inputs, original @ weights, rcond=None)[0]
+    products = second_order.hessian(inputs, damping=0)
+    np.testing.assert_allclose(second_order.follow(weights, products, inputs, original, 1), best, atol=1e-3)
+    half = second_order.follow(weights, products, inputs, original, 0.5)
+    np.testing.assert_allclose(half, (weights + best) / 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gptq_follows_the_original_where_the_inputs_have_moved(seed):
+    weights, original = layer(seed)
+    mixed = np.eye(96) + 0.03 * np.random.default_rng(seed).standard_normal((96, 96))
+    inputs, wanted = (original @ mixed).astype(np.float32), original @ weights  # layers in front have changed
+
+    def error(**more):
+        return np.square(inputs @ second_order.gptq(weights, inputs, 4, 32, **more).dequantize() - wanted).mean()
+
+    assert error(original_inputs=original) < 0.7 * error()
+    assert error(original_inputs=original, strength=0) == error() == error(original_inputs=inputs)
+
+
 @pytest.mark.parametrize("solve", [lambda w, x: second_order.gptq(w, x, 4).dequantize(),
                                    lambda w, x: second_order.sparsegpt(w, x, pruning.fraction(0.5))])
 def test_singular_hessians_are_damped_and_dead_inputs_let_go(solve):
@@ -162,10 +185,10 @@ def perplexity():
 
 def test_both_take_perplexity_back(perplexity):
     exact, four = perplexity(), pruning.n_of_m(2, 4)
-    nearest, clipped, best = (perplexity(Quantize(rule, only="up/", bits=3, group_size=32)) for rule in (
-        quantization.absmax, quantization.clipped, second_order.gptq))
-    assert best - exact < 0.7 * (nearest - exact)
-    assert best < clipped
+    nearest, clipped, published, best = (perplexity(Quantize(rule, only="block", bits=3, group_size=32, **more)) for rule, more in (
+        (quantization.absmax, {}), (quantization.clipped, {}), (second_order.gptq, {"strength": 0}), (second_order.gptq, {})))
+    assert best < published < clipped
+    assert best - exact < 0.4 * (nearest - exact)
     removed, repaired = (perplexity(step) for step in (
         Prune(pruning.magnitude, four, only="up/"), Apply(second_order.sparsegpt, only="up/", mask=four, block=4)))
     assert repaired - exact < 0.75 * (removed - exact)
@@ -189,6 +212,9 @@ weights, inputs = layer(0, inputs=8, units=3, samples=20)
     (lambda: second_order.gptq(weights, inputs, 4, "row"), "group_size"),
     (lambda: second_order.gptq(weights * np.inf, inputs, 4), "finite"),
     (lambda: second_order.gptq(weights, inputs * 0, 4), "calibration saw nothing"),
+    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs[:5]), "original_inputs must have the shape"),
+    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs * np.inf), "original_inputs must be finite"),
+    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs, strength=2), "strength"),
     (lambda: second_order.sparsegpt(weights, inputs * 0, pruning.fraction(0.5)), "calibration saw nothing"),
     (lambda: second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), block=0), "block"),
 ])

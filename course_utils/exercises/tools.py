@@ -31,12 +31,15 @@ def test_weights_used(answer):
 
     class Scaled(keras.layers.Layer):  # keeps integers, and multiplies them by a scale when it is called
         def build(self, shape):
-            self.codes = self.add_weight(shape=(3, 2), initializer=lambda *_, **__: keras.ops.convert_to_tensor(kernel * 2))
+            self.codes = self.add_weight(shape=(3, 2))
+            self.codes.assign(2 * kernel)
 
         def call(self, x):
             return keras.ops.matmul(x, self.codes) * 0.5
 
-    assert np.allclose(answer(Scaled(), 3), kernel, atol=1e-5), (
+    scaled = Scaled()
+    scaled.build((None, 3))
+    assert np.allclose(answer(scaled, 3), kernel, atol=1e-5), (
         "this layer stores codes and a scale: do not read what it stores, ask it what it computes")
 
 

@@ -62,9 +62,16 @@ def describe(model):
     return portable(keras.saving.serialize_keras_object(model))
 
 
+def without_news(value):
+    """Leaves out what newer versions of Keras note down, older ones refuse, and neither needs."""
+    if isinstance(value, dict):
+        return {k: without_news(v) for k, v in value.items() if (k, v) not in (("input_axes", None), ("output_axes", None))}
+    return [without_news(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def rebuild(described):
     """Builds a model from what `describe` returned, with fresh weights."""
-    model = keras.saving.deserialize_keras_object(described)
+    model = keras.saving.deserialize_keras_object(without_news(described))
     if not model.built:
         model.build()
     return model

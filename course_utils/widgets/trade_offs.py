@@ -74,7 +74,8 @@ def show_product(seen):
     """Numbers, the product under the roof, and how the gain shrinks as the batch grows."""
     batches = 2 ** np.arange(0, 8.01, 0.25)
     gains = [dataclasses.replace(seen, batch=batch).gain for batch in batches]
-    on_roof = {f"{bits} bits, at most": (seen.operations, seen.bytes(bits), seen.least(bits)) for bits in (32, seen.bits)}
+    on_roof = {f"{bits} bits, at most": (seen.operations, seen.bytes(bits), seen.least(bits))
+               for bits in (32, seen.bits)}
     measured = {"float32, measured": (seen.operations, seen.bytes(), seen.seconds)}
     return [
         cards(readout("operations a byte", f"{seen.intensity():.1f}", note=f"the roof bends at {seen.roof.ridge:.1f}"),
@@ -82,7 +83,7 @@ def show_product(seen):
               readout("float32, measured", f"{seen.operations / seen.seconds / 1e9:.1f} GFLOP/s",
                       note=f"{seen.least() / seen.seconds:.0%} of the roof"),
               readout(f"{seen.bits} bits could be", f"{seen.gain:.1f}x as fast", note="at most")),
-        seen.roof.chart({**measured, **on_roof}),
+        seen.roof.chart({**on_roof, **measured}),
         Chart([Line(batches, gains, color="blue"), Rule(seen.batch)], x=Axis("batch", log=True),
               y=Axis("times as fast, at most", low=0, high=32 / seen.bits + 0.5),
               title=f"What {seen.bits} bits can win through fewer bytes",

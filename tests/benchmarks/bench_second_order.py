@@ -14,7 +14,7 @@ from course_utils import equalization, evaluation, models, pruning, quantization
 from course_utils.compression import Apply, Prune, Quantize, compress, quantize_activations
 from course_utils.datasets import docs
 
-SEQUENCES, DRAWS = 32, 4
+SEQUENCES, DRAWS = 64, 4
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def test_recovery(model, perplexity):
     """Second order against rounding and removing by size, on the matrices of the blocks."""
     half, two_of_four = pruning.fraction(0.5), pruning.n_of_m(2, 4)
     pairs = {
-        "GPTQ, 4 bits, groups of 32": [Quantize(rule, only="block", bits=4, group_size=32)
-                                       for rule in (quantization.absmax, second_order.gptq)],
-        "GPTQ, 3 bits, groups of 32": [Quantize(rule, only="block", bits=3, group_size=32)
-                                       for rule in (quantization.absmax, second_order.gptq)],
+        **{f"GPTQ, {bits} bits, strength {strength}": [
+            Quantize(quantization.absmax, only="block", bits=bits, group_size=32),
+            Quantize(second_order.gptq, only="block", bits=bits, group_size=32, strength=strength)]
+           for bits in (4, 3) for strength in (0.5, 0)},  # 0 is GPTQ as published
         "SparseGPT, 50%": [Prune(pruning.magnitude, half, only="block"),
                            Apply(second_order.sparsegpt, only="block", mask=half)],
         "SparseGPT, 2 of 4": [Prune(pruning.magnitude, two_of_four, only="block"),
