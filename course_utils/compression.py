@@ -377,7 +377,8 @@ def _asking(found, steps, name):
     for weight in found:
         if not weight.why_not and any(name in step.asks and step.only in weight.name for step in steps):
             if isinstance(weight.layer, keras.layers.Embedding):
-                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; use only= to leave it out")
+                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; "
+                                 "use only= to leave it out")
             names.add(weight.name)
     return names
 

@@ -264,7 +264,8 @@ def test_a_rule_is_shown_what_its_layer_reads_now_and_what_it_used_to_read(decod
         return np.round(matrix, 1)
 
     small = compress(decoder, [compression.Apply(coarse, only="block")], calibration=TOKENS).model
-    now, before = ([w for w in compression.weights(model) if "block" in w.name and not w.why_not] for model in (small, decoder))
+    now, before = ([w for w in compression.weights(model) if "block" in w.name and not w.why_not]
+                   for model in (small, decoder))
     assert len(seen) == len(now) > 0
     for weight, original, (inputs, original_inputs) in zip(now, before, seen):
         np.testing.assert_allclose(inputs, compression.capture(small, weight, TOKENS), atol=1e-5)
@@ -276,7 +277,7 @@ def test_a_rule_that_refuses_is_heard_as_it_spoke_and_the_model_stays(decoder):
     def refuse(matrix, inputs, original_inputs):
         raise ValueError("not this one")
 
-    with pytest.raises(ValueError, match="^not this one$"):
+    with pytest.raises(ValueError, match=r"^not this one$"):
         compress(decoder, [compression.Apply(refuse, only="block")], calibration=TOKENS)
     assert not any("call" in vars(layer) for layer in decoder._flatten_layers())
 

@@ -50,8 +50,8 @@ def test_notebook_is_fit_to_ship(path):
 
 def test_the_check_finds_what_is_wrong():
     bad = {"metadata": {"widgets": {}}, "cells": [
-        {"cell_type": "code", "id": "3f2a99c1", "execution_count": None, "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"],
-         "outputs": [], "metadata": {}}]}
+        {"cell_type": "code", "id": "3f2a99c1", "execution_count": None, "outputs": [], "metadata": {},
+         "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"]}]}
     found = " ".join(problems(bad))
     for part in ("no saved output", "never run", "metadata.widgets", "absolute path", "readable cell id", "asserted", "heading"):
         assert part in found

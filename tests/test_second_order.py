@@ -185,8 +185,10 @@ def perplexity():
 
 def test_both_take_perplexity_back(perplexity):
     exact, four = perplexity(), pruning.n_of_m(2, 4)
-    nearest, clipped, published, best = (perplexity(Quantize(rule, only="block", bits=3, group_size=32, **more)) for rule, more in (
-        (quantization.absmax, {}), (quantization.clipped, {}), (second_order.gptq, {"strength": 0}), (second_order.gptq, {})))
+    three = {"only": "block", "bits": 3, "group_size": 32}
+    nearest, clipped, published, best = (perplexity(step) for step in (
+        Quantize(quantization.absmax, **three), Quantize(quantization.clipped, **three),
+        Quantize(second_order.gptq, strength=0, **three), Quantize(second_order.gptq, **three)))
     assert best < published < clipped
     assert best - exact < 0.4 * (nearest - exact)
     removed, repaired = (perplexity(step) for step in (

@@ -50,7 +50,8 @@ def test_smallest_share(answer):
     assert np.array_equal(weights, kept), "the learner's array was changed: work on a copy"
     assert got.shape == weights.shape, f"the shape must stay {weights.shape}, yours is {got.shape}"
     assert got[1, 0] == -0.9, "-0.9 is the strongest weight: compare sizes, not signed values"
-    assert got.tolist() == [[0.5, 0.0], [-0.9, 0.0]], f"half of four weights are the two smallest: expected [[0.5, 0], [-0.9, 0]], got {got.tolist()}"
+    assert got.tolist() == [[0.5, 0.0], [-0.9, 0.0]], (
+        f"half of four weights are the two smallest: expected [[0.5, 0], [-0.9, 0]], got {got.tolist()}")
     many = np.linspace(-1, 1, 1001)
     assert np.count_nonzero(answer(many, 0.9) == 0) in (900, 901), "0.9 of 1,001 weights are 901"
 

@@ -37,7 +37,8 @@ def test_to_int8(answer):
     got = np.asarray(answer(x, 0.01))
     assert got.dtype == np.int8, f"the result must be int8, yours is {got.dtype}"
     assert got[3] != -56, "2.0 / 0.01 is 200; cast to int8 before clamping it wraps around to -56: clamp first"
-    assert got.tolist() == [0, 100, -128, 127, -128], f"for {x.tolist()} and a scale of 0.01 expected [0, 100, -128, 127, -128], got {got.tolist()}"
+    assert got.tolist() == [0, 100, -128, 127, -128], (
+        f"for {x.tolist()} and a scale of 0.01 expected [0, 100, -128, 127, -128], got {got.tolist()}")
 
 
 def honest_bits(weights, bits, group_size):

@@ -22,11 +22,12 @@ from course_utils.models.language import DecoderLM
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 LANGUAGE = {
-    "docs-tiny": {"text": "docs", "model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3, "seed": 1},
-    "docs-base": {"text": "docs", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3, "seed": 1},
-    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3, "seed": 1},
-    "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000, "learning_rate": 3e-3, "seed": 1},
-    "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3, "seed": 1},
+    "docs-tiny": {"text": "docs", "model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3},
+    "docs-base": {"text": "docs", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3},
+    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3},
+    "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000,
+                         "learning_rate": 3e-3},
+    "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3},
 }
 VISION = {
     "digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0},
@@ -62,7 +63,8 @@ def text(name, seed):
         line, held_out = tales.pretraining_line("train", 10_000_000), tales.pretraining_line("validation", 128 * 129)
         return len(tales.vocabulary()), lambda step: windows(line, seed, step), split_rows(held_out.reshape(128, 129))
     line = docs.tokens("train")
-    return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), split_rows(docs.sequences("validation", 128))
+    held_out = split_rows(docs.sequences("validation", 128))
+    return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), held_out
 
 
 def split_rows(tokens):
@@ -131,7 +133,7 @@ def train_vision(name):
 
 def train_language(name, folder):
     """Trains a language model, or goes on from its backup; returns it with its record."""
-    recipe = LANGUAGE[name]
+    recipe = {**LANGUAGE[name], "seed": 1}
     backup, notes = folder / f"{name}.backup.keras", folder / f"{name}.backup.json"
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
     curve, seconds = [], 0.0
