@@ -102,7 +102,7 @@ def make(name, folder=None):
 
 # --- docs-base-small -----------------------------------------------------------------------------
 
-PARTS, STEPS, ROWS, RATE, DECAY = 4, 300, 16, 1e-3, 0.1
+PARTS, STEPS, ROWS, RATE, DECAY = 8, 300, 16, 1.5e-3, 0.1
 HARM = 2.5e-7  # nats of loss that one rounded weight may cost before training; chosen for the file's size
 
 
