@@ -430,10 +430,11 @@ def pack_bits(codes, bits):
         planes.append((codes >> low).astype(np.uint8))
         low += 8
     if width := bits - low:
-        rest = np.zeros(-(-codes.size // 8) * 8, np.uint64)
-        rest[: codes.size] = codes >> low
-        words = (rest.reshape(-1, 8) << (np.arange(8, dtype=np.uint64) * np.uint64(width))).sum(1, dtype=np.uint64)
-        packed = words.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].ravel()
+        words = np.zeros(-(-codes.size // 8) * 8, np.uint8)
+        words[: codes.size] = codes >> low
+        for times, wider in ((1, np.uint16), (2, np.uint32), (4, np.uint64)):  # to pairs, to fours, to eights
+            words = words[::2] | words[1::2].astype(wider) << wider(times * width)
+        packed = words.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].ravel()
         planes.append(packed[: -(-codes.size * width // 8)])
     return np.concatenate(planes) if planes else np.empty(0, np.uint8)
 

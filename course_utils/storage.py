@@ -173,7 +173,7 @@ def index_layouts(kept):
     count = int(np.count_nonzero(kept))
     if count < 0.97 * kept.size:
         yield ("bitmap", packed_bytes(1, kept.size), {"entries": count},
-               count, lambda: (pack_bits(kept, 1), np.flatnonzero(kept)))
+               count, lambda: (np.packbits(kept, bitorder="little"), np.flatnonzero(kept)))
     if 0 < count < 0.3 * kept.size:
         positions = np.flatnonzero(kept)
         bits, entries = gap_bits(positions)
@@ -204,7 +204,7 @@ class _Reader:
         if "gap" in notes:
             packed = self.take("indices", packed_bytes(notes["gap"], notes["entries"]))
             return np.cumsum(unpack_bits(packed, notes["gap"], notes["entries"]) + 1) - 1
-        return np.flatnonzero(unpack_bits(self.take("indices", packed_bytes(1, size)), 1, size))
+        return np.flatnonzero(np.unpackbits(self.take("indices", packed_bytes(1, size)), count=size, bitorder="little"))
 
     def floats(self, shape, notes):
         if "dtype" in notes:

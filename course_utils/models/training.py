@@ -19,14 +19,17 @@ from course_utils.checks import one_of
 from course_utils.datasets import digits, docs, tales
 from course_utils.models import checkpoint, vision
 from course_utils.models.language import DecoderLM
+from course_utils.models.seq2seq import EncoderDecoder
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 LANGUAGE = {
     "docs-tiny": {"text": "docs", "model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3},
     "docs-base": {"text": "docs", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3},
-    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 4000, "learning_rate": 2e-3},
+    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 3000, "learning_rate": 2e-3},
     "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000,
                          "learning_rate": 3e-3},
+    "tales-seq2seq": {"text": "translations", "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256}, "steps": 4000,
+                      "learning_rate": 3e-3},
     "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3},
 }
 VISION = {
@@ -53,12 +56,21 @@ def exercises(seed, step, split="train", rows=ROWS):
     return tokens[:, :-1], tokens[:, 1:], (weights / weights.mean()).astype(np.float32)
 
 
+def translations(seed, step, split="train", rows=ROWS):
+    """Draws stories to translate: English and what is written so far, the next tokens, and 1 where there is one."""
+    source, target = tales.translation_batch(split, rows, LENGTH // 2, seed, step)
+    weights = (target[:, 1:] != 0).astype(np.float32)
+    return (source, target[:, :-1]), target[:, 1:], weights / weights.mean()
+
+
 def text(name, seed):
     """Returns what a language model is trained on: the number of tokens known, a batch for each step,
     and one large batch to validate on.
     """
     if name == "exercises":
         return len(tales.vocabulary()), lambda step: exercises(seed, step), exercises(seed, 0, "validation", 256)
+    if name == "translations":
+        return len(tales.vocabulary()), lambda step: translations(seed, step), translations(seed, 0, "validation", 256)
     if name == "tales":
         line, held_out = tales.pretraining_line("train", 10_000_000), tales.pretraining_line("validation", 128 * 129)
         return len(tales.vocabulary()), lambda step: windows(line, seed, step), split_rows(held_out.reshape(128, 129))
@@ -82,7 +94,8 @@ def new(name, recipe, vocabulary):
         model.build()
         model.set_weights(first.get_weights())
     else:
-        model = DecoderLM(vocabulary=vocabulary, context=LENGTH, name=name, **recipe["model"])
+        kind, context = (EncoderDecoder, LENGTH // 2) if recipe["text"] == "translations" else (DecoderLM, LENGTH)
+        model = kind(vocabulary=vocabulary, context=context, name=name, **recipe["model"])
         model.build()
     warm_up = 200
     rate = keras.optimizers.schedules.CosineDecay(
@@ -136,6 +149,7 @@ def train_language(name, folder):
     recipe = {**LANGUAGE[name], "seed": 1}
     backup, notes = folder / f"{name}.backup.keras", folder / f"{name}.backup.json"
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
+    held_out = dict(zip(("x", "y", "sample_weight"), held_out))
     curve, seconds = [], 0.0
     if notes.exists():
         curve, seconds = (json.loads(notes.read_text())[key] for key in ("curve", "seconds"))
@@ -147,7 +161,7 @@ def train_language(name, folder):
         losses.append(float(model.train_on_batch(*batch(step))))
         if (step + 1) % 200 == 0:
             curve.append({"step": step + 1, "train_loss": round(float(np.mean(losses)), 4),
-                          "validation_loss": round(float(model.evaluate(*held_out, batch_size=32, verbose=0)), 4)})
+                          "validation_loss": round(float(model.evaluate(**held_out, batch_size=32, verbose=0)), 4)})
             losses.clear()
             spent = seconds + time.perf_counter() - begun
             print(f"{name} step {step + 1}/{recipe['steps']}  {curve[-1]}  {spent:.0f} s", flush=True)

@@ -4,6 +4,7 @@ One move runs the whole chain: prune and quantize every matrix, lay the result o
 file's weights into a twin of the model, and score the twin on validation data.
 """
 
+import concurrent.futures
 import dataclasses
 import difflib
 import functools
@@ -27,6 +28,7 @@ PROMPT = "Returns the "
 SCORES = {**pruning.SCORES, "wanda": (pruning.wanda, None)}  # what theta cuts: for single weights, and for units
 RULES = {"absmax": quantization.absmax, "affine": quantization.affine}  # besides the document's step Q
 GROUP_SIZE = 32
+BESIDE = concurrent.futures.ThreadPoolExecutor(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Bench:
                      for n, m in self.matrices.items()}
         self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
         self.description = describe(self.original)
-        size = self.put(step=None, theta=None, score="magnitude", on="weight", storage="fixed")[0].total
-        self.reference = (*self.score(self.original, "validation"), size)
+        tensors = self.put(step=None, theta=None, score="magnitude", on="weight")[0]
+        self.reference = (*self.score(self.original, "validation"), encode(tensors, model=self.description)[1].total)
 
     @property
     def speaks(self):
@@ -107,31 +109,33 @@ class Bench:
         return {weight.name: compression.capture(self.original, weight, data) for weight in self.weights
                 if not weight.why_not and not weight.name.endswith("embeddings")}
 
-    def put(self, step, theta, score, on, storage, rule="step", bits=4):
-        """Compresses the original into the twin; returns the file's ledger, the share removed, and what theta kept."""
+    def put(self, step, theta, score, on, rule="step", bits=4):
+        """Compresses the original into the twin; returns what its file will hold, the share removed, and what theta kept."""
         prune, quantize = recipe(step, theta, score, on, rule, bits)
         asks = any(one.needs_inputs for one in prune)
-        tensors, removed, after = {}, 0, np.zeros(BINS, np.int64)
+        tensors, removed, after = {}, 0, self.before.copy()
         for weight, target in zip(self.weights, self.targets):
             if weight.why_not:
                 tensors[weight.name] = np.asarray(weight.variable)
                 continue
             matrix, inputs = self.matrices[weight.name], self.inputs.get(weight.name) if asks else None
             pruned = compression.compress_weight(weight, [] if asks and inputs is None else prune, matrix, inputs)
-            kept = (pruned != 0).ravel()
-            removed += kept.size - np.count_nonzero(kept)
-            after += np.bincount(self.bins[weight.name], weights=kept, minlength=BINS).astype(np.int64)
+            if prune:
+                gone = self.bins[weight.name][(pruned == 0).ravel()]
+                removed += gone.size
+                after -= np.bincount(gone, minlength=BINS)
             tensors[weight.name] = tensor = compression.compress_weight(weight, quantize, pruned)
             target.variable.assign(target.shaped(compression.floats(tensor)))
-        return encode(tensors, storage, self.description)[1], removed / sum(m.size for m in self.matrices.values()), after
+        return tensors, removed / sum(matrix.size for matrix in self.matrices.values()), after
 
-    def measure(self, **settings):
+    def measure(self, storage, **settings):
         """Runs the whole chain for one setting and returns its `Result`."""
         begun = time.perf_counter()
-        ledger, removed, after = self.put(**settings)
+        tensors, removed, after = self.put(**settings)
+        file = BESIDE.submit(encode, tensors, storage, self.description)  # laid out while the twin is scored
         accuracy, perplexity = self.score(self.twin, "validation")
-        return Result({"model": self.name, **settings}, accuracy, perplexity, ledger, self.reference, removed,
-                      self.edges, self.before, after, time.perf_counter() - begun)
+        return Result({"model": self.name, "storage": storage, **settings}, accuracy, perplexity, file.result()[1],
+                      self.reference, removed, self.edges, self.before, after, time.perf_counter() - begun)
 
     def continuations(self, length=40):
         """Returns what the original and the twin write after the same prompt, as lists of tokens."""
