@@ -10,7 +10,7 @@ import os
 import pathlib
 import queue
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import jupyter_client
 import nbformat
@@ -98,20 +98,17 @@ class SweepError(AssertionError):
 
 @dataclass
 class Report:
-    """What a sweep did: the number of cells run, and for each move its owner, control, value and seconds."""
+    """What a sweep did: the number of cells run, and for each move its owner, control and value."""
 
-    notebook: str
-    cells: int = 0
-    moves: list = field(default_factory=list)
+    cells: int
+    moves: list
 
 
 class Kernel:
-    """A kernel without any page, in the notebook's folder and with this project on its path."""
+    """A kernel that runs code without any page; `client` is what it is reached by."""
 
-    def __init__(self, folder):
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        self.manager, self.client = jupyter_client.manager.start_new_kernel(
-            kernel_name="python3", cwd=str(folder), env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"})
+    def __init__(self, client):
+        self.client = client
 
     def run(self, code, timeout):
         """Runs code; returns what it printed and the first error, shown by the reply or by any callback."""
@@ -132,45 +129,54 @@ class Kernel:
             elif kind == "status" and content["execution_state"] == "idle":
                 return "".join(printed), error
 
-    def close(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
+
+def run_cells(kernel, notebook, timeout=300):
+    """Runs the code cells of a notebook and returns how many there were; `SweepError` for one that fails."""
+    count = 0
+    for index, cell in enumerate(nbformat.read(notebook, as_version=4).cells):
+        if cell.cell_type != "code" or "NBVAL_SKIP" in cell.source:
+            continue
+        _, error = kernel.run(cell.source, timeout)
+        if error and "NBVAL_RAISES_EXCEPTION" not in cell.source:
+            raise SweepError(f"{notebook.name}: cell {cell.get('id', index)} failed: {error}")
+        count += 1
+    return count
 
 
-def sweep(notebook, cell_timeout=300, move_timeout=60):
-    """Runs a notebook and moves every control to each of its positions, one at a time and back.
+def move_everything(kernel, name, timeout=60):
+    """Moves every control in a kernel to each of its positions, one at a time and back.
 
     Args:
-        notebook: Path of the `.ipynb` file.
-        cell_timeout, move_timeout: Seconds that one cell and one move may take.
+        kernel: A `Kernel` in which the cells of a notebook have run.
+        name: What messages should call the notebook.
+        timeout: Seconds that one move may take.
 
     Returns:
-        A `Report`.
+        For each move its owner, control and value.
 
     Raises:
-        SweepError: For a cell or a move that raises, shows nothing, or takes too long.
+        SweepError: For a move that raises, shows nothing, or takes too long.
     """
-    notebook = pathlib.Path(notebook)
-    report, kernel = Report(notebook.name), Kernel(notebook.parent)
-    try:
-        for index, cell in enumerate(nbformat.read(notebook, as_version=4).cells):
-            if cell.cell_type != "code" or "NBVAL_SKIP" in cell.source or "nbval-skip" in cell.metadata.get("tags", ()):
-                continue
-            raises = "NBVAL_RAISES_EXCEPTION" in cell.source or {"raises-exception", "nbval-raises-exception"} & set(
-                cell.metadata.get("tags", ()))
-            _, error = kernel.run(cell.source, cell_timeout)
-            if error and not raises:
-                raise SweepError(f"{notebook.name}: cell {cell.get('id', index)} failed: {error}")
-            report.cells += 1
-        printed, error = kernel.run(PROBE, cell_timeout)
+    printed, error = kernel.run(PROBE, timeout)
+    if error:
+        raise SweepError(f"{name}: the sweep could not look for controls: {error}")
+    done = []
+    for thing, place, owner, control, value in json.loads(printed.splitlines()[-1]):
+        _, error = kernel.run(f"_sweep.move({thing}, {place})", timeout)
         if error:
-            raise SweepError(f"{notebook.name}: the sweep could not look for controls: {error}")
-        for thing, place, owner, control, value in json.loads(printed.splitlines()[-1]):
-            began = time.monotonic()
-            _, error = kernel.run(f"_sweep.move({thing}, {place})", move_timeout)
-            if error:
-                raise SweepError(f"{notebook.name}: {owner}, control {control!r} at {value}: {error}")
-            report.moves.append((owner, control, value, time.monotonic() - began))
+            raise SweepError(f"{name}: {owner}, control {control!r} at {value}: {error}")
+        done.append((owner, control, value))
+    return done
+
+
+def sweep(notebook):
+    """Runs a notebook in a kernel of its own and moves everything in it; returns a `Report`."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    manager, client = jupyter_client.manager.start_new_kernel(
+        kernel_name="python3", cwd=str(notebook.parent), env={**os.environ, "PYTHONPATH": path})
+    try:
+        kernel = Kernel(client)
+        return Report(run_cells(kernel, notebook), move_everything(kernel, notebook.name))
     finally:
-        kernel.close()
-    return report
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -1,17 +1,12 @@
-"""Every control of every notebook at its minimum, middle, maximum and each option; and proof that this can fail."""
+"""The sweep, which conftest.py adds to every notebook, visits every position; and proof that it can fail."""
+
+import os
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from sweep import ROOT, SweepError, sweep
-
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-@pytest.mark.skipif(not NOTEBOOKS, reason="no notebooks in notebooks/")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_control_of(path):
-    report = sweep(path)
-    assert report.cells > 0
 
 
 def notebook(folder, *cells):
@@ -33,7 +28,7 @@ lesson"""
     report = sweep(notebook(tmp_path, explorer, "import ipywidgets; plain = ipywidgets.FloatLogSlider(min=-2, max=2)"))
     assert report.cells == 2
     values = {}
-    for owner, control, value, _ in report.moves:
+    for owner, control, value in report.moves:
         values.setdefault((owner, control), []).append(value)
     assert values[("lesson", "Q")][0] == "None" and values[("lesson", "Q")][-1] == "1.0"
     assert values[("lesson", "bits")] == ["2", "5", "8"] and values[("lesson", "rule")] == ["'step'", "'absmax'"]
@@ -85,3 +80,12 @@ def test_a_broken_cell_is_found_and_an_announced_one_is_not(tmp_path):
     assert sweep(notebook(tmp_path, "# NBVAL_RAISES_EXCEPTION\n1 / 0")).cells == 1
     with pytest.raises(SweepError, match="ZeroDivisionError"):
         sweep(notebook(tmp_path, "1 / 0"))
+
+
+def test_pytest_itself_moves_the_controls_of_a_notebook(tmp_path):
+    notebook(tmp_path, BROKEN["observe"])
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text("utf8"), "utf8")
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
+    run = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+                         capture_output=True, text=True)
+    assert "1 failed, 1 passed" in run.stdout and "'bits' at 8: ZeroDivisionError" in run.stdout, run.stdout
