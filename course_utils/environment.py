@@ -220,7 +220,8 @@ def lab(arguments):
 
 def test(arguments):
     os.chdir(ROOT)
-    return become([sys.executable, "-m", "pytest", *arguments])
+    two_workers = ["-n", "2", "--dist", "loadfile"]  # a notebook stays on one kernel; `-n 0` runs one after the other
+    return become([sys.executable, "-m", "pytest", *two_workers, *arguments])
 
 
 def train(arguments):

@@ -27,6 +27,7 @@ from course_utils import (
     quantization,
     second_order,
     speed,
+    students,
     sweeps,
 )
 from course_utils.backend import keras, tf
@@ -55,7 +56,7 @@ def results(name):
     """Loads what a recipe, or the table of methods, gave when the course was made.
 
     Args:
-        name: `"docs-base-small"`, `"digits-lenet-small"` or `"methods"`.
+        name: `"docs-base-small"`, `"digits-lenet-small"`, `"methods"` or `"students"`.
 
     Returns:
         A dict, as `data/results/NAME.json` holds it.
@@ -102,8 +103,8 @@ def make(name, folder=None):
 
 # --- docs-base-small -----------------------------------------------------------------------------
 
-PARTS, STEPS, ROWS, RATE, DECAY = 8, 300, 16, 1.5e-3, 0.1
-HARM = 2.63e-7  # nats of loss that one rounded weight may cost before training; chosen for the file's size
+PARTS, STEPS, ROWS, RATE, DECAY = 12, 300, 32, 1.5e-3, 0.1
+HARM = 2.45e-7  # nats of loss that one rounded weight may cost before training; chosen for the file's size
 
 
 def docs_base_small(folder):
@@ -349,4 +350,5 @@ def forms(model, tokens, rounds=30):
     return found
 
 
-RECIPES = {"docs-base-small": docs_base_small, "digits-lenet-small": digits_lenet_small, "methods": methods}
+RECIPES = {"docs-base-small": docs_base_small, "digits-lenet-small": digits_lenet_small, "methods": methods,
+           "students": students.experiment}
