@@ -8,6 +8,7 @@ import html
 import io
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -40,6 +41,7 @@ class Axis:
         log: Whether equal distances are equal ratios. Values of zero and below have no place on it.
         low, high: Ends of the axis; `None` takes them from what is drawn.
         ticks: `"auto"`, a list of values, or a dict of value to text (for categories).
+        turned: Whether the texts of an x axis stand upright, so that words have room side by side.
     """
 
     label: str = ""
@@ -47,11 +49,15 @@ class Axis:
     low: float | None = None
     high: float | None = None
     ticks: str | Sequence | Mapping = "auto"
+    turned: bool = False
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points; NaN makes a gap. Lines without a `color` differ in colour and in dash."""
+    """A line through points. Lines without a `color` differ in colour and in dash.
+
+    NaN makes a gap; where x and y are both NaN the pen was lifted on purpose, and nothing counts as missing.
+    """
 
     x: Sequence
     y: Sequence
@@ -301,11 +307,19 @@ class Frame:
         elif Bars in kinds and len(ys) and ys.min() >= 0 and not y_axis.log and y_axis.low is None:
             y_axis = replace(y_axis, low=0, high=y_axis.high or (1.05 * ys.max() or 1))  # bars stand on the axis
         self.top, self.right = top, chart.width - 12
-        self.bottom = chart.height - (42 if chart.x.label else 26)
+        self.bottom = chart.height - (16 if chart.x.label else 0) - 26
+        if x_axis.turned:
+            texts = [text for _, text in Scale(x_axis, xs, 0, chart.width).ticks()]
+            self.bottom += 12 - LETTER * max(map(breadth, texts), default=0)
         self.y = Scale(y_axis, ys, *((self.top, self.bottom) if Grid in kinds else (self.bottom, self.top)))
-        widest = max((len(text) for _, text in self.y.ticks()), default=1)
+        widest = max((breadth(text) for _, text in self.y.ticks()), default=1)
         self.left = 12 + LETTER * widest + (18 if chart.y.label else 0)
         self.x = Scale(x_axis, xs, self.left, self.right)
+
+
+def breadth(text):
+    """How many Latin letters a text is as wide as; a Chinese one takes nearly two."""
+    return sum(1.8 if letter > "\u2e80" else 1 for letter in text)
 
 
 def sized(marker, radius):
@@ -394,6 +408,9 @@ def axes(chart, frame):
     for value, text in frame.x.ticks():
         x = float(frame.x(value))
         drawn.append(Shape(((x, frame.bottom), (x, frame.bottom + 4)), width=1, opacity=0.6, clipped=False))
+        if chart.x.turned:
+            drawn.append(Word(x + 4, frame.bottom + 8, text, "end", turned=True))
+            continue
         half = LETTER * len(text) / 2
         if x - half > free:  # a text that would touch its neighbour is left out
             centre = min(x, chart.width - 2 - half)
@@ -416,7 +433,8 @@ def line(mark, frame, style):
     shapes = [Shape(run.tolist(), width=2, **style) for run in runs if len(run) > 1]
     alone = [run[0].tolist() for run in runs if len(run) == 1]
     dots = [Shape(sized("circle", 2.5), alone, style["color"], True)] if alone else []
-    return shapes + dots, int((~here).sum())
+    lifted = np.isnan(np.asarray(mark.x, float)) & np.isnan(np.asarray(mark.y, float))
+    return shapes + dots, int((~here & ~lifted).sum())
 
 
 def points(mark, frame, style):
@@ -612,6 +630,7 @@ def _png_word(canvas, word, frame, offset):
     from matplotlib.patheffects import withStroke
 
     sides = {"start": "left", "middle": "center", "end": "right"}
-    canvas.text(offset + word.x, word.y, word.text, ha=sides[word.anchor], va="baseline", fontsize=FONT * 0.92,
+    text = re.sub("[\u2e80-\uffff]+", "", word.text)  # matplotlib's own font has no Chinese
+    canvas.text(offset + word.x, word.y, text, ha=sides[word.anchor], va="baseline", fontsize=FONT * 0.92,
                 color="#222222", weight="bold" if word.bold else "normal", rotation=90 if word.turned else 0,
                 rotation_mode="anchor", parse_math=False, path_effects=[withStroke(linewidth=3, foreground="white")])

@@ -49,3 +49,68 @@ def generate(model, prompt, length):
     padded[0, : len(prompt)] = prompt
     total = len(prompt) + length
     return compiled(model, write)(tf.constant(padded), tf.constant(len(prompt)), tf.constant(total))[0, :total].numpy()
+
+
+def answers(model, prompts, end):
+    """Continues several prompts greedily, all at once, each until the model writes its end mark.
+
+    Args:
+        model: A `models.language.DecoderLM`.
+        prompts: Sequences of token ids, not necessarily of one length.
+        end: The id of the mark.
+
+    Returns:
+        For each prompt what was written, `int32`, without prompt and mark; all that fits if no mark comes.
+
+    Raises:
+        ValueError: If a prompt is empty, holds ids the model does not know, or leaves no room for an answer.
+    """
+    context, lengths = model.shape["context"], [whole("prompt length", len(p), 1, model.shape["context"] - 1) for p in prompts]
+    padded = np.zeros((len(prompts), context), np.int32)
+    for row, prompt in zip(padded, prompts):
+        row[: len(prompt)] = prompt
+    if padded.min() < 0 or padded.max() >= model.shape["vocabulary"]:
+        raise ValueError(f"prompts must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got {padded.max()}")
+    texts = compiled(model, write)(tf.constant(padded), tf.constant(lengths), tf.constant(context)).numpy()
+    written = [text[length:] for text, length in zip(texts, lengths)]
+    return [text[: (text == end).argmax()] if end in text else text for text in written]
+
+
+def roll(model, prompt, given, seed):
+    """The sampling loop, to be compiled: as `write`, with each token drawn as the model's probabilities say."""
+    rows, context = prompt.shape
+
+    def step(position, tokens, caches):
+        logits, caches = model.step(tokens[:, position], caches, position)
+        noise = tf.random.stateless_uniform(logits.shape, [seed, position], 1e-9, 1)
+        drawn = tf.argmax(logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32)  # Gumbel's trick
+        place = position + 1
+        known = tf.where(place < given, prompt[:, tf.minimum(place, context - 1)], drawn)
+        here = tf.one_hot(place, context, dtype=tf.int32)
+        return place, tokens * (1 - here) + known[:, None] * here, caches
+
+    return tf.while_loop(lambda position, *_: position < context - 1, step, (0, prompt, model.empty_caches(rows)))[1]
+
+
+def sample(model, prompts, seed):
+    """Goes on from many prompts at once until the context is full, drawing every token at random.
+
+    Args:
+        model: A `models.language.DecoderLM`.
+        prompts: Token ids of shape `(rows, length)`, at least one a row.
+        seed: A whole number; the same one draws the same text.
+
+    Returns:
+        `int32` of shape `(rows, context)`: the prompts and what the model said.
+
+    Raises:
+        ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
+    """
+    context, vocabulary, prompts = model.shape["context"], model.shape["vocabulary"], np.asarray(prompts, np.int64)
+    if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:
+        raise ValueError(f"prompts must have shape (rows, length) with length from 1 to {context}, got {prompts.shape}")
+    if prompts.min() < 0 or prompts.max() >= vocabulary:
+        raise ValueError(f"prompts must hold token ids from 0 to {vocabulary - 1}, got {prompts.min()} to {prompts.max()}")
+    padded = np.zeros((len(prompts), context), np.int32)
+    padded[:, : prompts.shape[1]] = prompts
+    return compiled(model, roll)(tf.constant(padded), tf.constant(prompts.shape[1]), tf.constant(seed)).numpy()

@@ -7,7 +7,7 @@ returns one number, in nats where it is an entropy.
 import numpy as np
 
 from course_utils.backend import tf
-from course_utils.checks import fraction, positive
+from course_utils.checks import fraction, not_negative, positive, whole
 
 
 def soften(logits, temperature=1.0):
@@ -31,8 +31,28 @@ def soften(logits, temperature=1.0):
     return tf.nn.softmax(tf.convert_to_tensor(logits, tf.float32) / positive("temperature", temperature))
 
 
+def pair(teacher, student):
+    """Returns both logits as tensors; raises `ValueError` if there are none, or if the two name different things.
+
+    Example:
+
+    >>> pair(np.zeros((1, 512)), np.zeros((1, 10)))
+    Traceback (most recent call last):
+    ValueError: teacher and student must choose among the same classes, got 512 and 10
+    """
+    teacher, student = (tf.convert_to_tensor(logits, tf.float32) for logits in (teacher, student))
+    if teacher.shape[-1] != student.shape[-1]:
+        raise ValueError("teacher and student must choose among the same classes, "
+                         f"got {teacher.shape[-1]} and {student.shape[-1]}")
+    if teacher.shape != student.shape or 0 in teacher.shape:
+        raise ValueError("teacher and student must answer the same questions, at least one, "
+                         f"got shapes {tuple(teacher.shape)} and {tuple(student.shape)}")
+    return teacher, student
+
+
 def squared_error(teacher, student):
     """The document's loss (4.2.3): squared difference of two softmaxes, averaged over everything."""
+    teacher, student = pair(teacher, student)
     return tf.reduce_mean(tf.square(soften(teacher) - soften(student)))
 
 
@@ -48,6 +68,7 @@ def cross_entropy(temperature=1.0):
     positive("temperature", temperature)
 
     def loss(teacher, student):
+        teacher, student = pair(teacher, student)
         log_student = tf.nn.log_softmax(student / temperature)
         return -tf.reduce_mean(tf.reduce_sum(soften(teacher, temperature) * log_student, -1)) * temperature**2
 
@@ -64,7 +85,7 @@ def kl(temperature=1.0):
     positive("temperature", temperature)
 
     def loss(teacher, student):
-        log_teacher, log_student = (tf.nn.log_softmax(logits / temperature) for logits in (teacher, student))
+        log_teacher, log_student = (tf.nn.log_softmax(logits / temperature) for logits in pair(teacher, student))
         return tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1)) * temperature**2
 
     return loss
@@ -113,41 +134,109 @@ def both(loss, soft=0.5):
     return mixed
 
 
+def hinted(loss, weight=1.0):
+    """Adds to a loss how far the student's hidden vectors are from the teacher's (Romero et al., 2015).
+
+    The two are seldom equally wide, so the student's pass through a matrix of their own first, which is
+    trained with it and thrown away afterwards.
+
+    Args:
+        loss: A loss of targets and the student's logits.
+        weight: Of the mean squared distance.
+
+    Returns:
+        A loss whose arguments are the pairs `(targets, teacher's hidden)` and `(student's logits, student's hidden)`.
+    """
+    not_negative("weight", weight)
+
+    def mixed(targets, said):
+        (rest, aim), (logits, hidden) = targets, said
+        return loss(rest, logits) + weight * tf.reduce_mean(tf.square(aim - hidden))
+
+    return mixed
+
+
+STEP = 0.1  # nats: a kept log-probability is off by at most half of it
+
+
+def coded(logits):
+    """Rounds log-probabilities to whole steps below the largest: one byte for each class.
+
+    This is the document's rule (4.2.1) with Q = 0.1, on what a teacher said. A class that is e^25 times
+    less likely than the first is beyond the last step, and nobody's lesson.
+
+    Args:
+        logits: Array or tensor of shape `(..., classes)`.
+
+    Returns:
+        `uint8` array of the same shape.
+    """
+    logits = np.asarray(logits, np.float32)
+    return np.minimum(np.rint((logits.max(-1, keepdims=True) - logits) / STEP), 255).astype(np.uint8)
+
+
+def decoded(codes):
+    """Returns logits from what `coded` returned; their softmax is the teacher's, but for the rounding."""
+    return codes * np.float32(-STEP)
+
+
+def largest(logits, kept):
+    """Keeps the largest logits only; what the others have together is spread evenly over them.
+
+    Args:
+        logits: Array or tensor of shape `(..., classes)`.
+        kept: How many stay.
+
+    Returns:
+        Log-probabilities of the same shape, as a student hears them.
+
+    Raises:
+        ValueError: If `kept` is not from 1 to the number of classes.
+    """
+    log_probabilities = tf.nn.log_softmax(tf.convert_to_tensor(logits, tf.float32)).numpy()
+    classes = log_probabilities.shape[-1]
+    order = np.argsort(-log_probabilities, -1)[..., whole("kept", kept, 1, classes) :]
+    others = np.take_along_axis(log_probabilities, order, -1)
+    share = np.log(np.mean(np.exp(others), -1, keepdims=True)) if kept < classes else others
+    heard = log_probabilities.copy()
+    np.put_along_axis(heard, order, np.broadcast_to(share, others.shape), -1)
+    return heard
+
+
 class Lessons:
-    """What a teacher said about some batches, kept: its largest logits only, in half precision.
+    """What a teacher said about some batches, kept: one byte for each logit, as `coded` makes it.
 
     Asking the teacher is the dear part of distillation. Asked once, its answers serve many students.
-    What is not kept is treated as equally unlikely, as much as the kept ones leave over.
 
     Args:
         ask: Function from inputs to the teacher's logits `(rows, length, classes)`.
         batches: Function from a step to `(inputs, labels)`.
         steps: How many batches are kept; later steps start again with the first.
-        kept: How many logits of each position.
+
+    Raises:
+        ValueError: If no step is to be kept, or a batch is empty.
+
+    Example:
+
+    >>> lessons = Lessons(teacher, batches, steps=100)
+    >>> inputs, (labels, said) = lessons(0)
     """
 
-    def __init__(self, ask, batches, steps, kept=32):
-        self.batches, self.steps, self.answers = batches, steps, []
-        for step in range(steps):
-            logits = tf.convert_to_tensor(ask(batches(step)[0]))
-            self.classes = logits.shape[-1]
-            if kept > self.classes:
-                raise ValueError(f"kept must be at most the {self.classes} classes of the teacher, got {kept}")
-            log_probabilities = tf.nn.log_softmax(logits)
-            values, indices = tf.math.top_k(log_probabilities, kept)
-            self.answers.append((values.numpy().astype(np.float16), indices.numpy().astype(np.uint16)))
+    def __init__(self, ask, batches, steps):
+        self.batches, self.answers = batches, []
+        for step in range(whole("steps", steps, 1, 2**31)):
+            inputs = batches(step)[0]
+            if not np.size(inputs):
+                raise ValueError(f"every batch must hold inputs, got shape {np.shape(inputs)} at step {step}")
+            self.answers.append(coded(ask(inputs)))
 
     @property
     def nbytes(self):
         """Bytes in memory of all that is kept."""
-        return sum(values.nbytes + indices.nbytes for values, indices in self.answers)
+        return sum(answers.nbytes for answers in self.answers)
 
     def __call__(self, step):
-        """Returns `(inputs, (labels, teacher's log-probabilities))` of a step, for `finetuning.finetune`."""
-        inputs, labels = self.batches(step % self.steps)
-        values, indices = self.answers[step % self.steps]
-        values = values.astype(np.float32)
-        rest = np.log(np.maximum(1 - np.exp(values).sum(-1, keepdims=True), 1e-6) / max(self.classes - values.shape[-1], 1))
-        full = np.repeat(rest, self.classes, -1)
-        np.put_along_axis(full, indices.astype(np.int64), values, -1)
-        return inputs, (labels, full)
+        """Returns `(inputs, (labels, teacher's logits))` of a step, for `students.teach` and `finetuning.finetune`."""
+        step %= len(self.answers)
+        inputs, labels = self.batches(step)
+        return inputs, (labels, decoded(self.answers[step]))

@@ -70,6 +70,25 @@ def test_bars_stand_on_zero_and_touch_their_edges():
     assert heights[0] == pytest.approx(2 * heights[1]) and widths[1] == pytest.approx(2 * widths[0])
 
 
+def test_turned_texts_all_find_room_and_hang_from_the_axis():
+    names = dict(enumerate(["a long word", "another long word", "a third one", "the last one"] * 4))
+    flat, turned = (Chart([Grid(np.ones((4, 16)))], x=Axis(ticks=names, turned=turned)) for turned in (False, True))
+    assert len(words(flat)) < len(names) == sum(text in names.values() for text in words(turned))
+    frame, drawn = layout(turned)
+    hanging = [item for item in drawn if isinstance(item, Word) and item.turned]
+    assert all(item.anchor == "end" and item.y > frame.bottom for item in hanging)
+    longest = max(hanging, key=lambda item: len(item.text))  # it reaches down from y, and the picture holds it
+    assert longest.y + 6 * len(longest.text) < turned.height and frame.bottom < layout(flat)[0].bottom
+
+
+def test_chinese_labels_get_their_width_and_the_still_picture_leaves_them_out(recwarn):
+    chart = Chart([Grid(np.ones((2, 2)))], y=Axis(ticks={0.5: "1 雨伞", 1.5: "2 一会儿"}))
+    latin = Chart([Grid(np.ones((2, 2)))], y=Axis(ticks={0.5: "1 ab", 1.5: "2 abc"}))
+    assert layout(chart)[0].left > layout(latin)[0].left + 15
+    assert "雨伞" in svg(chart) and png(chart).startswith(b"\x89PNG")
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
 def test_nan_breaks_a_line_and_is_counted():
     chart = Chart([Line([0, 1, 2, 3, 4, 5], [1, 2, np.nan, 3, np.nan, 4])])
     piece, dots = shapes(chart)  # two neighbours make a piece of line, the lone values are dots

@@ -1,4 +1,4 @@
-"""Distillation: the losses against plain formulas, their gradients, and the kept answers of a teacher."""
+"""Distillation: the losses against plain formulas, their gradients, kept answers, students, and the record."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from course_utils import distillation, document
-from course_utils.backend import tf
+from course_utils import decoding, distillation, document, evaluation, models, recipes, students
+from course_utils.backend import keras, tf
+from course_utils.datasets import docs
+from course_utils.models.language import DecoderLM
+from course_utils.widgets.distillation import soft_label, temperature_explorer
 
 logits = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
 
@@ -76,25 +79,226 @@ def test_both_mixes_teacher_and_labels():
     np.testing.assert_allclose(mixed, 0.25 * distillation.kl()(teacher, student) + 0.75 * hard, rtol=1e-5)
 
 
-def test_kept_answers_stand_for_the_teacher():
-    random = np.random.default_rng(3)
-    said = [(3 * random.normal(size=(2, 4, 40))).astype(np.float32) for _ in range(2)]
-    batches = [(np.full((2, 4), step), np.zeros((2, 4), int)) for step in range(2)]
-    lessons = distillation.Lessons(lambda inputs: said[inputs[0, 0]], lambda step: batches[step], 2, kept=10)
-    for step in (0, 1, 2):
-        inputs, (_, answers) = lessons(step)
-        assert inputs[0, 0] == step % 2
-        true, kept = softmax(said[step % 2]), softmax(answers)
-        np.testing.assert_allclose(np.exp(answers).sum(-1), 1, atol=2e-3)
-        best = np.argsort(true, -1)[..., -10:]
-        np.testing.assert_allclose(np.take_along_axis(kept, best, -1), np.take_along_axis(true, best, -1), rtol=5e-3, atol=1e-4)
-    assert lessons.nbytes == 2 * 2 * 4 * 10 * 4
+@settings(max_examples=30, deadline=None)
+@given(logits)
+def test_a_byte_for_a_logit_is_enough(teacher):
+    heard = distillation.decoded(distillation.coded(teacher))
+    assert np.abs((heard - heard.max(-1, keepdims=True)) - (teacher - teacher.max(-1, keepdims=True))).max() <= 0.05 + 1e-5
+    assert float(distillation.kl()(teacher, heard)) < 0.05**2 / 2 + 1e-6  # half the largest possible variance of the error
+
+
+def test_a_logit_out_of_reach_stays_as_far_as_a_byte_goes():
+    codes = distillation.coded([[0.0, -25.4, -900.0]])
+    assert codes.tolist() == [[0, 254, 255]] and codes.dtype == np.uint8
+
+
+def test_largest_keeps_what_it_says_and_spreads_the_rest():
+    said = (3 * np.random.default_rng(3).normal(size=(2, 4, 40))).astype(np.float32)
+    true, heard = softmax(said), np.exp(distillation.largest(said, 10))
+    np.testing.assert_allclose(heard.sum(-1), 1, atol=1e-5)
+    order = np.argsort(-true, -1)
+    first, rest = (np.take_along_axis(heard, places, -1) for places in (order[..., :10], order[..., 10:]))
+    np.testing.assert_allclose(first, np.take_along_axis(true, order[..., :10], -1), rtol=1e-4)
+    assert np.ptp(rest, axis=-1).max() < 1e-6
+    np.testing.assert_allclose(np.exp(distillation.largest(said, 40)), true, rtol=1e-4, atol=1e-7)
+    for T in (1.0, 2.0):  # a byte for each of 40 says more than 4 bytes for each of 10, and costs as much
+        dropped, rounded = distillation.largest(said, 10), distillation.decoded(distillation.coded(said))
+        assert float(distillation.kl(T)(said, rounded)) < 0.1 * float(distillation.kl(T)(said, dropped))
+
+
+def test_lessons_repeat_and_count_their_bytes():
+    said = (3 * np.random.default_rng(3).normal(size=(2, 2, 4, 40))).astype(np.float32)
+    batches = [(np.full((2, 4), step), np.full((2, 4), 7 + step)) for step in range(2)]
+    asked = []
+
+    def ask(inputs):
+        asked.append(inputs[0, 0])
+        return said[inputs[0, 0]]
+
+    lessons = distillation.Lessons(ask, lambda step: batches[step], 2)
+    for step in (0, 1, 2, 5):
+        inputs, (labels, heard) = lessons(step)
+        assert (inputs == step % 2).all() and (labels == 7 + step % 2).all()
+        np.testing.assert_allclose(softmax(heard), softmax(said[step % 2]), rtol=0.11)
+    assert asked == [0, 1] and lessons.nbytes == 2 * 2 * 4 * 40
+
+
+def test_hints_pull_the_hidden_vectors_together():
+    random = np.random.default_rng(4)
+    teacher, student = random.normal(size=(2, 5, 3)).astype(np.float32)
+    aim, hidden = random.normal(size=(2, 5, 8)).astype(np.float32)
+    plain, hinted = distillation.kl(), distillation.hinted(distillation.kl(), 0.5)
+    np.testing.assert_allclose(hinted((teacher, aim), (student, hidden)),
+                               plain(teacher, student) + 0.5 * np.mean((aim - hidden) ** 2), rtol=1e-5)
+    assert hinted((teacher, aim), (student, aim)) == plain(teacher, student)
+
+
+# --- whole students ------------------------------------------------------------------------------
+
+
+def pupil(seed, width=8):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((20,)), keras.layers.Dense(width, activation="tanh"), keras.layers.Dense(10)])
+
+
+def taught(loss, seed, count=60):
+    """Accuracy on new inputs of a student that saw `count` inputs of a random teacher, with labels drawn from it."""
+    random = np.random.default_rng(seed)
+    inputs, matrix = random.normal(size=(2060, 20)).astype(np.float32), random.normal(size=(20, 10)).astype(np.float32) / 2
+    said = inputs @ matrix
+    labels = (said + random.gumbel(size=said.shape)).argmax(-1)
+
+    def lesson(step):
+        rows = np.random.default_rng([seed, step]).integers(0, count, 32)
+        return inputs[rows], (labels[rows], said[rows])
+
+    student = pupil(seed)
+    students.teach(student, lesson, 150, loss, 0.02)
+    return np.mean(student(inputs[60:]).numpy().argmax(-1) == said[60:].argmax(-1))
+
+
+def test_few_labels_teach_less_than_what_the_teacher_says_about_the_same_inputs():
+    by_teacher = taught(students.of_teacher(distillation.kl()), seed=0)
+    by_labels = taught(students.labels_only, seed=0)
+    smoothed = taught(students.of_labels(distillation.label_smoothing(0.1)), seed=0)
+    assert by_teacher > max(by_labels, smoothed) + 0.1  # a loss that does not listen to the teacher cannot pass
+
+
+def test_a_student_starts_from_its_seed_and_ends_where_its_lessons_lead():
+    assert all(np.array_equal(a, b) for a, b in zip(students.new(5).get_weights(), students.new(5).get_weights()))
+    assert not np.array_equal(students.new(5).get_weights()[0], students.new(6).get_weights()[0])
+    inputs = np.random.default_rng(0).normal(size=(16, 20)).astype(np.float32)
+    ends = []
+    for _ in range(2):
+        student = pupil(1)
+        curve = students.teach(student, lambda step: (inputs, (np.arange(16) % 10,)), 40, students.labels_only, 0.02)
+        ends.append(student.get_weights())
+    assert curve.shape == (40,) and curve[-1] < 0.7 * curve[0]
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*ends))
+
+
+def test_every_seed_sees_all_lessons_in_an_order_of_its_own():
+    orders = [[students.shuffled(lambda step: step, 7, seed)(step) for step in range(14)] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2] and orders[0][:7] != orders[0][7:]
+    assert sorted(orders[0][:7]) == sorted(orders[0][7:]) == list(range(7))
+
+
+def test_paired_differences_see_what_the_seeds_hide():
+    labels = np.array([3.0, 3.2, 3.1])
+    mean, (low, high) = students.paired(labels, labels - [0.04, 0.06, 0.05])
+    assert mean == pytest.approx(-0.05) and high < 0
+    assert high - low == pytest.approx(2 * 4.3027 * 0.01 / np.sqrt(3), rel=1e-3)  # Student's t with 2 degrees of freedom
+
+
+def test_sampling_draws_what_the_model_says():
+    model = DecoderLM(vocabulary=5, width=8, depth=1, heads=2, context=6)
+    model.build()
+    prompts = np.tile([[1, 2]], (2000, 1))
+    texts = decoding.sample(model, prompts, seed=3)
+    assert texts.shape == (2000, 6) and (texts[:, :2] == prompts).all()
+    assert np.array_equal(texts, decoding.sample(model, prompts, seed=3))
+    assert not np.array_equal(texts, decoding.sample(model, prompts, seed=4))
+    expected = softmax(model(prompts[:1]).numpy()[0, -1])
+    np.testing.assert_allclose(np.bincount(texts[:, 2], minlength=5) / 2000, expected, atol=0.05)  # 4 deviations of 0.011
+
+
+@pytest.mark.parametrize("prompts", [np.zeros((0, 3), int), np.zeros((2, 0), int), [[5]], [[-1]], [1, 2], np.zeros((1, 7), int)])
+def test_sampling_refuses_prompts_that_make_no_sense(prompts):
+    model = DecoderLM(vocabulary=5, width=8, depth=1, heads=2, context=6)
+    model.build()
+    with pytest.raises(ValueError, match="prompts must"):
+        decoding.sample(model, prompts, 0)
+
+
+# --- the explorer --------------------------------------------------------------------------------
+
+
+def test_soft_labels_of_a_position_are_those_of_the_teacher():
+    said = (2 * np.random.default_rng(0).normal(size=(4, 6))).astype(np.float32)
+    words = ["a", " b", "c", "\n", "<", "&"]
+    entropies = []
+    for T in (0.5, 1.0, 4.0):
+        seen = soft_label(said, np.array([0, 1, 2, 3, 4]), words, 2, T, shown=3)
+        p = softmax(said[1] / T)
+        np.testing.assert_allclose(seen.soft, np.sort(p)[::-1][:3], rtol=1e-4)
+        assert seen.entropy == pytest.approx(-(p * np.log(p)).sum(), rel=1e-4)
+        assert seen.true_share == pytest.approx(p[2], rel=1e-4)
+        assert seen.before == ("a", " b") and seen.true == "c" and seen.words[0] == words[said[1].argmax()]
+        entropies.append(seen.entropy)
+    assert entropies == sorted(entropies) and entropies[-1] < np.log(6)
+
+
+def test_the_explorer_refuses_what_is_not_in_the_text():
+    said, words = np.zeros((4, 3), np.float32), ["a", "b", "c"]
+    for position, T, told in ((0, 1, "position"), (5, 1, "position"), (1, 0, "temperature"), (1, -2, "temperature")):
+        with pytest.raises(ValueError, match=f"{told} must be"):
+            soft_label(said, [0, 1, 2, 0, 1], words, position, T)
+    tokenizer = docs.tokenizer()
+    for tokens in ([[512, 0]], [[-1, 0]]):
+        with pytest.raises(ValueError, match="token ids from 0 to 511"):
+            temperature_explorer(lambda t: np.zeros((1, 1, 512)), {"x": tokens[0]}, tokenizer)
+    with pytest.raises(ValueError, match="among 10 tokens, the tokenizer has 512"):
+        temperature_explorer(lambda t: np.zeros((1, 1, 10), np.float32), {"x": [1, 2]}, tokenizer)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+LOSSES = {"squared error": distillation.squared_error, "cross-entropy": distillation.cross_entropy(2.0),
+          "kl": distillation.kl(), "reverse kl": distillation.reverse_kl()}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_teacher_of_other_classes_is_refused(name):
+    for teacher, student, told in (((2, 512), (2, 300), "512|300"), ((2, 1), (2, 3), "same classes"),
+                                   ((0, 5), (0, 5), "at least one"), ((2, 5), (3, 5), "same questions")):
+        with pytest.raises(ValueError, match=told):
+            LOSSES[name](np.zeros(teacher, np.float32), np.zeros(student, np.float32))
+
+
+def test_a_teacher_of_another_vocabulary_is_refused_before_any_step():
+    student = pupil(0)
+    before = student.get_weights()
+
+    def lesson(step):
+        return np.zeros((4, 20), np.float32), (np.zeros(4, int), np.zeros((4, 512), np.float32))
+
+    with pytest.raises(ValueError, match="same classes, got 512 and 10"):
+        students.teach(student, lesson, 5, students.of_teacher(distillation.kl()))
+    assert all(np.array_equal(a, b) for a, b in zip(before, student.get_weights()))
 
 
 def test_nonsense_is_refused():
     for call in (lambda: distillation.soften([1.0], 0), lambda: distillation.kl(-1), lambda: distillation.label_smoothing(2),
-                 lambda: distillation.both(distillation.kl(), 1.5)):
+                 lambda: distillation.both(distillation.kl(), 1.5), lambda: distillation.cross_entropy(0),
+                 lambda: distillation.hinted(distillation.kl(), -1), lambda: distillation.largest(np.zeros((1, 4)), 9),
+                 lambda: distillation.largest(np.zeros((1, 4)), 0), lambda: distillation.Lessons(None, None, 0),
+                 lambda: students.teach(pupil(0), None, 1, None)):
         with pytest.raises(ValueError, match="must be"):
             call()
-    with pytest.raises(ValueError, match="at most the 4 classes"):
-        distillation.Lessons(lambda inputs: np.zeros((1, 1, 4), np.float32), lambda step: (np.zeros((1, 1)), 0), 1, kept=9)
+    with pytest.raises(ValueError, match=r"must hold inputs, got shape \(0, 128\) at step 0"):
+        distillation.Lessons(None, lambda step: (np.zeros((0, 128)), None), 1)
+
+
+# --- the record ----------------------------------------------------------------------------------
+
+
+def test_the_record_is_whole_and_the_shipped_student_is_in_it():
+    found = recipes.results("students")
+    done = {(run["way"], run["seed"]) for run in found["runs"]}
+    assert done == {(way, seed) for way in students.WAYS for seed in found["seeds"]}
+    assert len(found["runs"]) == len(students.WAYS) * len(found["seeds"]) and len(found["seeds"]) >= 3
+    for split in ("validation", "test"):
+        for way, gain in found["against_labels"][split].items():
+            pair = (students.losses(found["runs"], name, split) for name in ("labels", way))
+            mean, interval = students.paired(*pair)
+            assert gain["mean"] == pytest.approx(mean) and gain["interval"] == pytest.approx(interval)
+    best = min(students.WAYS, key=lambda way: np.mean(students.losses(found["runs"], way, "validation")))
+    record = models.record("docs-student")
+    assert record["way"] == found["best"] == best and record["seed"] == found["seeds"][0]
+    assert found["bytes"]["teacher"] > 4 * found["bytes"]["student"]
+    student = models.load("docs-student")
+    assert student.count_params() == found["parameters"]["student"]
+    told = next(run["test"] for run in found["runs"] if (run["way"], run["seed"]) == (best, record["seed"]))
+    fresh = evaluation.next_token(student, docs.sequences("test", 64))
+    # 64 of the 256 sequences, and docstrings of whatever versions are installed: known to about 4%
+    assert fresh.perplexity == pytest.approx(told["perplexity"], rel=0.15)

@@ -1,5 +1,6 @@
 """The studio: what it shows is what is on disk, nonsense is answered, and keys move it in a real browser."""
 
+import difflib
 import os
 import pathlib
 
@@ -8,8 +9,9 @@ import pytest
 from browser import axe, browser, find, jupyter, open_notebook, run_all, screenshot
 
 from course_utils import compression, evaluation, models, pruning, quantization
-from course_utils.datasets import docs
-from course_utils.widgets.studio import Studio, bench, best, compared
+from course_utils.datasets import docs, tales
+from course_utils.widgets.explorer import page
+from course_utils.widgets.studio import STORIES, Studio, bench, best, compared, render
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLAIN = {"step": None, "theta": None, "score": "magnitude", "on": "weight", "storage": "fixed"}
@@ -69,6 +71,22 @@ def test_other_rules_and_scores_are_live_too():
     assert "wanda scores single weights" in studio.message.value
 
 
+def test_a_model_of_the_tales_shows_its_skills():
+    here = bench("tales")
+    fine, rough = (here.measure(**{**PLAIN, "step": step}) for step in (None, 0.3))
+    assert (fine.accuracy, fine.perplexity, fine.ledger.total) == fine.original
+    assert fine.skills == evaluation.skills(models.load("tales"), STORIES, "validation")
+    assert evaluation.exercises(STORIES, "validation").answers[:STORIES].sum() >= 2048  # predictions, of stories alone
+    for name in ("translate", "question", "mood"):
+        assert rough.skills[name].score < fine.skills[name].score - 0.2
+    shown = page(render(rough))
+    assert all(skill in shown for skill in ("story", "translation", "questions", "mood"))
+    prompt, original, ours = here.continuations()
+    assert prompt.startswith("<translate>") and original != ours
+    right = tales.decode(tales.encode(tales.story("validation", 0).chinese))
+    assert difflib.SequenceMatcher(None, "".join(original), right).ratio() > 0.9
+
+
 def test_trail_and_best():
     studio = Studio("digits-mlp")
     for step in (0.01, 0.05, 0.2, 1.0):
@@ -85,8 +103,8 @@ def test_the_button_reports_the_test_set():
 
 
 def test_differences_in_the_text_are_marked():
-    shown = compared(["a", "b", "<c>"], ["a", "x", "<c>"])
-    assert "<mark>x</mark>" in shown and "&lt;c&gt;" in shown
+    shown = compared("<p>", ["a", "b", "<c>"], ["a", "x", "<c>"])
+    assert "<mark>x</mark>" in shown and "&lt;c&gt;" in shown and shown.count("&lt;p&gt;") == 2
 
 
 @pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")

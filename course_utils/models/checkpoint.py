@@ -7,7 +7,7 @@ import numpy as np
 
 from course_utils import files
 from course_utils.backend import keras
-from course_utils.models import language  # noqa: F401 (its classes must be known before a file names them)
+from course_utils.models import classic, language, seq2seq  # noqa: F401 (their classes must be known before a file names them)
 from course_utils.storage import pack, unpack
 
 
@@ -47,7 +47,7 @@ def load(path):
     model = rebuild(notes["model"])
     if [tuple(weight.shape) for weight in model.weights] != [array.shape for array in arrays.values()]:
         raise ValueError(f"{pathlib.Path(path).name} does not hold the weights that its model {model.name!r} needs")
-    model.set_weights([array.astype(np.float32) for array in arrays.values()])
+    model.set_weights([array.astype(np.float32) if array.dtype.kind == "f" else array for array in arrays.values()])
     return model
 
 

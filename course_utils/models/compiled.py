@@ -29,7 +29,9 @@ def compiled(model, function):
         if any("call" in vars(layer) for layer in model._flatten_layers()):  # changed by hand: not like its class
             run = with_weights(weakref.ref(model), function)
         else:
-            key = function, json.dumps(describe(model), sort_keys=True)
+            described = describe(model)
+            described["config"].pop("name", None)
+            key = function, json.dumps(described, sort_keys=True)
             run = _shared[key] = _shared.get(key) or with_weights(lambda: model, function)
         here = weakref.ref(model)
         known[function] = lambda *tensors: run([variable.value for variable in here().variables], *tensors)

@@ -75,6 +75,8 @@ class Block(keras.layers.Layer):
         mlp_width: Hidden units of the MLP.
     """
 
+    attention_layer = CausalSelfAttention
+
     def __init__(self, heads, head_size, mlp_width, **kwargs):
         super().__init__(**kwargs)
         self.heads, self.head_size, self.mlp_width = heads, head_size, mlp_width
@@ -82,7 +84,7 @@ class Block(keras.layers.Layer):
     def build(self, shape):
         width = shape[-1]
         self.attention_norm = keras.layers.RMSNormalization(name="attention_norm")
-        self.attention = CausalSelfAttention(self.heads, self.head_size, name="attention")
+        self.attention = self.attention_layer(self.heads, self.head_size, name="attention")
         self.mlp_norm = keras.layers.RMSNormalization(name="mlp_norm")
         self.up = keras.layers.Dense(self.mlp_width, use_bias=False, activation="gelu", name="up")
         self.down = keras.layers.Dense(width, use_bias=False, name="down")

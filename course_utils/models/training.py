@@ -17,7 +17,7 @@ from course_utils import files
 from course_utils.backend import keras
 from course_utils.checks import one_of
 from course_utils.datasets import digits, docs, tales
-from course_utils.models import checkpoint, vision
+from course_utils.models import checkpoint, classic, vision
 from course_utils.models.language import DecoderLM
 from course_utils.models.seq2seq import EncoderDecoder
 
@@ -28,10 +28,15 @@ LANGUAGE = {
     "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 3000, "learning_rate": 2e-3},
     "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000,
                          "learning_rate": 3e-3},
-    "tales-seq2seq": {"text": "translations", "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256}, "steps": 4000,
+    "tales-seq2seq": {"text": "translations", "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256}, "steps": 2000,
                       "learning_rate": 3e-3},
-    "tales": {"text": "exercises", "start": "tales-pretrained", "steps": 8000, "learning_rate": 2e-3},
+    "tales-first": {"text": "exercises", "start": "tales-pretrained", "steps": 6000, "learning_rate": 2e-3},
+    "tales": {"text": "hard exercises", "start": "tales-first", "steps": 4000, "learning_rate": 1.5e-3, "seed": 2},
+    "docs-lstm": {"text": "docs", "kind": "LSTMLM", "model": {"width": 96}, "steps": 5000, "learning_rate": 1e-2},
+    "docs-hmm": {"text": "docs", "kind": "HMM", "model": {"states": 231}, "steps": 1200, "learning_rate": 1e-1,
+                 "weight_decay": 0},
 }
+COUNTED = {"docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}}  # as many as docs-tiny has
 VISION = {
     "digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0},
     "digits-lenet": {"model": {"widths": (300, 100)}, "epochs": 30, "learning_rate": 1e-3, "seed": 0},
@@ -45,14 +50,14 @@ def windows(line, seed, step):
     return window[:, :-1], window[:, 1:]
 
 
-def exercises(seed, step, split="train", rows=ROWS):
+def exercises(seed, step, split="train", rows=ROWS, shares=tales.SHARES):
     """Draws exercises in the tales' four tasks: inputs, targets, and how much each target counts.
 
-    An answer counts fully and the story in the prompt a little, so that the model does not forget how
-    to tell one. Padding counts nothing.
+    Every answer counts the same, long or short: else translations would drown the one word of a mood. The
+    story in the prompt counts a little, so that the model does not forget how to tell one; padding nothing.
     """
-    tokens, answers = tales.instruction_batch(split, rows, LENGTH, seed, step)
-    weights = np.where(tokens[:, 1:] == 0, 0, 0.1 + 0.9 * answers)
+    tokens, answers = tales.instruction_batch(split, rows, LENGTH, seed, step, shares)
+    weights = np.where(tokens[:, 1:] == 0, 0, 0.1 + 40 * answers / answers.sum(1, keepdims=True))
     return tokens[:, :-1], tokens[:, 1:], (weights / weights.mean()).astype(np.float32)
 
 
@@ -69,6 +74,9 @@ def text(name, seed):
     """
     if name == "exercises":
         return len(tales.vocabulary()), lambda step: exercises(seed, step), exercises(seed, 0, "validation", 256)
+    if name == "hard exercises":  # by now a mood is easy to tell, and where everybody is still hard
+        return (len(tales.vocabulary()), lambda step: exercises(seed, step, shares=(1, 3, 5, 1)),
+                exercises(seed, 0, "validation", 256))
     if name == "translations":
         return len(tales.vocabulary()), lambda step: translations(seed, step), translations(seed, 0, "validation", 256)
     if name == "tales":
@@ -89,10 +97,13 @@ def new(name, recipe, vocabulary):
     keras.utils.set_random_seed(recipe["seed"])
     name = name.replace("-", "_")
     if "start" in recipe:
-        first = checkpoint.load(files.DATA / "models" / f"{recipe['start']}.safetensors")
+        first = checkpoint.load(started_from(recipe))
         model = DecoderLM(**{**first.get_config(), "name": name})
         model.build()
         model.set_weights(first.get_weights())
+    elif "kind" in recipe:  # what came before the Transformer reads texts of any length
+        model = getattr(classic, recipe["kind"])(vocabulary=vocabulary, name=name, **recipe["model"])
+        model.build()
     else:
         kind, context = (EncoderDecoder, LENGTH // 2) if recipe["text"] == "translations" else (DecoderLM, LENGTH)
         model = kind(vocabulary=vocabulary, context=context, name=name, **recipe["model"])
@@ -100,26 +111,34 @@ def new(name, recipe, vocabulary):
     warm_up = 200
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, recipe["steps"] - warm_up, warmup_target=recipe["learning_rate"], warmup_steps=warm_up)
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0),
+    decay = recipe.get("weight_decay", 0.05)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=decay, beta_2=0.98, global_clipnorm=1.0),
                   keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
     return model
+
+
+def started_from(recipe):
+    """Returns the path of the model that a training begins with, which is trained first where it is missing."""
+    path = files.DATA / "models" / f"{recipe['start']}.safetensors"
+    return path if path.is_file() else train(recipe["start"])
 
 
 def train(name, folder=None):
     """Trains one of the shipped models, or goes on with it, and writes checkpoint and record.
 
     Args:
-        name: A key of `LANGUAGE` or `VISION`.
+        name: A key of `LANGUAGE`, `COUNTED` or `VISION`.
         folder: Where the checkpoint goes; `data/models` if left out. The backup of an unfinished
             run lies beside it and goes away at the end.
 
     Returns:
         The path of the checkpoint.
     """
-    one_of("model", name, (*LANGUAGE, *VISION))
+    one_of("model", name, (*LANGUAGE, *COUNTED, *VISION))
     folder = pathlib.Path(folder or files.DATA / "models")
     begun = time.perf_counter()
-    model, record = train_language(name, folder) if name in LANGUAGE else train_vision(name)
+    model, record = (train_language(name, folder) if name in LANGUAGE else
+                     count_ngrams(name) if name in COUNTED else train_vision(name))
     record = {"command": f"python3 -m course_utils train {name}", "seconds": round(time.perf_counter() - begun),
               "python": platform.python_version(), **record, "versions": {p: importlib.metadata.version(p) for p in (
                   "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib", "tokenizers")}}
@@ -144,9 +163,37 @@ def train_vision(name):
     return model, {**recipe, "curve": curve}
 
 
+def count_ngrams(name):
+    """Makes an n-gram model; returns it with its record, which also tells what smaller and larger tables reach."""
+    recipe, vocabulary = COUNTED[name], docs.tokenizer().get_vocab_size()
+    line = docs.tokens("train")
+    counted, curve = classic.count(line, recipe["order"], vocabulary), []
+
+    def made(order, numbers):
+        model = classic.kneser_ney(counted[:order], vocabulary, numbers=numbers)
+        losses = {f"{split}_loss": round(loss_of(model, docs.sequences(split, 256)), 4) for split in ("validation", "test")}
+        curve.append({"order": order, "numbers": model.count_params(), **losses})
+        print(name, curve[-1], flush=True)
+        return model
+
+    for order in range(1, recipe["order"]):
+        made(order, None)
+    for numbers in (10_000, 30_000, 1_000_000, 5_000_000, None):
+        made(recipe["order"], numbers)
+    model = made(recipe["order"], recipe["numbers"])
+    return model, {**recipe, "train_tokens": len(line), "curve": curve}
+
+
+def loss_of(model, tokens, rows=16):
+    """Returns the mean loss of a model that cannot be compiled, over tokens `(sequences, length + 1)`."""
+    parts = [keras.losses.sparse_categorical_crossentropy(part[:, 1:], model(part[:, :-1]), from_logits=True)
+             for part in np.array_split(tokens, max(1, len(tokens) // rows))]
+    return float(np.mean(np.concatenate(parts)))
+
+
 def train_language(name, folder):
     """Trains a language model, or goes on from its backup; returns it with its record."""
-    recipe = {**LANGUAGE[name], "seed": 1}
+    recipe = {"seed": 1, **LANGUAGE[name]}
     backup, notes = folder / f"{name}.backup.keras", folder / f"{name}.backup.json"
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
     held_out = dict(zip(("x", "y", "sample_weight"), held_out))
@@ -170,5 +217,7 @@ def train_language(name, folder):
             model.save(beside)
             os.replace(beside, backup)
             files.write(notes, json.dumps({"curve": curve, "seconds": spent}))
+    if "start" in recipe:
+        recipe["start_record"] = checkpoint.read(started_from(recipe))[1]["record"]
     return model, {**recipe, "rows": ROWS, "length": LENGTH, "tokens_seen": recipe["steps"] * ROWS * LENGTH,
                    "seconds": round(seconds + time.perf_counter() - begun), "curve": curve}

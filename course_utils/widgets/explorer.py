@@ -4,6 +4,7 @@ import base64
 import html
 import math
 import re
+import textwrap
 
 import ipywidgets
 import numpy as np
@@ -308,7 +309,7 @@ class Explorer(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel a picture of its charts and what it says in words."""
-        set_to = ", ".join(f"{control.name} = {'off' if control.value is None else control.value}"
+        set_to = ", ".join(f"{control.name} = {'off' if control.value is None else textwrap.shorten(str(control.value), 40)}"
                            for control in self.controls.values())
         data = {**super()._repr_mimebundle_(**kwargs), "text/plain": f"{set_to}\n{words(self.items)}".strip()}
         charts = [item for item in self.items if isinstance(item, chart.Chart)]

@@ -17,13 +17,16 @@ import numpy as np
 from course_utils import compression, decoding, evaluation, models, pruning, quantization
 from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
 from course_utils.checks import one_of
-from course_utils.datasets import digits, docs
+from course_utils.datasets import digits, docs, tales
+from course_utils.datasets.tales import words
 from course_utils.models.checkpoint import clone, describe
 from course_utils.storage import Ledger, encode
 from course_utils.widgets.explorer import Explorer, cards, choice, log_slider, readout, slider
+from course_utils.widgets.skills import skills_chart
 
 BINS = 80
 SEQUENCES = 16  # validation sequences of 128 predictions: 2,048 a move
+STORIES = 48  # of the tales: over 2,048 predictions a move, and as many exercises of each other skill
 PROMPT = "Returns the "
 SCORES = {**pruning.SCORES, "wanda": (pruning.wanda, None)}  # what theta cuts: for single weights, and for units
 RULES = {"absmax": quantization.absmax, "affine": quantization.affine}  # besides the document's step Q
@@ -43,6 +46,7 @@ class Result:
         removed: Share of the matrices' weights that theta set to zero.
         edges, before, after: Histogram of the matrices' weights, and of those that theta kept.
         seconds: How long it took.
+        skills: What `evaluation.skills` says of a model of the tales; `None` for others.
     """
 
     settings: dict
@@ -55,6 +59,7 @@ class Result:
     before: np.ndarray
     after: np.ndarray
     seconds: float
+    skills: dict | None = None
 
     @property
     def times_smaller(self):
@@ -88,24 +93,43 @@ class Bench:
         self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
         self.description = describe(self.original)
         tensors = self.put(step=None, theta=None, score="magnitude", on="weight")[0]
-        self.reference = (*self.score(self.original, "validation"), encode(tensors, model=self.description)[1].total)
+        self.reference = (*self.score(self.original, "validation")[:2], encode(tensors, model=self.description)[1].total)
 
     @property
     def speaks(self):
         return self.name.startswith("docs-")
 
+    @property
+    def tells(self):
+        return self.name.startswith("tales")
+
+    @property
+    def opening(self):
+        """What stands before a story; a model that has only read stories knows no mark but the end of one."""
+        return words.END if self.name == "tales-pretrained" else words.STORY
+
     def score(self, model, split):
-        """Returns accuracy and perplexity: 2,048 predictions on validation, 16,384 on test; all of the digits."""
+        """Returns accuracy, perplexity and skills, if it has any.
+
+        They rest on 2,048 predictions of validation text, or 16,384 of test text; on 48 or 384 stories, and as many
+        exercises of each other skill; on all of the digits.
+        """
+        if self.tells:
+            skills = evaluation.skills(model, STORIES if split == "validation" else 8 * STORIES, split, self.opening)
+            return skills["story"].accuracy, skills["story"].perplexity, skills
         if self.speaks:
             result = evaluation.next_token(model, docs.sequences(split, SEQUENCES if split == "validation" else 128))
-            return result.accuracy, result.perplexity
+            return result.accuracy, result.perplexity, None
         result = evaluation.classify(model, *digits.load(split))
-        return result.accuracy, result.perplexity
+        return result.accuracy, result.perplexity, None
 
     @functools.cached_property
     def inputs(self):
         """What each matrix reads in the original, for scores that ask for it; a look-up table reads nothing."""
-        data = docs.sequences("validation", SEQUENCES)[:, :-1] if self.speaks else digits.load("validation")[0]
+        if self.tells:
+            data = evaluation.exercises(STORIES, "validation", self.opening).tokens[:, :48]  # hardly any padding
+        else:
+            data = docs.sequences("validation", SEQUENCES)[:, :-1] if self.speaks else digits.load("validation")[0]
         return {weight.name: compression.capture(self.original, weight, data) for weight in self.weights
                 if not weight.why_not and not weight.name.endswith("embeddings")}
 
@@ -133,15 +157,21 @@ class Bench:
         begun = time.perf_counter()
         tensors, removed, after = self.put(**settings)
         file = BESIDE.submit(encode, tensors, storage, self.description)  # laid out while the twin is scored
-        accuracy, perplexity = self.score(self.twin, "validation")
+        accuracy, perplexity, skills = self.score(self.twin, "validation")
         return Result({"model": self.name, "storage": storage, **settings}, accuracy, perplexity, file.result()[1],
-                      self.reference, removed, self.edges, self.before, after, time.perf_counter() - begun)
+                      self.reference, removed, self.edges, self.before, after, time.perf_counter() - begun, skills)
 
     def continuations(self, length=40):
-        """Returns what the original and the twin write after the same prompt, as lists of tokens."""
+        """Returns a prompt, and what the original and the twin write after it, as lists of tokens."""
+        both = self.original, self.twin
+        if self.tells:
+            told, end = tales.story("validation", 0).english, words.MARKS.index(words.END)
+            prompt = tales.prompt("translate", told) if self.opening == words.STORY else words.encode((words.END, *told[:6]))
+            written = ([tales.vocabulary()[t] for t in decoding.answers(model, [prompt], end)[0]] for model in both)
+            return tales.decode(prompt), *([f"{word} " if word.isascii() else word for word in text] for text in written)
         prompt = docs.tokenizer().encode(PROMPT).ids
-        return [[docs.tokenizer().decode([t]) for t in decoding.generate(model, prompt, length)[len(prompt):]]
-                for model in (self.original, self.twin)]
+        return PROMPT, *([docs.tokenizer().decode([t]) for t in decoding.generate(model, prompt, length)[len(prompt):]]
+                         for model in both)
 
 
 @functools.cache
@@ -180,7 +210,8 @@ def render(result, trail=()):
         readout("times smaller", f"{result.times_smaller:.2f}", "studio-times"),
         readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
         readout("removed by θ", f"{result.removed:.1%}", "studio-removed"))
-    return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail)]
+    bars = [skills_chart({"now": result.skills}, f"Skills, {STORIES} exercises each")] if result.skills else []
+    return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail), *bars]
 
 
 def parts(ledger, seconds):
@@ -243,16 +274,16 @@ def plane(result, trail):
                              f"{accuracy:.1%}; {len(points)} settings visited.", width=460, height=260)
 
 
-def compared(original, ours):
-    """Two continuations as HTML; tokens of the second that differ from the first are marked."""
+def compared(prompt, original, ours):
+    """Two continuations of a prompt as HTML; tokens of the second that differ from the first are marked."""
     marked = []
     for kind, _, _, start, stop in difflib.SequenceMatcher(None, original, ours, autojunk=False).get_opcodes():
         text = html.escape("".join(ours[start:stop])).replace("\n", "<br>")
         marked.append(text if kind == "equal" else f"<mark>{text}</mark>" if text else "")
     before = html.escape("".join(original)).replace("\n", "<br>")
     style = "flex: 1 1 320px; font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4"
-    return (f'<div class="course-row studio-sample"><div style="{style}"><b>original</b><br>{html.escape(PROMPT)}{before}</div>'
-            f'<div style="{style}"><b>compressed</b> (differences marked)<br>{html.escape(PROMPT)}{"".join(marked)}</div></div>')
+    return (f'<div class="course-row studio-sample"><div style="{style}"><b>original</b><br>{html.escape(prompt)}{before}</div>'
+            f'<div style="{style}"><b>compressed</b> (differences marked)<br>{html.escape(prompt)}{"".join(marked)}</div></div>')
 
 
 def controls():
@@ -301,7 +332,7 @@ class Studio(Explorer):
     with_trail = SmallStudio.with_trail
 
     def __init__(self, *names):
-        names = names or ("docs-base", "docs-tiny", "digits-mlp")
+        names = names or ("docs-base", "docs-tiny", "tales", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
         self.button = ipywidgets.Button(description="Measure on the test set", layout={"width": "auto"})
         self.verdict = ipywidgets.HTML()
@@ -314,12 +345,12 @@ class Studio(Explorer):
         super()._show(result)  # the numbers first: the text below may come a moment later
         self.verdict.value = ""
         here = bench(result.settings["model"])
-        self.sample.value = compared(*here.continuations()) if here.speaks else ""
+        self.sample.value = compared(*here.continuations()) if here.speaks or here.tells else ""
 
     def test(self):
         """Measures the current setting, and the original, on the test split."""
         here = bench(self.result.settings["model"])
         here.measure(**{name: value for name, value in self.result.settings.items() if name != "model"})
-        (was, was_perplexity), (accuracy, perplexity) = (here.score(m, "test") for m in (here.original, here.twin))
+        (was, was_perplexity, _), (accuracy, perplexity, _) = (here.score(m, "test") for m in (here.original, here.twin))
         self.verdict.value = (f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
                               f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>")

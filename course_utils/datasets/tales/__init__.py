@@ -4,11 +4,25 @@ The text is drawn anew at each run; nothing is stored. `world` holds the rules, 
 words, `telling` the stories and their probability, `tasks` what a model is asked to do.
 """
 
-from course_utils.datasets.tales.tasks import TASKS, ask, instruction_batch, pretraining_line, questions, task
-from course_utils.datasets.tales.telling import Story, entropy_floor, read, split_of, stories, story
+from course_utils.datasets.tales.tasks import (
+    LENGTH,
+    SHARES,
+    TASKS,
+    ask,
+    instruction_batch,
+    pretraining_line,
+    prompt,
+    questions,
+    task,
+    translation_batch,
+)
+from course_utils.datasets.tales.telling import SPLITS, Story, entropy_floor, read, split_of, stories, story
 from course_utils.datasets.tales.words import decode, encode, vocabulary
 
 __all__ = [
+           "LENGTH",
+           "SHARES",
+           "SPLITS",
            "TASKS",
            "Story",
            "ask",
@@ -17,11 +31,13 @@ __all__ = [
            "entropy_floor",
            "instruction_batch",
            "pretraining_line",
+           "prompt",
            "questions",
            "read",
            "split_of",
            "stories",
            "story",
            "task",
+           "translation_batch",
            "vocabulary",
 ]

@@ -10,7 +10,7 @@ from course_utils.datasets.tales import english, words, world
 from course_utils.datasets.tales.telling import SPLITS, story, told
 
 TASKS = ("story", "translate", "question", "mood")
-SHARES = (1, 4, 3, 2)  # of a batch of exercises: translation has the most to learn
+SHARES = (1, 3, 4, 2)  # of a batch of exercises: questions and translation have the most to learn
 LENGTH = 128
 
 
@@ -113,16 +113,43 @@ def task(name, one, rng):
     'Neutral <end>'
     """
     one_of("task", name, TASKS)
-    if name == "story":
-        prompt, answer = (words.STORY,), one.english
-    elif name == "translate":
-        prompt, answer = (words.TRANSLATE, *one.english, words.ANSWER), one.chinese
-    elif name == "mood":
-        prompt, answer = (words.MOOD, *one.english, words.ANSWER), (one.mood,)
-    else:
+    if name == "question":
         asked, answer = (text.split() for text in ask(one, rng.random))
-        prompt = (words.QUESTION, *one.english, *asked, words.ANSWER)
-    return words.encode(prompt), words.encode((*answer, words.END))
+        return prompt(name, one.english, asked), words.encode((*answer, words.END))
+    answer = one.english if name == "story" else one.chinese if name == "translate" else (one.mood,)
+    return prompt(name, one.english if name != "story" else ()), words.encode((*answer, words.END))
+
+
+def prompt(name, text="", asked=""):
+    """Builds what stands before the answer, from a story of your own.
+
+    Args:
+        name: A task, as in `task`.
+        text: An English story, or any words that the vocabulary has; for `"story"` a beginning, which may be empty.
+        asked: The question, for `"question"`.
+
+    Returns:
+        `int32` of shape `(tokens,)`.
+
+    Raises:
+        ValueError: If there is no task of that name, a word is unknown, a text is missing, or it holds a mark.
+
+    Example:
+
+    >>> decode(prompt("question", "Anna has a red ball and loves it.", "Who has the ball?"))
+    '<question> Anna has a red ball and loves it. Who has the ball? <answer>'
+    """
+    one_of("task", name, TASKS)
+    text, asked = (words.split(part) if isinstance(part, str) else list(part) for part in (text, asked))
+    if not text and name != "story":
+        raise ValueError(f"the task {name!r} needs a story, got none")
+    if not asked and name == "question":
+        raise ValueError("the task 'question' needs a question, got none")
+    for mark in words.MARKS:
+        if mark in text or mark in asked:
+            raise ValueError(f"the marks are set here and must not stand in a text, got {mark}")
+    rest = () if name == "story" else (*asked, words.ANSWER) if name == "question" else (words.ANSWER,)
+    return words.encode((f"<{name}>", *text, *rest))
 
 
 def pretraining_line(split, tokens, seed=0):
@@ -148,8 +175,8 @@ def pretraining_line(split, tokens, seed=0):
             return np.array(line[:tokens], np.int32)
 
 
-def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
-    """One batch of exercises, the four tasks mixed in `SHARES`, each in a row of its own.
+def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES):
+    """One batch of exercises, the four tasks mixed, each in a row of its own.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`.
@@ -157,6 +184,7 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
         length: How many predictions a row asks for; at most 128 are needed.
         seed: As in `stories`.
         step: The number of the batch: another one gives other stories.
+        shares: How often each of `TASKS` is drawn, relative to the others.
 
     Returns:
         Tokens, `int32` of shape `(rows, length + 1)`, padded at the end; and a mask, `float32` of shape
@@ -172,10 +200,39 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0):
     for row in range(rows):
         index = step * rows + row
         rng = random.Random(f"task {split} {seed} {index}")
-        prompt, answer = task(rng.choices(TASKS, SHARES)[0], story(split, index, seed), rng)
+        prompt, answer = task(rng.choices(TASKS, shares)[0], story(split, index, seed), rng)
         used = len(prompt) + len(answer)
         if used > length + 1:
             raise ValueError(f"length must be at least {used - 1} for exercise {index}, got {length}")
         tokens[row, :used] = np.concatenate([prompt, answer])
         mask[row, len(prompt) - 1:used - 1] = 1
     return tokens, mask
+
+
+def translation_batch(split, rows, length=64, seed=0, step=0):
+    """One batch of translations for a model that reads and writes in two separate places.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`.
+        rows: How many.
+        length: How many tokens a source has, and how many predictions a target asks for.
+        seed: As in `stories`.
+        step: The number of the batch: another one gives other stories.
+
+    Returns:
+        English sources, `int32` of shape `(rows, length)`, and Chinese targets of shape `(rows, length + 1)`, which
+        begin with `<answer>` and end with `<end>`; both padded at the end.
+
+    Raises:
+        ValueError: If the split is unknown, or a story does not fit.
+    """
+    one_of("split", split, SPLITS)
+    rows, step = whole("rows", rows, 1, 10**6), whole("step", step, 0, 10**9)
+    source, target = np.zeros((rows, length), np.int32), np.zeros((rows, length + 1), np.int32)
+    for row in range(rows):
+        one = story(split, step * rows + row, seed)
+        read, written = words.ids(one.english), words.ids((words.ANSWER, *one.chinese, words.END))
+        if len(read) > length or len(written) > length + 1:
+            raise ValueError(f"length must be at least {max(len(read), len(written) - 1)} for story {row}, got {length}")
+        source[row, :len(read)], target[row, :len(written)] = read, written
+    return source, target
