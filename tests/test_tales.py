@@ -439,7 +439,9 @@ def test_a_batch_masks_exactly_the_answers():
         last = np.flatnonzero(kept)[-1] + 1
         assert not row[last + 1:].any() and vocabulary[row[np.flatnonzero(kept)[0]]] in ("<answer>", "<story>")
     assert set(marks) == {"<story>", "<translate>", "<question>", "<mood>"} and min(marks.values()) >= 2
-    assert marks.most_common(1)[0][0] == "<translate>"
+    assert marks.most_common(1)[0][0] == "<question>"
+    moods, _ = tales.instruction_batch("train", 8, shares=(0, 0, 0, 1))
+    assert {vocabulary[row[0]] for row in moods} == {"<mood>"}
 
 
 def test_pretraining_line_holds_whole_stories_of_both_languages_and_no_mark():
