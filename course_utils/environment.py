@@ -220,8 +220,9 @@ def lab(arguments):
 
 def test(arguments):
     os.chdir(ROOT)
-    two_workers = ["-n", "2", "--dist", "loadfile"]  # a notebook stays on one kernel; `-n 0` runs one after the other
-    return become([sys.executable, "-m", "pytest", *two_workers, *arguments])
+    workers = ["-n", "2", "--dist", "loadfile"]  # a notebook stays on one kernel; `-n 0` runs one after the other
+    one_thread = {"OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}  # each: they would wait for one another
+    return become([sys.executable, "-m", "pytest", *workers, *arguments], {**os.environ, **one_thread})
 
 
 def train(arguments):
