@@ -151,7 +151,7 @@ def conversation(answers):
     rows = "".join(f"<tr><th scope='row' style='text-align: left; vertical-align: top'>{NAMES[task]}</th>{cell(a, right)}"
                    f"{cell(b, right)}</tr>" for task, a, b, right in answers)
     heads = "".join(f"<th scope='col' style='text-align: left; width: {width}'>{name}</th>"
-                    for name, width in (("", "12%"), ("original", "44%"), ("compressed (wrong answers marked)", "44%")))
+                    for name, width in (("", "96px"), ("original", "50%"), ("compressed (wrong answers marked)", "50%")))
     return f"<table style='width: 100%; table-layout: fixed'><tr>{heads}</tr>{rows}</table>"
 
 
