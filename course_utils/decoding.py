@@ -7,23 +7,39 @@ from course_utils.checks import whole
 from course_utils.models.compiled import compiled
 
 
-def write(model, prompt, prompt_length, length):
-    """The greedy loop, to be compiled: a padded prompt `(rows, context)` in, tokens `(rows, context)` out.
+def unroll(model, prompt, given, length, choose):
+    """Reads a padded prompt `(rows, context)`, of which so many tokens are given, and chooses the rest up to a length.
 
     Shapes never change and the cache is handed from step to step, so that XLA compiles it once.
+
+    Args:
+        choose: Function of logits `(rows, vocabulary)` and the position; returns a token for each row.
     """
     context = model.shape["context"]
 
     def step(position, tokens, caches):
         logits, caches = model.step(tokens[:, position], caches, position)
-        chosen = tf.argmax(logits, -1, output_type=tf.int32)
         place = position + 1
-        known = tf.where(place < prompt_length, prompt[:, tf.minimum(place, context - 1)], chosen)
+        next_ones = tf.where(place < given, prompt[:, tf.minimum(place, context - 1)], choose(logits, position))
         here = tf.one_hot(place, context, dtype=tf.int32)
-        return place, tokens * (1 - here) + known[:, None] * here, caches
+        return place, tokens * (1 - here) + next_ones[:, None] * here, caches
 
     state = (0, prompt, model.empty_caches(prompt.shape[0]))
     return tf.while_loop(lambda position, *_: position < length - 1, step, state)[1]
+
+
+def write(model, prompt, given, length):
+    """The greedy loop, to be compiled: always the token the model thinks most likely."""
+    return unroll(model, prompt, given, length, lambda logits, _: tf.argmax(logits, -1, output_type=tf.int32))
+
+
+def roll(model, prompt, given, seed):
+    """The sampling loop, to be compiled: each token is drawn as the model's probabilities say."""
+    def draw(logits, position):
+        noise = tf.random.stateless_uniform(logits.shape, [seed, position], 1e-9, 1)
+        return tf.argmax(logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32)  # Gumbel's trick
+
+    return unroll(model, prompt, given, model.shape["context"], draw)
 
 
 def generate(model, prompt, length):
@@ -74,22 +90,6 @@ def answers(model, prompts, end):
     texts = compiled(model, write)(tf.constant(padded), tf.constant(lengths), tf.constant(context)).numpy()
     written = [text[length:] for text, length in zip(texts, lengths)]
     return [text[: (text == end).argmax()] if end in text else text for text in written]
-
-
-def roll(model, prompt, given, seed):
-    """The sampling loop, to be compiled: as `write`, with each token drawn as the model's probabilities say."""
-    rows, context = prompt.shape
-
-    def step(position, tokens, caches):
-        logits, caches = model.step(tokens[:, position], caches, position)
-        noise = tf.random.stateless_uniform(logits.shape, [seed, position], 1e-9, 1)
-        drawn = tf.argmax(logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32)  # Gumbel's trick
-        place = position + 1
-        known = tf.where(place < given, prompt[:, tf.minimum(place, context - 1)], drawn)
-        here = tf.one_hot(place, context, dtype=tf.int32)
-        return place, tokens * (1 - here) + known[:, None] * here, caches
-
-    return tf.while_loop(lambda position, *_: position < context - 1, step, (0, prompt, model.empty_caches(rows)))[1]
 
 
 def sample(model, prompts, seed):

@@ -165,17 +165,13 @@ def balanced(model, probe=0.12):
 
 def lessons(model, part):
     """Returns the batches of a part: tokens, and beside the next ones the model's own logits."""
-    line, ask = docs.tokens("train"), compiled(model, logits)
+    line, ask = docs.tokens("train"), compiled(model, students.logits)
 
     def batches(step):
         inputs, labels = (tokens[:ROWS] for tokens in training.windows(line, SEED, part * STEPS + step))
         return inputs, (labels, ask(tf.constant(inputs)))
 
     return batches
-
-
-def logits(model, tokens):
-    return model(tokens)
 
 
 def falling(part):

@@ -8,7 +8,6 @@ from course_utils.datasets import tales
 from course_utils.evaluation import Skill, Telling
 from course_utils.widgets.language import (
     QUESTION,
-    ROWS,
     STORY,
     conversation,
     pruned_to,
@@ -19,6 +18,7 @@ from course_utils.widgets.language import (
     truth,
 )
 from course_utils.widgets.skills import NAMES, skills_chart
+from course_utils.widgets.studio import STORIES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_what_the_explorer_shows_is_what_compress_makes(explorer):
     seen = explorer.at(step=0.1)
     small = compression.compress(models.load("tales"), [compression.Quantize(quantization.step, step=0.1)], "entropy")
     assert seen.ledger.total == len(small.content)
-    assert seen.skills == evaluation.skills(small.model, ROWS, "validation")
+    assert seen.skills == evaluation.skills(small.model, STORIES, "validation")
     requests = [("translate", STORY, ""), ("question", STORY, QUESTION), ("mood", STORY, "")]
     assert [said[2] for said in seen.answers[1:]] == respond_all(small.model, requests)
     assert explorer.at().skills == seen.original

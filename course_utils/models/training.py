@@ -36,6 +36,8 @@ LANGUAGE = {
     "docs-hmm": {"text": "docs", "kind": "HMM", "model": {"states": 231}, "steps": 1200, "learning_rate": 1e-1,
                  "weight_decay": 0},
 }
+# How often each task is drawn; in the second stage a mood is easy by then, and where everybody is still hard.
+EXERCISES = {"exercises": tales.SHARES, "hard exercises": (1, 3, 5, 1)}
 COUNTED = {"docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}}  # as many as docs-tiny has
 VISION = {
     "digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0},
@@ -72,10 +74,8 @@ def text(name, seed):
     """Returns what a language model is trained on: the number of tokens known, a batch for each step,
     and one large batch to validate on.
     """
-    if name == "exercises":
-        return len(tales.vocabulary()), lambda step: exercises(seed, step), exercises(seed, 0, "validation", 256)
-    if name == "hard exercises":  # by now a mood is easy to tell, and where everybody is still hard
-        return (len(tales.vocabulary()), lambda step: exercises(seed, step, shares=(1, 3, 5, 1)),
+    if name in EXERCISES:
+        return (len(tales.vocabulary()), lambda step: exercises(seed, step, shares=EXERCISES[name]),
                 exercises(seed, 0, "validation", 256))
     if name == "translations":
         return len(tales.vocabulary()), lambda step: translations(seed, step), translations(seed, 0, "validation", 256)

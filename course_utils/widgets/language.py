@@ -11,12 +11,11 @@ from course_utils import decoding, evaluation, pruning, quantization
 from course_utils.compression import Prune, Quantize, compress, weights
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
-from course_utils.storage import Ledger, encode
+from course_utils.storage import Ledger
 from course_utils.widgets.explorer import Control, Explorer, cards, choice, log_slider, readout, row, slider
 from course_utils.widgets.skills import NAMES, skills_chart
-from course_utils.widgets.studio import BESIDE, bench
+from course_utils.widgets.studio import STORIES, bench
 
-ROWS = 48  # stories a move: each of the four skills is asked about every one of them
 END = words.MARKS.index(words.END)
 STORY = ("On a cold Friday, John and Daniel are at the school. John has a black parrot and needs it. The parrot runs away "
          "from John. Adam comes to the school. Daniel praises Adam. Daniel catches the parrot.")
@@ -105,7 +104,7 @@ def _original_says(name, requests):
 
 @functools.cache
 def _original_can(name):
-    return evaluation.skills(bench(name).original, ROWS, "validation")
+    return evaluation.skills(bench(name).original, STORIES, "validation")
 
 
 def speak(name, story, question, step, theta, rule, bits):
@@ -125,11 +124,10 @@ def speak(name, story, question, step, theta, rule, bits):
     here, beginning = bench(name), story.split(".")[0] + "."
     requests = (("story", beginning, ""), ("translate", story, ""), ("question", story, question), ("mood", story, ""))
     said = _original_says(name, requests)  # first, for it may find an unknown word
-    tensors, removed, _ = here.put(step=step, theta=theta, score="magnitude", on="weight", rule=rule, bits=bits)
-    file = BESIDE.submit(encode, tensors, "entropy", here.description)
-    skills, ours = evaluation.skills(here.twin, ROWS, "validation"), respond_all(here.twin, requests)
+    seen = here.measure(step=step, theta=theta, score="magnitude", on="weight", storage="entropy", rule=rule, bits=bits)
+    ours = respond_all(here.twin, requests)
     answers = tuple((request[0], a, b, truth(*request)) for request, a, b in zip(requests, said, ours))
-    return Spoken(skills, _original_can(name), file.result()[1], here.reference[2], removed, answers)
+    return Spoken(seen.skills, _original_can(name), seen.ledger, here.reference[2], seen.removed, answers)
 
 
 def show_spoken(seen):
@@ -139,7 +137,8 @@ def show_spoken(seen):
         cards(readout("file", f"{seen.ledger.total:,} bytes", note=f"original {seen.size:,}"),
               readout("times smaller", f"{seen.times_smaller:.1f}"), readout("removed by θ", f"{seen.removed:.0%}"),
               readout("perplexity of stories", f"{told.perplexity:.2f}", note=f"the generator's {told.floor:.2f}")),
-        skills_chart({"original": seen.original, "compressed": seen.skills}, f"Skills, on {ROWS} validation stories", width=560),
+        skills_chart({"original": seen.original, "compressed": seen.skills},
+                     f"Skills, on {STORIES} validation stories", width=560),
         conversation(seen.answers)]
 
 
