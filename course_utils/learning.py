@@ -44,6 +44,19 @@ def pair_model(vocabulary, width=16, seed=0):
     return {name: rng.normal(0, width**-0.5, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def pair_floor(line, vocabulary):
+    """The least loss of a model that sees one token only: the entropy of the next token given this one, in nats.
+
+    Args:
+        line: Tokens, of shape `(tokens,)`; the model is measured on these.
+        vocabulary: How many different ones there are.
+    """
+    counts = np.zeros((vocabulary, vocabulary))
+    np.add.at(counts, (line[:-1], line[1:]), 1)
+    pairs, seen = counts[counts > 0], np.repeat(counts.sum(1), (counts > 0).sum(1))
+    return float(-(pairs * np.log(pairs / seen)).sum() / counts.sum())
+
+
 def slopes(weights, inputs, targets):
     """Takes the loss of a `pair_model` and its gradient at both matrices.
 

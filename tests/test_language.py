@@ -6,14 +6,13 @@ import pytest
 from course_utils import chart, compression, evaluation, models, quantization
 from course_utils.datasets import tales
 from course_utils.evaluation import Skill, Telling
+from course_utils.sweeps import pruned_to, rounded_to
 from course_utils.widgets.language import (
     QUESTION,
     STORY,
     conversation,
-    pruned_to,
     respond,
     respond_all,
-    rounded_to,
     speak_explorer,
     truth,
 )

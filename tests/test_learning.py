@@ -10,16 +10,7 @@ from course_utils.backend import keras, tf
 from course_utils.datasets import tales
 from course_utils.datasets.tales import tasks
 from course_utils.models import training
-from course_utils.widgets.training import (
-    HIGHEST,
-    answers_only,
-    curve_chart,
-    descent,
-    exercise_floor,
-    line,
-    pair_floor,
-    show_descent,
-)
+from course_utils.widgets.training import HIGHEST, curve_chart, descent, line, show_descent
 
 rng = np.random.default_rng(0)
 
@@ -64,7 +55,7 @@ def test_learning_beats_word_frequencies_and_not_the_floor():
     counts = np.bincount(line()[1:], minlength=len(tales.vocabulary())) / (len(line()) - 1)
     frequencies = -(counts[counts > 0] * np.log(counts[counts > 0])).sum()
     assert losses[0] == pytest.approx(np.log(689), abs=0.2)
-    assert pair_floor() < losses[-10:].mean() < frequencies - 1
+    assert learning.pair_floor(line(), 689) < losses[-10:].mean() < frequencies - 1
     assert np.array_equal(losses, learning.learn(line(), len(tales.vocabulary()), rate=0.05))  # the same seed, the same run
 
 
@@ -91,7 +82,7 @@ def test_a_loss_that_left_the_page_is_said_in_words():
 
 
 def test_answers_only_counts_no_prompt_and_no_story():
-    inputs, _, weights = answers_only(seed=0, step=1)
+    inputs, _, weights = training.answers_only(seed=0, step=1)
     _, _, rehearsed = training.exercises(0, 1)
     stories = inputs[:, 0] == tales.encode(["<story>"])[0]
     assert stories.any() and not weights[stories].any() and (rehearsed[stories] > 0).any()
@@ -110,8 +101,8 @@ def test_the_floor_of_the_exercises_is_that_of_their_dice():
             first = dice.random()
             nats += np.log(len(kinds)) + np.log(len(kinds[int(first * len(kinds))]))
         total += weights[i, 1] * nats
-    assert exercise_floor(40, 4) == pytest.approx(total / weights.sum())
-    assert exercise_floor() < 0.5 < tales.entropy_floor("validation", "english")[0]
+    assert training.exercise_floor(40, 4) == pytest.approx(total / weights.sum())
+    assert training.exercise_floor() < 0.5 < tales.entropy_floor("validation", "english")[0]
 
 
 def test_curves_show_the_floor():

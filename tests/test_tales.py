@@ -444,6 +444,30 @@ def test_a_batch_masks_exactly_the_answers():
     assert {vocabulary[row[0]] for row in moods} == {"<mood>"}
 
 
+def test_a_row_can_ask_more_about_one_story_and_answers_each_question():
+    few, more = (tales.instruction_batch("train", 64, step=2, asked=asked) for asked in (1, 8))
+    vocabulary, answered = tales.vocabulary(), []
+    for one, row, kept in zip(few[0], *more):
+        words = [vocabulary[i] for i in row if i]
+        first = [vocabulary[i] for i in one if i]
+        assert words[:len(first)] == first  # the first exercise is the same
+        if words[0] != "<question>":
+            assert words == first
+            continue
+        said, start = [], len(words) - words[::-1].index(".")
+        known = dict(tales.questions(tales.read(words[1:start])))
+        for pair in " ".join(words[start:]).removesuffix(" <end>").split(" <end> "):
+            question, answer = pair.split(" <answer> ")
+            assert known[question] == answer
+            said.append(question)
+        assert len(set(said)) == len(said) <= 8
+        assert " ".join(vocabulary[i] for i in row[1:][kept == 1]) == " ".join(f"{known[q]} <end>" for q in said)
+        answered.append(len(said))
+    assert len(answered) > 15 and np.mean(answered) > 6  # some stories are too long for eight
+    with pytest.raises(ValueError, match="asked"):
+        tales.instruction_batch("train", 2, asked=0)
+
+
 def test_pretraining_line_holds_whole_stories_of_both_languages_and_no_mark():
     line = tales.pretraining_line("train", 6000, seed=2)
     assert line.shape == (6000,) and line.dtype == np.int32

@@ -7,8 +7,7 @@ import html
 import ipywidgets
 import numpy as np
 
-from course_utils import decoding, evaluation, pruning, quantization
-from course_utils.compression import Prune, Quantize, compress, weights
+from course_utils import decoding, evaluation
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
 from course_utils.storage import Ledger
@@ -168,26 +167,3 @@ def speak_explorer(name="tales"):
         step=log_slider("Q", 0.001, 1, None, "step between two levels, for the rule step", off=True),
         bits=slider("bits", 2, 8, 1, 4, "of a code, for the rule absmax"),
         theta=log_slider("θ", 0.001, 1, None, "weights of at most this size are removed", off=True))
-
-
-def rounded_to(model, size):
-    """Rounds a model to a step so chosen that the entropy-coded file has at most `size` bytes; returns a `Compressed`."""
-    count = sum(weight.matrix().size for weight in weights(model) if not weight.why_not)
-    return _fitted(model, size, 0.05, lambda step: [Quantize(quantization.step, step=step)],
-                   lambda step, total: step * 2 ** (8 * (total - 0.985 * size) / count))  # twice the step, a bit less a weight
-
-
-def pruned_to(model, size):
-    """Removes the smallest weights until the entropy-coded file has at most `size` bytes; returns a `Compressed`."""
-    return _fitted(model, size, 0.2, lambda kept: [Prune(pruning.magnitude, pruning.fraction(1 - min(kept, 1)))],
-                   lambda kept, total: kept * 0.985 * size / total)  # half the weights, about half the bytes
-
-
-def _fitted(model, size, guess, steps, better):
-    """Tries guesses, each better than the last, until the file fits and hardly any room is left."""
-    for _ in range(8):
-        small = compress(model, steps(guess), "entropy")
-        if 0.97 * size <= small.ledger.total <= size:
-            return small
-        guess = better(guess, small.ledger.total)
-    raise ValueError(f"no setting makes a file of {size} bytes")

@@ -8,9 +8,6 @@ import numpy as np
 from course_utils import learning
 from course_utils.chart import Axis, Chart, Line
 from course_utils.datasets import tales
-from course_utils.datasets.tales import words
-from course_utils.datasets.tales.tasks import QUESTIONS
-from course_utils.models import training
 from course_utils.widgets.explorer import Explorer, cards, choice, log_slider, readout
 
 HIGHEST = 9.0  # nats; what lies above is off the page
@@ -20,15 +17,6 @@ HIGHEST = 9.0  # nats; what lies above is off the page
 def line():
     """The tokens that the small training draws its pairs from."""
     return tales.pretraining_line("train", 100_000)
-
-
-@functools.cache
-def pair_floor():
-    """The least loss of a model that sees one token only, in nats: the entropy of the next token given this one."""
-    counts = np.zeros((len(tales.vocabulary()),) * 2)
-    np.add.at(counts, (line()[:-1], line()[1:]), 1)
-    pairs, seen = counts[counts > 0], np.repeat(counts.sum(1), (counts > 0).sum(1))
-    return float(-(pairs * np.log(pairs / seen)).sum() / counts.sum())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +43,7 @@ def descent(rate, optimizer, schedule):
 
 def show_descent(seen):
     """Numbers, and the loss between knowing nothing and the least that one token of context allows."""
-    nothing = np.log(len(tales.vocabulary()))
+    nothing, floor = np.log(len(tales.vocabulary())), learning.pair_floor(line(), len(tales.vocabulary()))
     drawn = np.where(seen.losses <= HIGHEST, seen.losses, np.nan)
     reached = f"{seen.reached:.2f}" if seen.reached < 1000 else "not a number" if np.isnan(seen.reached) else "over 1000"
     return [
@@ -63,11 +51,11 @@ def show_descent(seen):
               readout("perplexity", f"{np.exp(seen.reached):.1f}" if seen.reached < 10 else "lost")),
         Chart([Line(np.arange(len(drawn)), drawn, color="blue", label="loss"),
                Line([0, len(drawn)], [nothing] * 2, color="grey", label="knows nothing"),
-               Line([0, len(drawn)], [pair_floor()] * 2, color="green", label="least possible with one token")],
+               Line([0, len(drawn)], [floor] * 2, color="green", label="least possible with one token")],
               x=Axis("step", low=0, high=len(drawn)), y=Axis("loss, nats", low=2, high=HIGHEST),
               title=f"{seen.optimizer}, {seen.schedule}, rate {seen.rate:g}", width=560, height=280,
               description=f"The loss over 100 steps goes from {seen.losses[0]:.2f} to {reached}; {nothing:.2f} is knowing "
-                          f"nothing, {pair_floor():.2f} the least a model can reach that sees one token."),
+                          f"nothing, {floor:.2f} the least a model can reach that sees one token."),
     ]
 
 
@@ -98,29 +86,3 @@ def curve_chart(record, floor, title):
                  y=Axis("loss, nats", low=0.8 * floor, high=max(trained[1:]) * 1.1), title=title, width=560, height=260,
                  description=f"Validation loss falls from {validation[0]:.3f} at step {steps[0]} to {validation[-1]:.3f} "
                              f"at step {steps[-1]}; the floor is {floor:.3f}.")
-
-
-def exercise_floor(rows=256, seed=1):
-    """The loss that no model can beat on the exercises which fine-tuning is validated on, in nats.
-
-    Answers have no dice in them. What is left are the stories, and which question is asked, each as much as it counts.
-    """
-    tokens, _, weights = training.exercises(seed, 0, "validation", rows)
-    total = 0.0
-    for row, counts in zip(tokens, weights):
-        text = [tales.vocabulary()[i] for i in row if i]
-        told = len(text) - text[::-1].index(".")
-        one = tales.read(text[1:told])
-        nats, asked = -one.log_probability, " ".join(text[told : text.index(words.ANSWER)]) if text[0] == words.QUESTION else ""
-        if asked:
-            kinds = [dict(pairs) for pairs in (kind(one) for kind in QUESTIONS) if pairs]
-            nats += np.log(len(kinds)) + next(np.log(len(pairs)) for pairs in kinds if asked in pairs)
-        total += counts[0] * nats  # a story counts the same in all its words, be it a prompt or an answer
-    return float(total / weights.sum())
-
-
-def answers_only(seed, step, rows=32):
-    """Draws exercises whose answers alone count, and none that asks for a story: a recipe for forgetting."""
-    tokens, answers = tales.instruction_batch("train", rows, seed=seed, step=step)
-    answers = answers * (tokens[:, :1] != words.MARKS.index(words.STORY))
-    return tokens[:, :-1], tokens[:, 1:], answers / answers.mean()

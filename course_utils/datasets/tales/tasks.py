@@ -1,6 +1,7 @@
 """Four uses of one language model: each is a prompt that opens with a mark and has one exact answer."""
 
 import array
+import math
 import random
 
 import numpy as np
@@ -91,6 +92,12 @@ def ask(one, draw):
     return pairs[int(draw() * len(pairs))]
 
 
+def ask_log_probability(one, asked):
+    """Returns the logarithm of how likely `ask` draws a question about a story."""
+    kinds = [[question for question, _ in pairs] for pairs in (kind(one) for kind in QUESTIONS) if pairs]
+    return -math.log(len(kinds)) - next(math.log(len(pairs)) for pairs in kinds if asked in pairs)
+
+
 def task(name, one, rng):
     """Builds one exercise from a story.
 
@@ -175,7 +182,7 @@ def pretraining_line(split, tokens, seed=0):
             return np.array(line[:tokens], np.int32)
 
 
-def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES):
+def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES, asked=1):
     """One batch of exercises, the four tasks mixed, each in a row of its own.
 
     Args:
@@ -185,6 +192,7 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES)
         seed: As in `stories`.
         step: The number of the batch: another one gives other stories.
         shares: How often each of `TASKS` is drawn, relative to the others.
+        asked: How many questions about its story a row holds, one after the other, as far as they fit.
 
     Returns:
         Tokens, `int32` of shape `(rows, length + 1)`, padded at the end; and a mask, `float32` of shape
@@ -195,18 +203,34 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES)
     """
     one_of("split", split, SPLITS)
     rows, step = whole("rows", rows, 1, 10**6), whole("step", step, 0, 10**9)
+    asked = whole("asked", asked, 1, 100)
     tokens = np.zeros((rows, length + 1), np.int32)  # <pad> is token 0
     mask = np.zeros((rows, length), np.float32)
     for row in range(rows):
         index = step * rows + row
         rng = random.Random(f"task {split} {seed} {index}")
-        prompt, answer = task(rng.choices(TASKS, shares)[0], story(split, index, seed), rng)
-        used = len(prompt) + len(answer)
-        if used > length + 1:
-            raise ValueError(f"length must be at least {used - 1} for exercise {index}, got {length}")
-        tokens[row, :used] = np.concatenate([prompt, answer])
-        mask[row, len(prompt) - 1:used - 1] = 1
+        name, one = rng.choices(TASKS, shares)[0], story(split, index, seed)
+        parts, used = [task(name, one, rng)], 0
+        if name == "question":
+            parts += further_questions(one, parts[0][0], asked - 1, rng)
+        for given, answer in parts:
+            end = used + len(given) + len(answer)
+            if end > length + 1 and used:
+                break
+            if end > length + 1:
+                raise ValueError(f"length must be at least {end - 1} for exercise {index}, got {length}")
+            tokens[row, used:end] = np.concatenate([given, answer])
+            mask[row, end - len(answer) - 1:end - 1] = 1
+            used = end
     return tokens, mask
+
+
+def further_questions(one, prompt, count, rng):
+    """Draws questions about a story that a prompt does not ask: `[(tokens of the question, of the answer)]`."""
+    pairs = [(words.encode((*asked.split(), words.ANSWER)), words.encode((*answer.split(), words.END)))
+             for asked, answer in questions(one)]
+    new = [pair for pair in pairs if not np.array_equal(pair[0], prompt[-len(pair[0]):])]
+    return rng.sample(new, min(count, len(new)))
 
 
 def translation_batch(split, rows, length=64, seed=0, step=0):
