@@ -85,5 +85,5 @@ def test_the_errata_has_every_heading_and_every_claim():
 
 
 def test_the_readme_counts_the_verdicts():
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in document.tally().items())
-    assert f"{len(document.CLAIMS)} claims: {counted}" in (ROOT / "README.md").read_text(encoding="utf8")
+    counted = ", ".join(f"*{verdict}* {count}" for verdict, count in document.tally().items())
+    assert f"{len(document.CLAIMS)} claims. The verdicts: {counted}." in (ROOT / "README.md").read_text(encoding="utf8")
