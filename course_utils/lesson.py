@@ -6,6 +6,10 @@ import pathlib
 import textwrap
 
 from IPython.display import HTML, Markdown
+from jupyterlab_pygments import JupyterStyle
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 from course_utils import document
 from course_utils.checks import one_of
@@ -21,9 +25,12 @@ def source(*things):
         *things: Functions, methods or classes of `course_utils`.
 
     Returns:
-        Markdown that Jupyter renders as highlighted code.
+        HTML: highlighted code in the colours of JupyterLab's theme, whose long lines scroll.
     """
-    return Markdown("```python\n" + "\n\n".join(textwrap.dedent(inspect.getsource(t)).rstrip() for t in things) + "\n```")
+    text = "\n\n\n".join(textwrap.dedent(inspect.getsource(thing)).rstrip() for thing in things)
+    colours = HtmlFormatter(style=JupyterStyle, noclasses=True, nobackground=True,
+                            prestyles="white-space: pre; overflow-x: auto; padding: 0.5em 0 0.5em 1em")
+    return HTML(highlight(text, PythonLexer(), colours))
 
 
 def claims(*sections):
