@@ -220,7 +220,8 @@ def lab(arguments):
 
 def test(arguments):
     os.chdir(ROOT)
-    workers = ["-n", "2", "--dist", "loadfile"]  # a notebook stays on one kernel; `-n 0` runs one after the other
+    # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
+    workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     one_thread = {"OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}  # each: they would wait for one another
     return become([sys.executable, "-m", "pytest", *workers, *arguments], {**os.environ, **one_thread})
 

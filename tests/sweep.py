@@ -75,17 +75,17 @@ class _Sweep:
 
     def move(self, thing, place):
         _, _, control, trait, values, explorer = self.things[thing]
-        before = getattr(control, trait)
-        try:
-            setattr(control, trait, values[place])
-            if explorer is not None:
-                import re
+        if place == 0:
+            self.before = getattr(control, trait)
+        setattr(control, trait, values[place])
+        if explorer is not None:
+            import re
 
-                seen = re.sub(r"<[^>]*>", "", explorer.picture.value).strip()
-                if not seen and "<svg" not in explorer.picture.value:
-                    raise AssertionError("what is shown is empty")
-        finally:
-            setattr(control, trait, before)
+            seen = re.sub(r"<[^>]*>", "", explorer.picture.value).strip()
+            if not seen and "<svg" not in explorer.picture.value:
+                raise AssertionError("what is shown is empty")
+        if place == len(values) - 1:
+            setattr(control, trait, self.before)
 
 _sweep = _Sweep(dict(globals()))
 print(__import__("json").dumps(_sweep.moves()))
@@ -144,7 +144,7 @@ def run_cells(kernel, notebook, timeout=300):
 
 
 def move_everything(kernel, name, timeout=60):
-    """Moves every control in a kernel to each of its positions, one at a time and back.
+    """Moves every control in a kernel through its positions, one control at a time, and then back.
 
     Args:
         kernel: A `Kernel` in which the cells of a notebook have run.

@@ -61,67 +61,70 @@ def server(tmp_path_factory):
         yield running
 
 
-def test_a_learner_moves_the_slider_and_types(server, tmp_path):
-    shots = pathlib.Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path))  # set it to a folder to look at them
+@pytest.fixture(scope="module")
+def page(server):
     with browser(server) as page:
-        open_notebook(page, "lesson.ipynb")
-        run_all(page)
-        step = page.locator(".seen-step")
-        step.wait_for()
-        assert step.inner_text() == "0.1"
-
-        error = page.locator(".seen-error").inner_text()
-        picture = page.locator(".course-explorer svg").first.inner_html()
-        page.locator(".course-explorer .noUi-handle").first.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.querySelector('.seen-step').innerText === '0.112'")  # one step of 20 a decade
-        assert page.locator(".seen-error").inner_text() != error
-        assert page.locator(".course-explorer svg").first.inner_html() != picture
-        box = page.get_by_label("Q", exact=True)
-        assert box.input_value() == "0.112"
-        page.keyboard.press("Home")
-        page.wait_for_function("document.querySelector('.seen-step').innerText === 'off'")
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.querySelector('.seen-step').innerText === '0.001'")
-
-        box.fill("many")
-        box.press("Enter")
-        message = page.locator(".course-message")
-        message.wait_for()
-        assert message.inner_text() == "Q must be a number from 0.001 to 10, or \"off\"; got 'many'."
-        assert step.inner_text() == "0.001" and message.locator("xpath=..").get_attribute("aria-live") == "polite"
-        assert axe(page) == [] and {rule for rule, _ in axe(page, known={})} == {"aria-input-field-name"}
-        screenshot(page, shots / "message.png", 800, show=".course-explorer")
-        box.fill("0.05")
-        box.press("Enter")
-        page.wait_for_function("document.querySelector('.seen-step').innerText === '0.05'")
-        assert message.count() == 0
-
-        for width in (800, 1280):
-            screenshot(page, shots / f"{width}.png", width, show=".course-explorer")
-            inside = page.evaluate("""() => {
-                const edge = document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().right;
-                const parts = document.querySelectorAll('.course-explorer svg, .course-card, .course-control');
-                const explorer = document.querySelector('.course-explorer');
-                return explorer.scrollWidth <= explorer.clientWidth + 1
-                    && [...parts].every(part => part.getBoundingClientRect().right <= edge);
-            }""")
-            assert inside, f"something is cut off at {width} pixels"
+        yield page
 
 
-def test_axe_does_find_what_is_wrong(server):
+def test_a_learner_moves_the_slider_and_types(page, tmp_path):
+    shots = pathlib.Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path))  # set it to a folder to look at them
+    open_notebook(page, "lesson.ipynb")
+    run_all(page)
+    step = page.locator(".seen-step")
+    step.wait_for()
+    assert step.inner_text() == "0.1"
+
+    error = page.locator(".seen-error").inner_text()
+    picture = page.locator(".course-explorer svg").first.inner_html()
+    page.locator(".course-explorer .noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.seen-step').innerText === '0.112'")  # one step of 20 a decade
+    assert page.locator(".seen-error").inner_text() != error
+    assert page.locator(".course-explorer svg").first.inner_html() != picture
+    box = page.get_by_label("Q", exact=True)
+    assert box.input_value() == "0.112"
+    page.keyboard.press("Home")
+    page.wait_for_function("document.querySelector('.seen-step').innerText === 'off'")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.seen-step').innerText === '0.001'")
+
+    box.fill("many")
+    box.press("Enter")
+    message = page.locator(".course-message")
+    message.wait_for()
+    assert message.inner_text() == "Q must be a number from 0.001 to 10, or \"off\"; got 'many'."
+    assert step.inner_text() == "0.001" and message.locator("xpath=..").get_attribute("aria-live") == "polite"
+    assert axe(page) == [] and {rule for rule, _ in axe(page, known={})} == {"aria-input-field-name"}
+    screenshot(page, shots / "message.png", 800, show=".course-explorer")
+    box.fill("0.05")
+    box.press("Enter")
+    page.wait_for_function("document.querySelector('.seen-step').innerText === '0.05'")
+    assert message.count() == 0
+
+    for width in (800, 1280):
+        screenshot(page, shots / f"{width}.png", width, show=".course-explorer")
+        inside = page.evaluate("""() => {
+            const edge = document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().right;
+            const parts = document.querySelectorAll('.course-explorer svg, .course-card, .course-control');
+            const explorer = document.querySelector('.course-explorer');
+            return explorer.scrollWidth <= explorer.clientWidth + 1
+                && [...parts].every(part => part.getBoundingClientRect().right <= edge);
+        }""")
+        assert inside, f"something is cut off at {width} pixels"
+
+
+def test_axe_does_find_what_is_wrong(server, page):
     wrong = "from IPython.display import HTML\nHTML('<button></button><input type=\"text\">')"
     write(server.folder / "wrong.ipynb", nbformat.v4.new_code_cell(wrong))
-    with browser(server) as page:
-        open_notebook(page, "wrong.ipynb")
-        run_all(page)
-        page.locator(".jp-OutputArea button").wait_for()
-        assert {rule for rule, _ in axe(page)} == {"button-name", "label"}
+    open_notebook(page, "wrong.ipynb")
+    run_all(page)
+    page.locator(".jp-OutputArea button").wait_for()
+    assert {rule for rule, _ in axe(page)} == {"button-name", "label"}
 
 
-def test_a_failing_cell_is_reported(server):
+def test_a_failing_cell_is_reported(server, page):
     write(server.folder / "failing.ipynb", nbformat.v4.new_code_cell("1 / 0"))
-    with browser(server) as page:
-        open_notebook(page, "failing.ipynb")
-        with pytest.raises(AssertionError, match="ZeroDivisionError"):
-            run_all(page)
+    open_notebook(page, "failing.ipynb")
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        run_all(page)

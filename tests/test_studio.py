@@ -120,16 +120,22 @@ def test_keys_move_the_studio_in_a_browser(tmp_path):
         read = {name: page.locator(f".studio-{name}") for name in ("accuracy", "perplexity", "size")}
         read["size"].wait_for()
         before = {name: where.inner_text() for name, where in read.items()}
-        sliders = page.locator(".course-explorer .noUi-handle")
-        for slider, presses in ((0, 45), (1, 28)):  # from "off" to about 0.02: Q, then theta
-            sliders.nth(slider).focus()
-            for _ in range(presses):
-                page.keyboard.press("ArrowRight")
+
+        def moved(before):
             page.wait_for_function("old => document.querySelector('.studio-size').innerText !== old", arg=before["size"])
-            page.wait_for_timeout(1500)
             after = {name: where.inner_text() for name, where in read.items()}
-            assert after["size"] != before["size"] and after["perplexity"] != before["perplexity"]
-            before = after
+            assert after["perplexity"] != before["perplexity"]
+            return after
+
+        for slider, name in enumerate(("Q", "θ")):
+            box, handle = page.get_by_label(name, exact=True), page.locator(".course-explorer .noUi-handle").nth(slider)
+            box.fill("0.02")
+            box.press("Enter")
+            before = moved(before)
+            handle.focus()
+            page.keyboard.press("ArrowRight")
+            before = moved(before)
+            assert 0.02 < float(box.input_value()) < 0.025
         screenshot(page, shots / "studio-1280.png", 1280, show=".course-explorer")
         screenshot(page, shots / "studio-800.png", 800, show=".course-explorer")
         assert axe(page) == []
