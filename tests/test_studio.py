@@ -45,6 +45,12 @@ def test_each_move_measures_anew():
     assert np.isclose(here.measure(**{**PLAIN, "step": 0.01}).perplexity, quality[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["docs-lstm", "tales-seq2seq", "gpt-5"])
+def test_what_the_studio_cannot_open_is_refused(name):
+    with pytest.raises(ValueError, match=f"unknown model '{name}'.*docs-base"):
+        Studio(name)
+
+
 def test_nonsense_is_answered_and_the_last_good_state_stays():
     studio = Studio("digits-mlp")
     studio.controls["step"].value = 0.1
