@@ -316,7 +316,7 @@ CLAIMS = (
         expected=True,
         verdict="depends",
         because="On the kernel: rounded float32 weights take about as long as before, since no operation disappears. "
-        "Integer codes and a kernel that reads them can gain; 03_1_quantization measures both.",
+        "Integer codes and a kernel that reads them can gain; 03_4_trade_offs measures both.",
     ),
     Claim(
         id="2.3-pruning",
