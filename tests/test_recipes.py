@@ -43,16 +43,16 @@ def test_every_matrix_of_the_language_model_is_rounded():
 def test_the_language_model_lost_little(base):
     small, tokens = compression.load(path("docs-base-small")), docs.sequences("validation", 64)
     measured = recipes.compared(base, small, tokens)
-    # 6.6% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the rise over 64
+    # 2.8% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the rise over 64
     # sequences is known to about 1 point, and other text moves it by less than that.
-    assert measured["rise"] < 0.085
+    assert measured["rise"] < 0.05
     found = recipes.results("docs-base-small")
     for split in ("validation", "test"):
         low, high = found[split]["rise_interval"]
         assert low < found[split]["rise"] < high and found[split]["sequences"] == 256
         told = found[split]["small"]["perplexity"] / found[split]["float"]["perplexity"] - 1
         assert told == pytest.approx(found[split]["rise"], abs=1e-5)
-    assert found["validation"]["rise"] <= 0.07
+    assert found["validation"]["rise_interval"][1] <= 0.05
     # The same steps without training: as small, and several times the loss. Training is what the recipe adds.
     assert found["before_training"]["bytes"] == pytest.approx(found["bytes"], rel=0.05)
     assert found["before_training"]["rise"] > 4 * found["validation"]["rise"]

@@ -31,12 +31,13 @@ LANGUAGE = {
     "tales-seq2seq": {"text": "translations", "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256}, "steps": 2000,
                       "learning_rate": 3e-3},
     "tales-first": {"text": "exercises", "start": "tales-pretrained", "steps": 6000, "learning_rate": 2e-3},
-    "tales": {"text": "many questions", "start": "tales-first", "steps": 6000, "learning_rate": 2e-3, "seed": 2},
+    "tales-second": {"text": "many questions", "start": "tales-first", "steps": 6000, "learning_rate": 2e-3, "seed": 2},
+    "tales": {"text": "many questions", "start": "tales-second", "steps": 7000, "learning_rate": 2e-3, "seed": 3},
     "docs-lstm": {"text": "docs", "kind": "LSTMLM", "model": {"width": 96}, "steps": 5000, "learning_rate": 1e-2},
     "docs-hmm": {"text": "docs", "kind": "HMM", "model": {"states": 231}, "steps": 1200, "learning_rate": 1e-1,
                  "weight_decay": 0},
 }
-# How often each task is drawn, and how many questions a story is asked: in the second stage as many as fit.
+# How often each task is drawn, and how many questions a story is asked: in the later stages as many as fit.
 EXERCISES = {"exercises": {}, "many questions": {"shares": (1, 3, 5, 1), "asked": 8}}
 COUNTED = {"docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}}  # as many as docs-tiny has
 VISION = {
