@@ -80,22 +80,27 @@ QUESTIONS = (_where_is_somebody, _where_is_something, _who_has, _what_has, _colo
              _who_did, _how_many)
 
 
+def askable(one):
+    """Returns the pairs of each kind of question that a story has any of."""
+    return [pairs for pairs in (kind(one) for kind in QUESTIONS) if pairs]
+
+
 def questions(one):
     """Returns every question that can be asked about a story: `[(question, answer), ...]`, both English text."""
-    return [pair for kind in QUESTIONS for pair in kind(one)]
+    return [pair for pairs in askable(one) for pair in pairs]
 
 
 def ask(one, draw):
     """Draws a kind of question, and then a question of that kind; `draw` returns uniform numbers in 0..1."""
-    kinds = [pairs for pairs in (kind(one) for kind in QUESTIONS) if pairs]
+    kinds = askable(one)
     pairs = kinds[int(draw() * len(kinds))]
     return pairs[int(draw() * len(pairs))]
 
 
 def ask_log_probability(one, asked):
     """Returns the logarithm of how likely `ask` draws a question about a story."""
-    kinds = [[question for question, _ in pairs] for pairs in (kind(one) for kind in QUESTIONS) if pairs]
-    return -math.log(len(kinds)) - next(math.log(len(pairs)) for pairs in kinds if asked in pairs)
+    kinds = askable(one)
+    return -math.log(len(kinds)) - next(math.log(len(pairs)) for pairs in kinds if asked in dict(pairs))
 
 
 def task(name, one, rng):
@@ -215,9 +220,9 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES,
             parts += further_questions(one, parts[0][0], asked - 1, rng)
         for given, answer in parts:
             end = used + len(given) + len(answer)
-            if end > length + 1 and used:
-                break
             if end > length + 1:
+                if used:  # no more questions fit
+                    break
                 raise ValueError(f"length must be at least {end - 1} for exercise {index}, got {length}")
             tokens[row, used:end] = np.concatenate([given, answer])
             mask[row, end - len(answer) - 1:end - 1] = 1
