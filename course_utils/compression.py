@@ -521,9 +521,9 @@ def quantize_activations(model, bits=8, per="tensor", calibration=None, only="")
 
     if per == "token":
         return change_inputs(model, per_token, only)
-    largest = {weight.name: np.abs(capture(model, weight, calibration)).max() for weight in weights(model)
-               if not weight.why_not and only in weight.name
-               and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))}
+    largest, rounding = {}, [weight for weight in weights(model) if not weight.why_not and only in weight.name
+                             and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))]
+    watch(model, rounding, calibration, lambda weight, read: largest.update({weight.name: np.abs(read).max()}))
     return change_inputs(model, lambda weight, x: fake_quantize(
         x, max(largest[weight.name], 1e-30) / levels, float(levels)), only)
 

@@ -4,6 +4,7 @@ Until the environment exists there is only Python itself, so this module imports
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -223,7 +224,11 @@ def test(arguments):
     # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     one_thread = {"OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}  # each: they would wait for one another
-    return become([sys.executable, "-m", "pytest", *workers, *arguments], {**os.environ, **one_thread})
+    # Sixteen kernels compile the same few models: what XLA has made for one of them the others read, in this run only.
+    compiled = ROOT / ".pytest_cache" / "xla"
+    shutil.rmtree(compiled, ignore_errors=True)
+    shared = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={json.dumps(str(compiled), ensure_ascii=False)}"}
+    return become([sys.executable, "-m", "pytest", *workers, *arguments], {**os.environ, **one_thread, **shared})
 
 
 def train(arguments):

@@ -39,7 +39,7 @@ def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTRO
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0)
     optimizer.build(twin.trainable_variables)
 
-    @tf.function(jit_compile=True, autograph=False)
+    @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
     def learn(inputs, targets, kept, masks):
         with tf.GradientTape() as tape:
             cost = loss(targets, twin(inputs, training=True))

@@ -20,7 +20,7 @@ from course_utils.datasets.tales.telling import patterns, tell
 
 @pytest.fixture(scope="module")
 def drawn():
-    return tales.stories("train", 20_000)
+    return tales.stories("train", 10_000)
 
 
 # --- probability -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """One compiled function for all models of one architecture: their weights are its arguments.
 
-XLA takes seconds to compile a function. A compressed copy has other weights and the same layers, so it
-need not be compiled again.
+XLA takes a second or more to compile a function. A compressed copy has other weights and the same layers, so
+it need not be compiled again. A model changed by hand shares with none: its graph is run as it is.
 """
 
 import json
@@ -15,7 +15,7 @@ _bound = weakref.WeakKeyDictionary()  # model -> {function: the shared one with 
 
 
 def compiled(model, function):
-    """Compiles `function(model, *tensors)` with XLA, once for each architecture.
+    """Compiles `function(model, *tensors)`, once for each architecture.
 
     Args:
         model: A built Keras model.
@@ -27,7 +27,7 @@ def compiled(model, function):
     known = _bound.setdefault(model, {})
     if function not in known:
         if any("call" in vars(layer) for layer in model._flatten_layers()):  # changed by hand: not like its class
-            run = with_weights(weakref.ref(model), function)
+            run = with_weights(weakref.ref(model), function, xla=False)  # for a few batches XLA would not pay
         else:
             described = describe(model)
             described["config"].pop("name", None)
@@ -38,10 +38,10 @@ def compiled(model, function):
     return known[function]
 
 
-def with_weights(model, function):
+def with_weights(model, function, xla=True):
     """Compiles a function that takes the values of a model's variables first; `model()` returns the model."""
 
-    @tf.function(jit_compile=True, autograph=False)
+    @tf.function(jit_compile=xla, autograph=False)
     def run(values, *tensors):
         with keras.StatelessScope(state_mapping=list(zip(model().variables, values))):
             return function(model(), *tensors)
