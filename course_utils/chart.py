@@ -4,6 +4,7 @@
 so the two pictures cannot disagree.
 """
 
+import base64
 import html
 import io
 import itertools
@@ -155,9 +156,8 @@ class Chart:
                 checks.one_of("marker", marker, MARKERS)
 
     def _repr_mimebundle_(self, **kwargs):
-        import base64
-
-        return {"image/png": base64.b64encode(png(self)).decode(), "text/plain": spoken(self)}
+        data, metadata = picture(self)
+        return {**data, "text/plain": spoken(self)}, metadata
 
 
 # ---- layout: from values to pixels -----------------------------------------------------------------
@@ -572,6 +572,12 @@ def _svg_word(word):
     return (f'<text x="{word.x:.1f}" y="{word.y:.1f}" text-anchor="{word.anchor}"{bold}{turn} fill="currentColor" '
             f'stroke="var(--jp-layout-color0,Canvas)" stroke-width="3" paint-order="stroke">'
             f"{html.escape(word.text)}</text>")
+
+
+def picture(*charts, caption=""):
+    """Returns what Jupyter shows of charts that run nothing, data and metadata: a PNG, no larger than a live chart."""
+    data = base64.b64encode(png(*charts, caption=caption)).decode()
+    return {"image/png": data}, {"image/png": {"width": sum(chart.width for chart in charts)}}
 
 
 def png(*charts, scale=2, caption=""):

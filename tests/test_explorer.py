@@ -159,12 +159,13 @@ def test_controls_that_make_no_sense_are_refused(make):
 
 
 def test_a_page_without_a_kernel_gets_a_picture_and_words(explorer):
-    bundle = explorer._repr_mimebundle_()
-    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    bundle, shown = explorer._repr_mimebundle_()
+    picture = base64.b64decode(bundle["image/png"])
+    assert picture.startswith(b"\x89PNG") and int.from_bytes(picture[16:20], "big") == 2 * shown["image/png"]["width"]
     assert bundle["text/plain"].splitlines() == ["Q = 0.1, x = 3", "rounded 3.000", "Rounded. One point"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
     only_text = widgets.Explorer(lambda x: x, str, x=widgets.slider("x", 0, 9, 1, 3))
-    assert "image/png" not in only_text._repr_mimebundle_()
+    assert "image/png" not in only_text._repr_mimebundle_()[0]
 
 
 def test_the_picture_survives_nbconvert(tmp_path):
@@ -174,10 +175,11 @@ def test_the_picture_survives_nbconvert(tmp_path):
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "gone", "version_major": 2, "version_minor": 0}}
     explorer = widgets.Explorer(rounded, render, step=widgets.slider("Q", 1, 9, 1, 2),
                                 x=widgets.slider("x", 0, 9, 1, 3))
-    output = nbformat.v4.new_output("display_data", {**explorer._repr_mimebundle_(), **widget})
+    data, metadata = explorer._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", {**data, **widget}, metadata=metadata)
     cell = nbformat.v4.new_code_cell("explorer", outputs=[output])
     page, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
-    assert explorer._repr_mimebundle_()["image/png"][:200] in page
+    assert data["image/png"][:200] in page
 
 
 def test_cards_escape_what_they_show():

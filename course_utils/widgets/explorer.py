@@ -1,6 +1,5 @@
 """The explorer: controls -> compute -> result -> render -> page. Nothing here knows what is computed."""
 
-import base64
 import html
 import math
 import re
@@ -311,11 +310,10 @@ class Explorer(ipywidgets.VBox):
         """The live widget, and for pages without a kernel a picture of its charts and what it says in words."""
         set_to = ", ".join(f"{control.name} = {'off' if control.value is None else textwrap.shorten(str(control.value), 40)}"
                            for control in self.controls.values())
-        data = {**super()._repr_mimebundle_(**kwargs), "text/plain": f"{set_to}\n{words(self.items)}".strip()}
         charts = [item for item in self.items if isinstance(item, chart.Chart)]
-        if charts:
-            data["image/png"] = base64.b64encode(chart.png(*charts, caption=set_to)).decode()
-        return data
+        data, metadata = chart.picture(*charts, caption=set_to) if charts else ({}, {})
+        return {**super()._repr_mimebundle_(**kwargs), **data,
+                "text/plain": f"{set_to}\n{words(self.items)}".strip()}, metadata
 
 
 def page(items):
