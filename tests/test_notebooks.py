@@ -10,6 +10,7 @@ from course_utils import document
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+COLUMNS = 78  # that fit into a window of 800 pixels; a longer line is wrapped, and no table survives that
 
 
 def problems(notebook):
@@ -36,6 +37,11 @@ def problems(notebook):
     found += [f"cell id {id} stands twice" for id in set(ids) if ids.count(id) > 1]
     found += [f"{cell['id']} has a line of {len(line)} characters" for cell in code
               for line in "".join(cell["source"]).split("\n") if len(line) > 130]
+    for cell in code:
+        lines = "".join("".join(output.get("text", "")) for output in cell["outputs"]).splitlines()
+        wide = sum(len(line) > COLUMNS for line in lines)
+        if wide > max(1, len(lines) / 3):
+            found.append(f"{cell['id']} prints {wide} lines of more than {COLUMNS} characters")
     if not any(re.search(r"\bassert\b|\.check\(", "".join(cell["source"])) for cell in code):
         found.append("nothing is asserted and no exercise is checked")
     if not re.search(r"[\u4e00-\u9fff]", "".join(cells[0]["source"])):
@@ -51,9 +57,12 @@ def test_notebook_is_fit_to_ship(path):
 def test_the_check_finds_what_is_wrong():
     bad = {"metadata": {"widgets": {}}, "cells": [
         {"cell_type": "code", "id": "3f2a99c1", "execution_count": None, "outputs": [], "metadata": {},
-         "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"]}]}
+         "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"]},
+        {"cell_type": "code", "id": "00-wide", "execution_count": 1, "metadata": {}, "source": ["print(table)"],
+         "outputs": [{"output_type": "stream", "name": "stdout", "text": ["a" * 79 + "\n", "b" * 79 + "\n"]}]}]}
     found = " ".join(problems(bad))
-    for part in ("no saved output", "never run", "metadata.widgets", "absolute path", "readable cell id", "asserted", "heading"):
+    for part in ("no saved output", "never run", "metadata.widgets", "absolute path", "readable cell id", "asserted", "heading",
+                 "00-wide prints 2 lines"):
         assert part in found
 
 
