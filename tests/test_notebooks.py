@@ -72,6 +72,8 @@ def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
         assert f"notebooks/{path.name}" in readme, f"README.md does not mention {path.name}"
         text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf8"))["cells"]
                        if cell["cell_type"] == "markdown")
+        for named in re.findall(r"\b\d\d_(?:\d_)?[a-z][a-z_]*", text + " ".join(claim.because for claim in document.CLAIMS)):
+            assert (path.parent / f"{named}.ipynb").is_file(), f"{path.name}, or a claim, names {named}, which is not there"
         for target in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
             assert (path.parent / target).is_file(), f"{path.name} links to {target}, which is not there"
     for target in re.findall(r"\]\(([\w./-]+)\)", readme):

@@ -1,4 +1,4 @@
-"""Exercises of lesson 8.3, pruning."""
+"""Exercises of lesson 08_2."""
 
 import numpy as np
 

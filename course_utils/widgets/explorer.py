@@ -18,6 +18,7 @@ STYLE = """<style>
 .course-control { flex-flow: row wrap; align-items: center; }
 .course-control .widget-label { font-weight: 600; }
 .course-control .widget-toggle-buttons { display: flex; align-items: center; width: auto; margin-right: 10px; }
+.course-control .widget-dropdown { width: max-content; margin-right: 10px; }
 .course-control .widget-toggle-buttons > .widget-label { text-align: right; margin-right: 8px; flex-shrink: 0; }
 .course-row { display: flex; flex-wrap: wrap; gap: 10px 18px; align-items: flex-start; margin: 6px 0; }
 .course-row > .course-chart { flex: 1 1 360px; }

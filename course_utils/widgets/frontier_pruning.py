@@ -1,4 +1,4 @@
-"""Which weights may go, and in what pattern (lesson 8.3)."""
+"""Which weights may go, and in what pattern (lesson 08_2)."""
 
 import dataclasses
 import functools

@@ -70,7 +70,7 @@ CLAIMS = (
         expected=(2600, 654),
         verdict="depends",
         because="Smaller, yes, if codes are stored: 654 bytes instead of 2600 for the digit classifier. Faster needs "
-        "integer kernels; 06_2_vision measures it.",
+        "integer kernels.",
     ),
     Claim(
         id="6.2-detection",
@@ -81,8 +81,7 @@ CLAIMS = (
         tolerance=0.01,
         verdict="depends",
         because="Compression takes information away: on the digit classifier Q = 0.1 costs 0.10 of accuracy. Better "
-        "accuracy has to come from elsewhere, such as retraining or a larger model in the same bytes. 06_2_vision "
-        "measures both.",
+        "accuracy has to come from elsewhere, such as retraining or a larger model in the same bytes.",
     ),
     Claim(
         id="6.2-image-generation",
@@ -92,8 +91,7 @@ CLAIMS = (
         expected=1 / np.sqrt(12),
         tolerance=1e-3,
         verdict="depends",
-        because="On the step: rounding adds noise of Q / sqrt(12), 0.29 Q, to whatever is rounded. "
-        "06_2_vision shows the images.",
+        because="On the step: rounding adds noise of Q / sqrt(12), 0.29 Q, to whatever is rounded.",
     ),
     Claim(
         id="6.3-heading",
@@ -115,7 +113,7 @@ CLAIMS = (
         tolerance=0.8,
         verdict="depends",
         because="On what rounding does to the sound: 4 instead of 8 bits for the samples of a sine cost 24 dB. What "
-        "fewer bits for a synthesiser's weights do has to be heard; 06_3_speech lets you listen.",
+        "fewer bits for a synthesiser's weights do has to be heard.",
     ),
     Claim(
         id="6.3-recognition",
@@ -125,7 +123,7 @@ CLAIMS = (
         expected="Distil-Whisper: Robust Knowledge Distillation via Large-Scale Pseudo Labelling",
         verdict="depends",
         because="Gandhi et al. (2023) report 5.8 times the speed at a word error rate within 1 % of the teacher's on "
-        "unseen data: faster, and about as accurate, after training. 06_3_speech measures a small one.",
+        "unseen data: faster, and about as accurate, after training.",
     ),
     Claim(
         id="6.4-real-time",
@@ -134,8 +132,7 @@ CLAIMS = (
         recompute=lambda: 1 / seconds_per_token(7e9, 16, 100e9),
         expected=100 / 14,
         verdict="depends",
-        because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1. "
-        "06_4_outlook measures what speculative decoding adds.",
+        because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1.",
     ),
     Claim(
         id="6.4-cross-modal",
@@ -144,8 +141,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["clip"].year,
         expected=2021,
         verdict="depends",
-        because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text. "
-        "06_4_outlook shows a small model that does.",
+        because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text.",
     ),
     Claim(
         id="6.4-personal",
@@ -155,6 +151,6 @@ CLAIMS = (
         expected=1 / 256,
         verdict="depends",
         because="On the size of the adjustment: a rank-8 update of a 4096 x 4096 matrix has 1/256 of its numbers "
-        "(LoRA, Hu et al., 2022). 06_4_outlook adapts a model.",
+        "(LoRA, Hu et al., 2022).",
     ),
 )

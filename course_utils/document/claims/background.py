@@ -275,7 +275,7 @@ CLAIMS = (
         expected=0.5,
         verdict="depends",
         because="On the bottleneck: producing one token does 2 operations for each 4-byte weight, 0.5 operations a "
-        "byte, so the time goes into reading weights. There fewer bytes help. 02_3_inference measures it.",
+        "byte, so the time goes into reading weights. There fewer bytes help. 03_4_trade_offs measures it.",
     ),
     Claim(
         id="2.3-chart",

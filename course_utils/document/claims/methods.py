@@ -46,8 +46,7 @@ CLAIMS = (
         expected=50.5,
         verdict="depends",
         because="On what counts: writing 100 tokens with a KV cache sends 50.5 times fewer positions through the "
-        "model and changes no output beyond rounding. Caching, batching and speculative decoding are in "
-        "08_3_frontier_decoding.",
+        "model and changes no output beyond rounding.",
     ),
     Claim(
         id="3.1-complexity",

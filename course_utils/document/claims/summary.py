@@ -50,7 +50,7 @@ CLAIMS = (
         expected=2023,
         verdict="depends",
         because="On the algorithm: speculative decoding (Leviathan et al., 2023) gives the same text with fewer "
-        "passes of the large model. 08_3_frontier_decoding counts the passes.",
+        "passes of the large model.",
     ),
     Claim(
         id="8.2-cross-modal",
@@ -59,7 +59,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["clip"].title,
         expected="Learning Transferable Visual Models From Natural Language Supervision",
         verdict="depends",
-        because="On the task: CLIP, from 2021, joins images and text. 06_4_outlook has a small demonstration.",
+        because="On the task: CLIP, from 2021, joins images and text.",
     ),
     Claim(
         id="8.2-personal",
@@ -69,7 +69,7 @@ CLAIMS = (
         expected="LoRA: Low-Rank Adaptation of Large Language Models",
         verdict="depends",
         because="On what is tuned: low-rank updates (Hu et al., 2022) fit a model to a user at small cost; changing "
-        "its structure per request is rarer. See 06_4_outlook.",
+        "its structure per request is rarer.",
     ),
     Claim(
         id="8.3-accuracy",
@@ -102,7 +102,7 @@ CLAIMS = (
         tolerance=1,
         verdict="depends",
         because="On what complex means: rounding leaves the digit classifier 24 different numbers among its 650 "
-        "weights. Whether explanations survive is measured in 06_4_outlook.",
+        "weights. Whether explanations survive is measured in 08_2_frontier_pruning and 09_faq.",
     ),
     Claim(
         id="8.4-algorithms",
@@ -122,8 +122,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["speculative"].title,
         expected="Fast Inference from Transformers via Speculative Decoding",
         verdict="depends",
-        because="On the form: choosing per token between a small and a large model is in use as speculative decoding. "
-        "06_4_outlook adapts parameters.",
+        because="On the form: choosing per token between a small and a large model is in use as speculative decoding.",
     ),
     Claim(
         id="8.4-explainability",
@@ -134,7 +133,7 @@ CLAIMS = (
         "Classifier. KDD 2016, arXiv 1602.04938.",
         verdict="depends",
         because="On the method: ways that treat the model as a box (Ribeiro et al., 2016) work before and after "
-        "compression alike, so the two can be compared. 06_4_outlook does.",
+        "compression alike, so the two can be compared. 08_2_frontier_pruning does so with slopes.",
     ),
     Claim(
         id="9.1-parameters",
@@ -211,8 +210,8 @@ CLAIMS = (
         recompute=lambda: tuple(REFERENCES[name].year for name in ("distilbert", "deep compression", "distil-whisper")),
         expected=(2019, 2016, 2023),
         verdict="holds",
-        because="DistilBERT (2019), Deep Compression (2016) and Distil-Whisper (2023) are examples; the 06 notebooks "
-        "build small ones.",
+        because="DistilBERT (2019), Deep Compression (2016) and Distil-Whisper (2023) are examples; 06_1_language "
+        "builds a small one.",
     ),
     Claim(
         id="9.5-directions",
@@ -222,6 +221,6 @@ CLAIMS = (
         expected=(2023, 2021, 2022, 2016),
         verdict="holds",
         because="They repeat 8.2 and 8.4, and each has had a method for some time: speculative decoding (2023), CLIP "
-        "(2021), LoRA (2022), LIME (2016). 06_4_outlook has a demonstration of each.",
+        "(2021), LoRA (2022), LIME (2016).",
     ),
 )
