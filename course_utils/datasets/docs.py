@@ -38,13 +38,18 @@ def split_of(module):
 
 
 @functools.cache
-def modules(split):
-    """Returns the source files of a split, as sorted paths relative to the packages' folder."""
-    one_of("split", split, SPLITS)
+def sources():
+    """Returns the packages' source files, tests left out, as sorted paths relative to the packages' folder."""
     site = pathlib.Path(sysconfig.get_paths()["purelib"])
     found = (path.relative_to(site) for name in PACKAGES for path in (site / name).rglob("*.py"))
-    return tuple(sorted(m.as_posix() for m in found
-                        if "tests" not in m.parts and split_of(m.as_posix()) == split))
+    return tuple(sorted(module.as_posix() for module in found if "tests" not in module.parts))
+
+
+@functools.cache
+def modules(split):
+    """Returns the source files of a split."""
+    one_of("split", split, SPLITS)
+    return tuple(module for module in sources() if split_of(module) == split)
 
 
 @functools.cache
