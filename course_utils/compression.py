@@ -478,11 +478,15 @@ def change_inputs(model, change, only=""):
         A Keras model. The change lives in this object alone: a clone or a saved file does not have it.
     """
     twin = clone(model)
-    for weight in matched(twin, model):
-        if not weight.why_not and only in weight.name and isinstance(
-                weight.layer, (keras.layers.Dense, keras.layers.EinsumDense)):
-            weight.layer.call = _changed(weight, weight.layer.call, change)  # hides the method of its class
+    for weight in _multiplying(matched(twin, model), only):
+        weight.layer.call = _changed(weight, weight.layer.call, change)  # hides the method of its class
     return twin
+
+
+def _multiplying(found, only):
+    """Those weights that what a layer is given is multiplied by."""
+    return [weight for weight in found if not weight.why_not and only in weight.name
+            and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))]
 
 
 def _changed(weight, call, change):
@@ -521,9 +525,9 @@ def quantize_activations(model, bits=8, per="tensor", calibration=None, only="")
 
     if per == "token":
         return change_inputs(model, per_token, only)
-    largest, rounding = {}, [weight for weight in weights(model) if not weight.why_not and only in weight.name
-                             and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))]
-    watch(model, rounding, calibration, lambda weight, read: largest.update({weight.name: np.abs(read).max()}))
+    largest = {}
+    watch(model, _multiplying(weights(model), only), calibration,
+          lambda weight, read: largest.update({weight.name: np.abs(read).max()}))
     return change_inputs(model, lambda weight, x: fake_quantize(
         x, max(largest[weight.name], 1e-30) / levels, float(levels)), only)
 

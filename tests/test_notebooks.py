@@ -72,12 +72,23 @@ def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
         assert f"notebooks/{path.name}" in readme, f"README.md does not mention {path.name}"
         text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf8"))["cells"]
                        if cell["cell_type"] == "markdown")
-        for named in re.findall(r"\b\d\d_(?:\d_)?[a-z][a-z_]*", text + " ".join(claim.because for claim in document.CLAIMS)):
-            assert (path.parent / f"{named}.ipynb").is_file(), f"{path.name}, or a claim, names {named}, which is not there"
+        for named in lessons_named(text):
+            assert (path.parent / f"{named}.ipynb").is_file(), f"{path.name} names {named}, which is not there"
         for target in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
             assert (path.parent / target).is_file(), f"{path.name} links to {target}, which is not there"
     for target in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
+
+
+def lessons_named(text):
+    return re.findall(r"\b\d\d_(?:\d_)?[a-z][a-z_]*", text)
+
+
+def test_claims_lead_to_lessons_that_are_there():
+    assert lessons_named("see 06_9_nowhere, and 07_tools.") == ["06_9_nowhere", "07_tools"]
+    for claim in document.CLAIMS:
+        for named in lessons_named(claim.because):
+            assert (ROOT / "notebooks" / f"{named}.ipynb").is_file(), f"claim {claim.id} names {named}, which is not there"
 
 
 def test_the_readme_leads_from_every_heading_to_a_notebook():

@@ -131,8 +131,9 @@ class Bench:
             data = evaluation.exercises(STORIES, "validation", self.opening).tokens[:, :48]  # hardly any padding
         else:
             data = docs.sequences("validation", SEQUENCES)[:, :-1] if self.speaks else digits.load("validation")[0]
-        return {weight.name: compression.capture(self.original, weight, data) for weight in self.weights
-                if not weight.why_not and not weight.name.endswith("embeddings")}
+        read, asking = {}, [one for one in self.weights if not one.why_not and not one.name.endswith("embeddings")]
+        compression.watch(self.original, asking, data, lambda weight, inputs: read.update({weight.name: inputs}))
+        return read
 
     def put(self, step, theta, score, on, rule="step", bits=4):
         """Compresses the original into the twin; returns what its file will hold, the share removed, and what theta kept."""
