@@ -28,15 +28,16 @@ def importance_of(weights, scale):
 
 def show_importance(seen):
     """Each unit as a point: the document's importance, and the participation ratio, against its size."""
-    def against(scores, title, color, low, high):
-        return Chart([Points(seen.norms, scores, color=color, size=3)], y=Axis(title, log=True, low=low, high=high),
+    def against(scores, formula, name, color, low, high):
+        title = f"{formula}, {name}"
+        return Chart([Points(seen.norms, scores, color=color, size=3)], y=Axis(formula, log=True, low=low, high=high),
                      x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3), title=title,
                      description=f"{title} of {len(scores)} units against the size of their weights.")
 
     return [cards(readout("weights times", f"{seen.scale:g}"), readout("median importance", f"{np.median(seen.document):.4g}"),
                   readout("median participation ratio", f"{np.median(seen.ratio):.4g}")),
-            against(seen.document, "Σw² / Σw⁴, the document's importance", "vermillion", 0.01, 100000),
-            against(seen.ratio, "(Σw²)² / Σw⁴, participation ratio", "green", 1, len(seen.document) * 10)]
+            against(seen.document, "Σw² / Σw⁴", "the document's importance", "vermillion", 0.01, 100000),
+            against(seen.ratio, "(Σw²)² / Σw⁴", "participation ratio", "green", 1, len(seen.document) * 10)]
 
 
 def importance_explorer(weights):
