@@ -6,7 +6,8 @@ import os
 import pathlib
 import tempfile
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DATA, NOTEBOOKS = ROOT / "data", ROOT / "notebooks"
 
 
 def write(path, content):

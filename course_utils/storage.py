@@ -5,19 +5,16 @@ laid out in the way that makes it smallest, and the ledger says which way that w
 """
 
 import dataclasses
-import hashlib
 import json
 import zlib
 
 import constriction
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from course_utils.checks import one_of
+from course_utils.container import pack, unpack
 from course_utils.quantization import QuantizedTensor, bits_for, pack_bits, packed_bytes, unpack_bits
 
-FORMAT = "course_utils/1"
 PARTS = ("payload", "scales", "codebooks", "indices", "untouched", "header")
 STORAGE = ("fixed", "entropy")
 
@@ -54,9 +51,6 @@ class Ledger:
     def __str__(self):
         rows = [f"{part:<10} {size:>10,} bytes" for part, size in self.parts.items() if size]
         return "\n".join([*rows, f"{'total':<10} {self.total:>10,} bytes = {self.bits_per_weight:.2f} bits a weight"])
-
-
-# --- integers to bytes -------------------------------------------------------------------------
 
 
 def entropy_encode(codes, low, high):
@@ -123,9 +117,6 @@ def gap_entries(kept, bits):
     before = np.repeat(kept - (fillers << bits), fillers + 1)  # each run starts this far left of its weight
     runs = np.arange(len(before)) - np.repeat(np.cumsum(fillers + 1) - fillers - 1, fillers + 1)
     return before + (runs << bits)
-
-
-# --- tensors to parts ---------------------------------------------------------------------------
 
 
 def as_bytes(array):
@@ -229,9 +220,6 @@ class _Reader:
                 + notes["low"]).reshape(shape)
 
 
-# --- files ---------------------------------------------------------------------------------------
-
-
 def encode(tensors, storage="fixed", model=None):
     """Lays tensors out as one file, each in the way that makes it smallest.
 
@@ -315,53 +303,3 @@ def decode(content, name="the file"):
         head["scale"] = np.float32(head["scale"]) if np.ndim(head["scale"]) == 0 else head["scale"]
         tensors[tensor_name] = QuantizedTensor(reader.codes(shape, notes), **head)
     return tensors, described["model"]
-
-
-def digest(arrays, notes):
-    """Returns the sha256 over every array's name, type, shape and bytes, and over the notes."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        total.update(array.tobytes())
-    total.update(json.dumps(notes, sort_keys=True).encode())
-    return total.hexdigest()
-
-
-def pack(arrays, notes):
-    """Returns a safetensors file with arrays and string notes under one digest.
-
-    The digest covers names, shapes, values and notes: a file that was cut short, altered or written
-    by something else never becomes a model.
-    """
-    notes = {**notes, "format": FORMAT}
-    return safetensors.numpy.save(arrays, {**notes, "sha256": digest(arrays, notes)})
-
-
-def unpack(content, name):
-    """Reads what `pack` wrote.
-
-    Args:
-        content: The bytes of the file.
-        name: What messages should call it.
-
-    Returns:
-        The arrays by name, and the notes.
-
-    Raises:
-        ValueError: If the bytes are not safetensors, come from elsewhere, or were altered.
-    """
-    try:
-        arrays = safetensors.numpy.load(content)
-        length = int.from_bytes(content[:8], "little")
-        notes = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError) as problem:
-        raise ValueError(f"{name} is damaged or no safetensors file ({problem})") from None
-    if notes.get("format") != FORMAT:
-        raise ValueError(f"{name} is not a file of this course: format {notes.get('format')!r}, expected {FORMAT!r}")
-    expected = notes.pop("sha256", None)
-    if digest(arrays, notes) != expected:
-        raise ValueError(f"{name} is damaged: its {len(arrays)} tensors do not match their checksum")
-    notes.pop("format")
-    return arrays, notes
-

@@ -24,11 +24,11 @@ from course_utils.chart import (
     Word,
     layout,
     nice_ticks,
-    number,
     png,
     spoken,
     svg,
 )
+from course_utils.chart.scale import number
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from course_utils import compression, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.datasets import docs
-from course_utils.models import checkpoint, classic, training
-from course_utils.widgets import background
+from course_utils.decoding.classic import reader, write
+from course_utils.experiments import training
+from course_utils.lessons.background import experiments
+from course_utils.models import checkpoint, classic
 
 TEXT = docs.tokens("validation")[:60_000]
 HELD_OUT = docs.tokens("validation")[100_000 : 100_000 + 12 * 129].reshape(12, 129)
@@ -110,14 +112,14 @@ def test_a_budget_keeps_what_is_worth_most():
     counted = classic.count(TEXT, 4, 512)
     losses = [evaluation.next_token(classic.kneser_ney(counted, 512, numbers=n), HELD_OUT).loss for n in (3_000, 20_000, 80_000)]
     assert losses[0] > losses[1] + 0.1 and losses[1] > losses[2] + 0.1
-    kept, entries = classic.choose(counted, 512, 20_000), 0
+    kept, entries = classic.ngram.choose(counted, 512, 20_000), 0
     entries = sum(mask.sum() for mask in kept)
     ranked = np.sort(np.concatenate([counts for _, counts in counted]))[::-1]
     frequent = [counts >= ranked[entries] for _, counts in counted]  # at least as many, chosen by count alone
     frequent[0][:] = True
 
     def chosen(masks):
-        return sum(np.sum(gain[mask]) for gain, mask in zip(classic.gains(counted, 512)[1:], masks[1:]))
+        return sum(np.sum(gain[mask]) for gain, mask in zip(classic.ngram.gains(counted, 512)[1:], masks[1:]))
 
     assert chosen(kept) > 1.05 * chosen(frequent)
 
@@ -288,16 +290,16 @@ def test_counting_keeps_a_record_of_every_size(monkeypatch):
 @pytest.mark.parametrize("name", ["docs-ngram", "docs-lstm"])
 def test_a_reader_gives_the_last_prediction(name):
     model = models.load(name)
-    read = classic.reader(model)
+    read = reader(model)
     for tokens in (HELD_OUT[:2, :3], HELD_OUT[:3, :20]):
         np.testing.assert_allclose(read(tf.constant(tokens)), tf.nn.log_softmax(model(tokens)[:, -1]), atol=1e-4)
 
 
 def test_writing_is_decided_by_its_seed():
     model, prompt = classic.kneser_ney(classic.count(TEXT, 3, 512), 512), TEXT[:5].tolist()
-    one, same, other = (classic.write(model, prompt, 12, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (write(model, prompt, 12, seed=seed) for seed in (1, 1, 2))
     assert one == same != other and len(one) == 12
-    sure = classic.write(model, prompt, 6, temperature=0.01)
+    sure = write(model, prompt, 6, temperature=0.01)
     tokens = list(prompt)
     for token in sure:
         assert token == int(np.argmax(model(np.array([tokens]))[0, -1]))
@@ -305,8 +307,8 @@ def test_writing_is_decided_by_its_seed():
 
 
 def test_bracket_pairs_differ_in_one_bracket_at_the_distance_said():
-    pieces = background.texts_of_tokens()
-    for (low, high), pairs in background.bracket_pairs("validation", most=5).items():
+    pieces = experiments.texts_of_tokens()
+    for (low, high), pairs in experiments.bracket_pairs("validation", most=5).items():
         for round_one, square_one in pairs:
             (place,) = np.flatnonzero(round_one != square_one)
             assert low <= len(round_one) - place <= high
@@ -315,7 +317,7 @@ def test_bracket_pairs_differ_in_one_bracket_at_the_distance_said():
 
 
 def test_who_sees_no_bracket_gets_one_half_and_who_sees_it_all():
-    pairs, pieces = background.bracket_pairs("validation", most=20)[9, 16], background.texts_of_tokens()
+    pairs, pieces = experiments.bracket_pairs("validation", most=20)[9, 16], experiments.texts_of_tokens()
     said = np.random.default_rng(0).normal(size=512).astype(np.float32)
 
     def blind(tokens):
@@ -325,11 +327,11 @@ def test_who_sees_no_bracket_gets_one_half_and_who_sees_it_all():
         last = ["".join(pieces[i] for i in row if set(pieces[i]) & set("()[]{}"))[-1] for row in tokens.numpy()]
         return tf.nn.log_softmax([[9.0 * (piece[:1] == {"(": ")", "[": "]"}[one]) for piece in pieces] for one in last])
 
-    assert background.prefers_right(blind, pairs) == 0.5 and background.prefers_right(sees, pairs) == 1
+    assert experiments.prefers_right(blind, pairs) == 0.5 and experiments.prefers_right(sees, pairs) == 1
 
 
 def test_a_block_less_is_a_prediction_worse():
     model, tokens = models.load("docs-tiny"), HELD_OUT[:4]
-    found = background.read_out(model, tokens)
+    found = experiments.read_out(model, tokens)
     assert found[-1] == pytest.approx(evaluation.next_token(model, tokens).perplexity, rel=1e-3)
     assert found[0] > found[1] > found[2]

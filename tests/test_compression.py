@@ -12,6 +12,7 @@ from course_utils import compression, decoding, evaluation, models, pruning, qua
 from course_utils.backend import keras, tf
 from course_utils.compression import Prune, Quantize, compress
 from course_utils.datasets import digits
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -215,7 +216,7 @@ def test_steps_touch_only_what_they_name(decoder):
 
 
 def test_weights_that_are_not_finite(decoder):
-    broken = compression.clone(decoder)
+    broken = checkpoint.clone(decoder)
     broken.blocks[0].up.kernel.assign(np.full(broken.blocks[0].up.kernel.shape, np.nan))
     with pytest.raises(ValueError, match="block_0/up/kernel must be finite"):
         compress(broken, RECIPE)
@@ -372,7 +373,7 @@ def test_rounded_activations_survive_compilation(decoder):
     for _ in range(6):
         row.append(int(np.argmax(np.asarray(twin(np.array([row])))[0, -1])))
     assert decoding.generate(twin, [3, 1, 4], 6).tolist() == row
-    np.testing.assert_array_equal(np.asarray(compression.clone(twin)(TOKENS)), np.asarray(decoder(TOKENS)))  # as documented
+    np.testing.assert_array_equal(np.asarray(checkpoint.clone(twin)(TOKENS)), np.asarray(decoder(TOKENS)))  # as documented
 
 
 def test_attention_of_keras_is_rounded_per_token():
@@ -481,4 +482,4 @@ def test_only_stacks_can_lose_units():
 
 def test_descriptions_are_plain_json(decoder):
     small = compression.remove_units(decoder, halves(decoder, "mlp"))
-    assert json.loads(json.dumps(compression.describe(small)))["config"]["mlp_width"] == [64, 64]
+    assert json.loads(json.dumps(checkpoint.describe(small)))["config"]["mlp_width"] == [64, 64]

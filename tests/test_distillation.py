@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from course_utils import decoding, distillation, document, evaluation, models, recipes, students
+from course_utils import decoding, distillation, document, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.datasets import docs
+from course_utils.experiments import make, students
+from course_utils.lessons.distillation.explorers import soft_label, temperature_explorer
 from course_utils.models.language import DecoderLM
-from course_utils.widgets.distillation import soft_label, temperature_explorer
 
 logits = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
 
@@ -283,7 +284,7 @@ def test_nonsense_is_refused():
 
 
 def test_the_record_is_whole_and_the_shipped_student_is_in_it():
-    found = recipes.results("students")
+    found = make.results("students")
     done = {(run["way"], run["seed"]) for run in found["runs"]}
     assert done == {(way, seed) for way in students.WAYS for seed in found["seeds"]}
     assert len(found["runs"]) == len(students.WAYS) * len(found["seeds"]) and len(found["seeds"]) >= 3

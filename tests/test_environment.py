@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from course_utils import __main__ as door
-from course_utils import environment
+from course_utils import doctor, environment
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LAB = ["-m", "course_utils", "lab"]
@@ -68,6 +68,7 @@ def course(tmp_path, monkeypatch):
     (tmp_path / "requirements.txt").write_text("# nothing\n")
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
     monkeypatch.delenv("COURSE_UTILS_ENV", raising=False)
     calls, really = [], environment.run
@@ -194,7 +195,7 @@ def test_current_uses_the_python_that_runs(course, monkeypatch):
 def test_check_tells_missing_and_old_from_good(course):
     lines = ["pytest~=9.0  # why", "numpy~=99.0", "no-such-package", "not-here; python_version < '3'", "-e ."]
     (course / "requirements.txt").write_text("\n".join(lines))
-    verdicts = environment.requirements()
+    verdicts = doctor.requirements()
     assert [verdict for verdict, _ in verdicts] == ["OK", "FAIL", "FAIL"]
     assert "numpy~=99.0" in verdicts[1][1] and "nothing is installed" in verdicts[2][1]
 

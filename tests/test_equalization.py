@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from course_utils import compression, equalization, models, quantization
+from course_utils import compression, models, quantization
 from course_utils.backend import keras
-from course_utils.compression import Quantize, compress
+from course_utils.compression import Quantize, compress, equalization
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
 
 tokens = np.random.default_rng(0).integers(0, 40, (6, 24)).astype(np.int32)
@@ -102,7 +103,7 @@ def test_smoothquant_saves_activations_per_tensor(small, planted):
 
 
 def test_a_silent_channel_stays(small):
-    twin = compression.clone(small)
+    twin = checkpoint.clone(small)
     norm = equalization.readers(twin)[0][0]
     norm.scale.assign(np.where(np.arange(32) == 3, 0, norm.scale))
     for change in (equalization.smoothquant, lambda m, t: equalization.awq(m, t, bits=4, grid=2)):
@@ -151,7 +152,7 @@ def test_output_error_is_what_the_layer_shows():
 
 
 def poisoned(model):
-    twin = compression.clone(model)
+    twin = checkpoint.clone(model)
     equalization.readers(twin)[0][0].scale.assign(np.full(32, np.nan))
     return twin
 

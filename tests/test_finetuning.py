@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from course_utils import compression, evaluation, finetuning, models, pruning, quantization
+from course_utils import compression, evaluation, models, pruning, quantization
 from course_utils.backend import keras
-from course_utils.compression import Prune, Quantize
+from course_utils.compression import Prune, Quantize, finetuning
 from course_utils.datasets import digits
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
 
 ROUND = [Quantize(quantization.absmax, bits=2)]
@@ -81,7 +82,7 @@ def test_same_seed_same_model(mlp):
 def test_gradients_are_slopes_of_the_loss(mlp):
     inputs, labels = batches(0)
     slopes = finetuning.gradients(mlp, inputs, labels)
-    twin = compression.clone(mlp)
+    twin = checkpoint.clone(mlp)
     for weight in compression.weights(twin):
         if weight.why_not:
             assert weight.name not in slopes

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from course_utils import chart, compression, evaluation, models, quantization
+from course_utils.compression.fitting import pruned_to, rounded_to
 from course_utils.datasets import tales
 from course_utils.evaluation import Skill, Telling
-from course_utils.sweeps import pruned_to, rounded_to
-from course_utils.widgets.language import (
+from course_utils.evaluation.bench import STORIES
+from course_utils.lessons.language.explorers import (
     QUESTION,
     STORY,
     conversation,
@@ -17,7 +18,6 @@ from course_utils.widgets.language import (
     truth,
 )
 from course_utils.widgets.skills import NAMES, skills_chart
-from course_utils.widgets.studio import STORIES
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from course_utils import learning
 from course_utils.backend import keras, tf
 from course_utils.datasets import tales
 from course_utils.datasets.tales import tasks
-from course_utils.models import training
-from course_utils.widgets.training import HIGHEST, curve_chart, descent, line, show_descent
+from course_utils.experiments import training
+from course_utils.lessons.training.explorers import HIGHEST, curve_chart, descent, line, show_descent
 
 rng = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from course_utils import document, files, lesson
-from course_utils.exercises import all_exercises
+from course_utils.lesson.exercise import all_exercises
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXERCISES = all_exercises()

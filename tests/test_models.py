@@ -7,7 +7,8 @@ import pytest
 
 from course_utils import files, models, storage
 from course_utils.backend import keras
-from course_utils.models import checkpoint, training
+from course_utils.experiments import training
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
 
 rng = np.random.default_rng(0)

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from course_utils import compression, environment, evaluation, files, models, recipes
+from course_utils import compression, environment, evaluation, files, models
+from course_utils.container import digest
 from course_utils.datasets import digits, docs
-from course_utils.storage import decode, digest
+from course_utils.experiments import docs_small, make, methods_table
+from course_utils.storage import decode
 
 COMPRESSED = {"docs-base-small": 12, "digits-lenet-small": 40}  # how many times smaller, at least
 
@@ -23,7 +25,7 @@ def base():
 
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_a_file_is_as_small_as_its_record_says(name):
-    found, content = recipes.results(name), path(name).read_bytes()
+    found, content = make.results(name), path(name).read_bytes()
     original = models.load(found["model"])
     assert len(content) == found["bytes"] == sum(found["ledger"].values())
     assert found["float_bytes"] == compression.baseline(original)
@@ -33,7 +35,7 @@ def test_a_file_is_as_small_as_its_record_says(name):
 
 def test_every_matrix_of_the_language_model_is_rounded():
     tensors, _ = decode(path("docs-base-small").read_bytes())
-    steps = recipes.results("docs-base-small")["steps"]
+    steps = make.results("docs-base-small")["steps"]
     matrices = {name: tensor for name, tensor in tensors.items() if np.ndim(getattr(tensor, "codes", tensor)) == 2}
     assert len(matrices) == len(steps) == 27
     for (name, tensor), told in zip(matrices.items(), steps, strict=True):
@@ -42,11 +44,11 @@ def test_every_matrix_of_the_language_model_is_rounded():
 
 def test_the_language_model_lost_little(base):
     small, tokens = compression.load(path("docs-base-small")), docs.sequences("validation", 64)
-    measured = recipes.compared(base, small, tokens)
+    measured = docs_small.compared(base, small, tokens)
     # 2.8% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the rise over 64
     # sequences is known to about 1 point, and other text moves it by less than that.
     assert measured["rise"] < 0.05
-    found = recipes.results("docs-base-small")
+    found = make.results("docs-base-small")
     for split in ("validation", "test"):
         low, high = found[split]["rise_interval"]
         assert low < found[split]["rise"] < high and found[split]["sequences"] == 256
@@ -60,7 +62,7 @@ def test_the_language_model_lost_little(base):
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_no_digit_is_lost(split):
-    found = recipes.results("digits-lenet-small")
+    found = make.results("digits-lenet-small")
     scores = {"float": evaluation.classify(models.load("digits-lenet"), *digits.load(split)),
               "small": evaluation.classify(compression.load(path("digits-lenet-small")), *digits.load(split))}
     assert scores["small"].accuracy >= scores["float"].accuracy - 0.001
@@ -70,14 +72,14 @@ def test_no_digit_is_lost(split):
 
 
 def test_each_stage_makes_the_digits_smaller():
-    sizes = [stage["bytes"] for stage in recipes.results("digits-lenet-small")["stages"].values()]
+    sizes = [stage["bytes"] for stage in make.results("digits-lenet-small")["stages"].values()]
     assert len(sizes) == 5 and sizes == sorted(sizes, reverse=True)
 
 
 def test_every_row_of_the_table_is_whole():
-    found = recipes.results("methods")
+    found = make.results("methods")
     rows = {row["method"]: row for row in found["rows"]}
-    assert len(rows) == len(found["rows"]) and set(recipes.method_recipes()) <= set(rows)
+    assert len(rows) == len(found["rows"]) and set(methods_table.method_recipes()) <= set(rows)
     for row in rows.values():
         assert set(row) == {"method", "accuracy", "perplexity", "bytes", "bits_per_weight", "bytes_entropy", "computed"}
         assert 0 < row["accuracy"] < 1 and row["perplexity"] >= 0.99 * rows["float"]["perplexity"]
@@ -86,11 +88,11 @@ def test_every_row_of_the_table_is_whole():
             low, high = timing["interval"]
             assert low <= timing["speedup"] <= high and timing["ms"] > 0
     assert rows["float"]["bytes"] == found["baseline"]
-    assert {name for name, row in rows.items() if row["computed"]} == set(recipes.COMPUTED)
+    assert {name for name, row in rows.items() if row["computed"]} == set(methods_table.COMPUTED)
 
 
 def test_better_methods_stand_better_in_the_table():
-    perplexity = {row["method"]: row["perplexity"] for row in recipes.results("methods")["rows"]}
+    perplexity = {row["method"]: row["perplexity"] for row in make.results("methods")["rows"]}
     for bits in (3, 2):
         for group in ("channel", "group 32"):
             assert perplexity[f"gptq {bits} bits, {group}"] < perplexity[f"absmax {bits} bits, {group}"]
@@ -99,8 +101,8 @@ def test_better_methods_stand_better_in_the_table():
 
 
 def test_rows_can_be_measured_again(base):
-    stored, tokens = recipes.results("methods")["repeated"], docs.sequences("validation", 64)
-    twins = {name: compression.compress(base, recipes.method_recipes()[name]).model for name in recipes.REPEATED}
+    stored, tokens = make.results("methods")["repeated"], docs.sequences("validation", 64)
+    twins = {name: compression.compress(base, methods_table.method_recipes()[name]).model for name in methods_table.REPEATED}
     measured = {name: evaluation.next_token(twin, tokens).perplexity for name, twin in twins.items()}
     if digest({"": tokens}, None) == stored["tokens_sha256"]:  # the same text: only the order of float sums differs
         assert measured == pytest.approx(stored["perplexity"], rel=1e-3)
@@ -109,7 +111,7 @@ def test_rows_can_be_measured_again(base):
         assert rise == pytest.approx(told, rel=0.25, abs=0.005), (name, value)
 
 
-@pytest.mark.parametrize("ask", [recipes.results, recipes.make])
+@pytest.mark.parametrize("ask", [make.results, make.make])
 def test_unknown_results(ask):
     with pytest.raises(ValueError, match=r"unknown results 'docs-huge'.*digits-lenet-small"):
         ask("docs-huge")
@@ -118,7 +120,7 @@ def test_unknown_results(ask):
 def test_missing_results(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "DATA", tmp_path)
     with pytest.raises(ValueError, match="course_utils results methods"):
-        recipes.results("methods")
+        make.results("methods")
 
 
 def test_make_writes_a_record_and_clears_up(monkeypatch, tmp_path):
@@ -126,8 +128,8 @@ def test_make_writes_a_record_and_clears_up(monkeypatch, tmp_path):
         files.write(folder / "results" / "tiny.backup.jsonl", "half")
         return {"ratio": 3}
 
-    monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
-    found = json.loads(recipes.make("tiny", tmp_path).read_text("utf8"))
+    monkeypatch.setitem(make.RECIPES, "tiny", recipe)
+    found = json.loads(make.make("tiny", tmp_path).read_text("utf8"))
     assert found["ratio"] == 3 and found["command"] == "python3 -m course_utils results tiny"
     assert {"cores", "python", "versions"} <= set(found)
     assert [p.name for p in tmp_path.rglob("*.*")] == ["tiny.json"]

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from course_utils import models
 from course_utils.backend import keras, tf
 from course_utils.datasets import tales
-from course_utils.models import checkpoint, training
+from course_utils.decoding.translation import all_right, translate
+from course_utils.evaluation import attribution
+from course_utils.experiments import training
+from course_utils.lessons.architecture import explorers
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
-from course_utils.models.seq2seq import EncoderDecoder, all_right, translate
-from course_utils.widgets import architecture
+from course_utils.models.seq2seq import EncoderDecoder
 
 rng = np.random.default_rng(3)
 SOURCE = rng.integers(1, 30, (3, 7)).astype(np.int32)
@@ -238,15 +241,15 @@ def decoder():
 
 
 def test_the_pass_by_hand_is_the_model_and_every_part_counts(decoder):
-    np.testing.assert_allclose(architecture.forward(decoder, SOURCE), decoder(SOURCE), atol=1e-6)
-    for part in architecture.PARTS:
-        assert np.abs(architecture.forward(decoder, SOURCE, [part]) - decoder(SOURCE)).max() > 1e-3, part
+    np.testing.assert_allclose(attribution.forward(decoder, SOURCE), decoder(SOURCE), atol=1e-6)
+    for part in attribution.PARTS:
+        assert np.abs(attribution.forward(decoder, SOURCE, [part]) - decoder(SOURCE)).max() > 1e-3, part
     with pytest.raises(ValueError, match="unknown part 'head'"):
-        architecture.forward(decoder, SOURCE, ["head"])
+        attribution.forward(decoder, SOURCE, ["head"])
 
 
 def test_maps_are_the_weights_the_layers_use(decoder, model):
-    maps = architecture.self_attention(decoder, SOURCE[0])
+    maps = attribution.self_attention(decoder, SOURCE[0])
     assert maps.shape == (2, 4, 7, 7) and np.allclose(maps.sum(-1), 1) and np.triu(maps, 1).max() < 1e-9
     layer, x = decoder.blocks[0].attention, decoder.blocks[0].attention_norm(
         decoder.embedding(SOURCE[:1]) + decoder.positions(np.arange(7)))
@@ -254,23 +257,23 @@ def test_maps_are_the_weights_the_layers_use(decoder, model):
     out = mixed.transpose(1, 0, 2).reshape(7, 16) @ layer.output_projection.kernel.numpy()
     np.testing.assert_allclose(out, layer(x)[0], atol=1e-5)
 
-    cross = architecture.cross_attention(model, [*SOURCE[0], 0, 0], TARGET[0])
+    cross = attribution.cross_attention(model, [*SOURCE[0], 0, 0], TARGET[0])
     assert cross.shape == (2, 4, 6, 9) and np.allclose(cross.sum(-1), 1) and cross[..., 7:].max() < 1e-6
 
 
 def test_a_look_counts_what_it_says():
     weights = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.2, 0.6, 0.2, 0], [0.1, 0.2, 0.3, 0.4]])
-    look = architecture.Look(weights, tuple("abcd"), tuple("abcd"), "it")
+    look = explorers.Look(weights, tuple("abcd"), tuple("abcd"), "it")
     assert look.previous == pytest.approx((0.5 + 0.6 + 0.3) / 3) and look.itself == pytest.approx((0.5 + 0.2 + 0.4) / 3)
     assert look.first == pytest.approx(0.15) and look.choices.tolist() == [0, 0, 1, 3]
-    assert architecture.Look(np.full((3, 4), 0.25), (), (), "").spread == pytest.approx(4)
-    assert architecture.Look(np.eye(4), (), (), "").spread == pytest.approx(1)
+    assert explorers.Look(np.full((3, 4), 0.25), (), (), "").spread == pytest.approx(4)
+    assert explorers.Look(np.eye(4), (), (), "").spread == pytest.approx(1)
 
 
 def test_a_silenced_head_takes_no_part_and_comes_back(decoder):
     before = decoder.get_weights()
     tokens = rng.integers(0, 30, (4, 12)).astype(np.int32)
-    found = architecture.perplexity_without_heads(decoder, tokens)
+    found = attribution.perplexity_without_heads(decoder, tokens)
     assert found.shape == (2, 4) and len(set(found.round(6).ravel().tolist())) == 8
     for weight, kept in zip(decoder.get_weights(), before):
         np.testing.assert_array_equal(weight, kept)

@@ -10,6 +10,7 @@ from course_utils import compression, decoding, evaluation, models, quantization
 from course_utils.backend import keras
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
+from course_utils.models.compiled import compiled
 from course_utils.models.language import DecoderLM
 
 END = int(words.encode([words.END])[0])
@@ -33,7 +34,7 @@ def rounded(tales_model):
 
 def test_one_pass_sees_what_greedy_writing_writes(rounded):
     given = evaluation.exercises(16, "test")
-    _, hits = evaluation.read_through(evaluation.compiled(rounded, evaluation.answered), given.tokens, given.answers)
+    _, hits = evaluation.read_through(compiled(rounded, evaluation.answered), given.tokens, given.answers)
     right = hits == given.answers.sum(1)
     agreed, close = collections.Counter(), 0
     for row in np.flatnonzero(given.names != "story"):
@@ -115,7 +116,7 @@ def test_exercises_are_those_of_the_world(split):
 
 def test_padding_and_batches_do_not_matter(rounded):
     given = evaluation.exercises(10, "validation")
-    run = evaluation.compiled(rounded, evaluation.answered)
+    run = compiled(rounded, evaluation.answered)
     nats, hits = evaluation.read_through(run, given.tokens, given.answers)
     for row in (0, 13, 25, 39):
         alone, fine = evaluation.read_through(run, given.tokens[row : row + 1], given.answers[row : row + 1])

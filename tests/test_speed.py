@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from course_utils import litert, speed
+from course_utils import litert
 from course_utils.chart import Chart
+from course_utils.evaluation import products, speed
 
 
 def test_candidates_take_turns_and_only_the_counted_rounds_count():
@@ -61,7 +62,7 @@ def test_work_that_takes_longer_is_slower():
 
 
 def test_every_way_through_zeros_computes_the_same_product():
-    ways = speed.sparse_ways(0.75, batch=3, inputs=64, units=32)
+    ways = products.sparse_ways(0.75, batch=3, inputs=64, units=32)
     results = {name: way() for name, way in ways.items()}
     assert np.allclose(results["numpy, no zeros"], results["TensorFlow, no zeros"], atol=1e-3)
     for name in ("scipy CSR", "tf.sparse"):
@@ -78,7 +79,7 @@ def test_aligned_copies_begin_with_a_cache_line(shape):
 
 
 def test_every_way_of_a_matrix_product_is_as_exact_as_its_bits():
-    ways = speed.matmul_ways(128, 96, batch=2)
+    ways = products.matmul_ways(128, 96, batch=2)
     assert len(ways) == 2 + len(litert.modes()) - 1
     exact = ways["numpy float32"]()
     error = {name: np.abs(way() - exact).max() for name, way in ways.items()}  # values are about 1
@@ -89,14 +90,14 @@ def test_every_way_of_a_matrix_product_is_as_exact_as_its_bits():
 
 
 def test_latencies_are_compared_with_the_first_way():
-    small = speed.matmul_latency(64, 64, rounds=2, flush=False), speed.sparse_latency(0.5, 1, 64, 64, rounds=2)
+    small = products.matmul_latency(64, 64, rounds=2, flush=False), products.sparse_latency(0.5, 1, 64, 64, rounds=2)
     for timings in small:
         first, *_ = timings.values()
         assert first.speedup == 1 and all(timing.median > 0 for timing in timings.values())
 
 
 def test_the_roof_bends_where_memory_and_arithmetic_meet():
-    roof = speed.Roofline(bandwidth=20e9, peak=100e9, threads=1)
+    roof = products.Roofline(bandwidth=20e9, peak=100e9, threads=1)
     assert roof.ridge == 5
     assert np.allclose(roof.attainable([0.5, 5, 50]), [10e9, 100e9, 100e9])
     chart = roof.chart({"float32": (2e6, 4e6, 1e-3)})
@@ -104,7 +105,7 @@ def test_the_roof_bends_where_memory_and_arithmetic_meet():
 
 
 def test_the_measured_roof_is_a_roof():
-    roof = speed.roofline(threads=1, rounds=2)
+    roof = products.roofline(threads=1, rounds=2)
     assert 1e8 < roof.bandwidth < 1e13 and 1e9 < roof.peak < 1e15  # any computer of these years
     assert roof.ridge > 1  # arithmetic outruns memory
 
@@ -112,10 +113,10 @@ def test_the_measured_roof_is_a_roof():
 @pytest.mark.parametrize("call, message", [
     (lambda: speed.pairs({}), "at least one function"),
     (lambda: speed.pairs({"A": int}, rounds=0), "rounds must be a whole number from 1"),
-    (lambda: speed.sparse_latency(1.0), "inputs that are left must be a whole number from 1"),
-    (lambda: speed.sparse_latency(1.5), "sparsity must be between 0 and 1, got 1.5"),
-    (lambda: speed.matmul_latency(0, 4), "inputs must be a whole number from 1"),
-    (lambda: speed.roofline(threads=0), "threads must be a whole number from 1"),
+    (lambda: products.sparse_latency(1.0), "inputs that are left must be a whole number from 1"),
+    (lambda: products.sparse_latency(1.5), "sparsity must be between 0 and 1, got 1.5"),
+    (lambda: products.matmul_latency(0, 4), "inputs must be a whole number from 1"),
+    (lambda: products.roofline(threads=0), "threads must be a whole number from 1"),
 ])
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):

@@ -10,7 +10,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils import quantization, storage
+from course_utils import container, quantization, storage
 from course_utils.quantization import QuantizedTensor
 
 settings.register_profile("quick", max_examples=40, deadline=None)
@@ -181,7 +181,7 @@ def test_no_flipped_bit_goes_unnoticed():
     (b"PK\3\4" + b"\0" * 100, "damaged or no safetensors"),
     (safetensors.numpy.save({"w": normal}), "not a file of this course: format None"),
     (safetensors.numpy.save({"w": normal}, {"format": "pt"}), "not a file of this course: format 'pt'"),
-    (safetensors.numpy.save({"w": normal}, {"format": storage.FORMAT}), "do not match their checksum"),
+    (safetensors.numpy.save({"w": normal}, {"format": container.FORMAT}), "do not match their checksum"),
     (storage.pack({"w": normal}, {"record": "{}"}), "holds no compressed model"),
     (CONTENT + b"\0", "damaged"),
 ])

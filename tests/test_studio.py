@@ -7,8 +7,9 @@ import pytest
 
 from course_utils import compression, evaluation, models, pruning, quantization
 from course_utils.datasets import docs, tales
-from course_utils.widgets.explorer import page
-from course_utils.widgets.studio import STORIES, Studio, bench, best, compared, render
+from course_utils.evaluation.bench import STORIES, bench
+from course_utils.widgets.html import page
+from course_utils.widgets.studio import Studio, best, compared, render
 
 PLAIN = {"step": None, "theta": None, "score": "magnitude", "on": "weight", "storage": "fixed"}
 

@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils import compression, evaluation, models, pruning, quantization, sweeps
+from course_utils import compression, evaluation, models, pruning, quantization
 from course_utils.backend import keras, tf
 from course_utils.compression import Apply, Prune, Quantize
 from course_utils.datasets import docs
+from course_utils.evaluation import sweeps
+from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
+from course_utils.widgets import tables
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (6, 9)).astype(np.int32)
 RECIPES = {
@@ -79,7 +82,7 @@ def threads_of_a_worker(who, source):
 
 
 def test_a_worker_computes_on_one_thread_and_the_learner_keeps_all(model):
-    source = compression.describe(model), model.get_weights()
+    source = checkpoint.describe(model), model.get_weights()
     task = joblib.delayed(threads_of_a_worker)(sweeps.identity(model), source)
     assert set(joblib.Parallel(n_jobs=2)([task, task])) == {1}
     assert threads_of_a_worker(sweeps.identity(model), source) == 0  # as many as there are
@@ -267,11 +270,11 @@ def test_the_front_holds_what_nothing_beats():
     rows = [sweeps.Row(name, "fixed", 0.5, perplexity, size, 4.0, 0.1) for name, perplexity, size in
             (("a", 9.0, 100), ("worse than a", 9.5, 100), ("b", 7.0, 200), ("beaten by b", 8.0, 300), ("c", 6.0, 400))]
     assert [row.recipe for row in sweeps.front(rows)] == ["a", "b", "c"]
-    chart = sweeps.pareto(rows)
+    chart = tables.pareto(rows)
     assert "b (fixed): 0 kB, perplexity 7" in chart.description and len(chart.marks) == 2
 
 
 def test_the_table_shows_every_row_and_escapes_names(rows):
-    shown = sweeps.table([dataclasses.replace(rows[0], recipe="<b>")])
-    assert str(shown).splitlines()[0].split() == list(sweeps.Table.HEAD) and f"{rows[0].bytes:,}" in str(shown)
+    shown = tables.table([dataclasses.replace(rows[0], recipe="<b>")])
+    assert str(shown).splitlines()[0].split() == list(tables.Table.HEAD) and f"{rows[0].bytes:,}" in str(shown)
     assert "&lt;b&gt;" in shown._repr_html_() and "<b>" not in shown._repr_html_()

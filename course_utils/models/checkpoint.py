@@ -7,8 +7,8 @@ import numpy as np
 
 from course_utils import files
 from course_utils.backend import keras
+from course_utils.container import pack, unpack
 from course_utils.models import classic, language, seq2seq  # noqa: F401 (their classes must be known before a file names them)
-from course_utils.storage import pack, unpack
 
 
 def save(path, model, record):

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from course_utils import equalization, evaluation, models, pruning, quantization, second_order
-from course_utils.compression import Apply, Prune, Quantize, compress, quantize_activations
+from course_utils import evaluation, models, pruning, quantization, second_order
+from course_utils.compression import Apply, Prune, Quantize, compress, equalization, quantize_activations
 from course_utils.datasets import docs
 
 SEQUENCES, DRAWS = 64, 4

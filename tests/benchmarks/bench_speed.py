@@ -6,9 +6,10 @@ milliseconds beside them belong to this machine and this minute.
 
 import pytest
 
-from course_utils import litert, models, speed
+from course_utils import litert, models
 from course_utils.backend import tf
 from course_utils.datasets import docs
+from course_utils.evaluation import products, speed
 
 
 def show(title, timings):
@@ -31,12 +32,12 @@ def test_a_whole_decoder():
 
 @pytest.mark.parametrize("batch", [1, 32])
 def test_one_matrix(batch):
-    show(f"1024 x 4096, {batch} rows, weights from memory", speed.matmul_latency(1024, 4096, batch))
+    show(f"1024 x 4096, {batch} rows, weights from memory", products.matmul_latency(1024, 4096, batch))
 
 
 def test_the_roof():
     for threads in (1, 2):
-        roof = speed.roofline(threads)
+        roof = products.roofline(threads)
         print(f"\n{threads} threads: {roof.bandwidth / 1e9:.1f} GB/s, {roof.peak / 1e9:.0f} GFLOP/s, "
               f"ridge at {roof.ridge:.1f} operations a byte")
 
@@ -44,4 +45,4 @@ def test_the_roof():
 @pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize("sparsity", [0.5, 0.75, 0.9, 0.95])
 def test_zeros(sparsity, batch):
-    show(f"1024 x 1024, {sparsity:.0%} zeros, {batch} rows", speed.sparse_latency(sparsity, batch))
+    show(f"1024 x 1024, {sparsity:.0%} zeros, {batch} rows", products.sparse_latency(sparsity, batch))

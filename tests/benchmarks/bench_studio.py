@@ -21,7 +21,7 @@ Studio("docs-base")
 PLAIN = """
 import matplotlib.pyplot as plt
 from ipywidgets import FloatLogSlider, interact
-from course_utils.widgets.studio import bench
+from course_utils.evaluation.bench import bench
 here = bench("docs-base")
 
 @interact(step=FloatLogSlider(min=-4, max=0, step=0.05, value=0.001), theta=FloatLogSlider(min=-3, max=5, step=0.05, value=0.001))

@@ -1,0 +1,78 @@
+"""Draws charts as a PNG, for a page without a kernel."""
+
+import base64
+import io
+import re
+
+import numpy as np
+
+from course_utils.chart.layout import Shape, Word, layout
+from course_utils.chart.marks import FONT
+
+
+def picture(*charts, caption=""):
+    """Returns what Jupyter shows of charts that run nothing, data and metadata: a PNG, no larger than a live chart."""
+    data = base64.b64encode(png(*charts, caption=caption)).decode()
+    return {"image/png": data}, {"image/png": {"width": sum(chart.width for chart in charts)}}
+
+
+def png(*charts, scale=2, caption=""):
+    """Draws charts side by side as one PNG on white, for pages that run nothing.
+
+    Args:
+        *charts: One `Chart` or more.
+        scale: Pixels of the picture for one pixel of the chart.
+        caption: A line above them.
+
+    Returns:
+        The bytes of the file.
+    """
+    from matplotlib.figure import Figure  # a Figure of its own: pyplot would keep every one alive
+
+    if not charts:
+        raise ValueError("png needs at least one chart, got none")
+    width, height = sum(chart.width for chart in charts), max(chart.height for chart in charts)
+    above = 24 if caption else 0
+    figure = Figure(figsize=(width / 72, (height + above) / 72), dpi=72 * scale, facecolor="white")
+    canvas = figure.add_axes((0, 0, 1, 1))
+    canvas.set(xlim=(0, width), ylim=(height, -above))
+    canvas.axis("off")
+    if caption:
+        _png_word(canvas, Word(12, -6, caption, "start"), None, 0)
+    offset = 0
+    for chart in charts:
+        frame, drawn = layout(chart)
+        for item in drawn:
+            (_png_shape if isinstance(item, Shape) else _png_word)(canvas, item, frame, offset)
+        offset += chart.width
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _png_shape(canvas, shape, frame, offset):
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.patches import Rectangle
+
+    paths = np.asarray(shape.template, float)[None] + np.asarray(shape.at, float)[:, None] + (offset, 0)
+    color = "#222222" if shape.color == "ink" else shape.color
+    if shape.filled:
+        drawn = PolyCollection(paths, facecolors=color, linewidths=0, alpha=shape.opacity)
+    else:
+        dash = (0, [length / shape.width for length in shape.dash]) if shape.dash else "solid"
+        drawn = LineCollection(paths, colors=color, linewidths=shape.width, linestyles=[dash], alpha=shape.opacity)
+    canvas.add_collection(drawn, autolim=False)
+    if shape.clipped:
+        window = Rectangle((offset + frame.left, frame.top), frame.right - frame.left, frame.bottom - frame.top,
+                           transform=canvas.transData)
+        drawn.set_clip_path(window)
+
+
+def _png_word(canvas, word, frame, offset):
+    from matplotlib.patheffects import withStroke
+
+    sides = {"start": "left", "middle": "center", "end": "right"}
+    text = re.sub("[\u2e80-\uffff]+", "", word.text)  # matplotlib's own font has no Chinese
+    canvas.text(offset + word.x, word.y, text, ha=sides[word.anchor], va="baseline", fontsize=FONT * 0.92,
+                color="#222222", weight="bold" if word.bold else "normal", rotation=90 if word.turned else 0,
+                rotation_mode="anchor", parse_math=False, path_effects=[withStroke(linewidth=3, foreground="white")])

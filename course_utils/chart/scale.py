@@ -1,0 +1,121 @@
+"""From values to pixels along one axis, and the ticks in between."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from course_utils.chart.marks import Band, Bars, Line, Points, Rule
+
+
+class Scale:
+    """Carries values of one axis to pixels between `start` and `end`."""
+
+    def __init__(self, axis, values, start, end):
+        self.axis, self.start, self.end = axis, start, end
+        if axis.log and any(end is not None and not end > 0 for end in (axis.low, axis.high)):
+            raise ValueError(f"the ends of a log axis must be > 0, got low={axis.low} and high={axis.high}")
+        values = self.forward(values)
+        values = values[np.isfinite(values)]
+        low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+        room = 0.04 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 0.5)
+        self.low = low - room if axis.low is None else float(self.forward(axis.low))
+        self.high = high + room if axis.high is None else float(self.forward(axis.high))
+        if not self.high > self.low:
+            raise ValueError(f"the axis {axis.label!r} must have low < high, got low={axis.low} and high={axis.high}")
+
+    def forward(self, values):
+        values = np.asarray(values, float)
+        if not self.axis.log:
+            return values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(values > 0, np.log10(values), np.nan)
+
+    def __call__(self, values):
+        """Pixels of values; far outside the axis they stop a little way off, so that no number overflows."""
+        share = (self.forward(values) - self.low) / (self.high - self.low)
+        return self.start + np.clip(share, -10, 11) * (self.end - self.start)
+
+    def ticks(self):
+        """Pairs of value and text."""
+        ticks = self.axis.ticks
+        if isinstance(ticks, Mapping):
+            pairs = list(ticks.items())
+        else:
+            count = max(2, int(abs(self.end - self.start) / (70 if self.end > self.start else 28)))
+            ends = (10**self.low, 10**self.high) if self.axis.log else (self.low, self.high)
+            values = nice_ticks(*ends, count, self.axis.log) if isinstance(ticks, str) else ticks
+            pairs = [(value, number(value)) for value in values]
+        slack = 1e-9 * (self.high - self.low)
+        return [(v, text) for v, text in pairs if self.low - slack <= self.forward(v) <= self.high + slack]
+
+
+def number(value):
+    """A number as a tick shows it: 0.05, 1,500, 2×10⁷."""
+    size = abs(value)
+    if size and not 1e-4 <= size < 1e6:
+        digits, power = f"{value:.2e}".split("e")
+        digits = digits.rstrip("0").rstrip(".").replace("-", "−")
+        raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"10{raised}" if digits == "1" else f"{digits}×10{raised}"
+    return f"{value:,.7f}".rstrip("0").rstrip(".").replace("-", "−")
+
+
+def nice_ticks(low, high, count=5, log=False):
+    """At most about `count` round values in `low..high`: steps of 1, 2 or 5, or powers of ten when `log`.
+
+    Example:
+
+    >>> nice_ticks(0, 1, 5), nice_ticks(0.002, 20, 5, log=True)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.01, 0.1, 1.0, 10.0])
+    """
+    if log and high / low >= 10:
+        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+        if last - first >= 2:
+            every = math.ceil((last - first + 1) / (count + 1))
+            return [float(f"1e{power}") for power in range(first, last + 1) if (power - first) % every == 0]
+        values = [float(f"{lead}e{power}") for power in range(first - 1, last + 1) for lead in (1, 2, 5)]
+        return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    steps = [lead * power for lead in (0.5, 1, 2, 5, 10)]
+    place = next(i for i, step in enumerate(steps) if i and step >= rough * (1 - 1e-9))
+    coarse, fine = (_multiples(step, low, high) for step in (steps[place], steps[place - 1]))
+    return fine if len(coarse) < 3 and len(fine) <= count + 1 else coarse
+
+
+def _multiples(step, low, high):
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{index * step:.15g}") for index in range(first, last + 1)]
+
+
+def spans(chart):
+    """All x values and all y values that the automatic axes must make room for."""
+    xs, ys = [np.zeros(0)], [np.zeros(0)]
+    for mark in chart.marks:
+        if isinstance(mark, (Line, Points)):
+            x, y = np.asarray(mark.x, float), np.asarray(mark.y, float)
+            if x.shape != y.shape or x.ndim != 1:
+                raise ValueError(f"x and y must be lists of the same length, got shapes {x.shape} and {y.shape}")
+            here = np.isfinite(x) & np.isfinite(y)
+            xs, ys = [*xs, x[here]], [*ys, y[here]]
+        elif isinstance(mark, Bars):
+            if len(mark.edges) != len(mark.heights) + 1:
+                raise ValueError(f"{len(mark.heights)} bars need {len(mark.heights) + 1} edges, got {len(mark.edges)}")
+            if len(mark.heights):
+                xs, ys = [*xs, mark.edges], [*ys, mark.heights, [0]]
+        elif isinstance(mark, Rule):
+            (xs if mark.vertical else ys).append([mark.at])
+        elif isinstance(mark, Band):
+            xs.append([mark.low, mark.high])
+        elif np.ndim(mark.matrix) != 2:
+            raise ValueError(f"a Grid needs a matrix, got shape {np.shape(mark.matrix)}")
+        elif np.size(mark.matrix):
+            xs, ys = [*xs, [0, np.shape(mark.matrix)[1]]], [*ys, [0, np.shape(mark.matrix)[0]]]
+    xs, ys = (np.concatenate([np.asarray(part, float).ravel() for part in parts]) for parts in (xs, ys))
+    return xs[np.isfinite(xs)], ys[np.isfinite(ys)]
+
+
+def breadth(text):
+    """How many Latin letters a text is as wide as; a Chinese one takes nearly two."""
+    return sum(1.8 if letter > "\u2e80" else 1 for letter in text)

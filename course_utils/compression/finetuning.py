@@ -1,0 +1,96 @@
+"""Training while compressing: weights learn to live with being removed and rounded."""
+
+import numpy as np
+
+from course_utils.backend import keras, tf
+from course_utils.checks import whole
+from course_utils.compression.recipe import Prune, compress_weight
+from course_utils.compression.weights import floats, matched, weights
+from course_utils.models.checkpoint import clone
+
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTROPY, weight_decay=0.0):
+    """Trains a copy of a model that is pruned and rounded before every step.
+
+    Two copies of each matrix are kept. The loss and its gradient are taken with the compressed one; the
+    optimizer moves the float one, as if rounding were the identity. This is the straight-through
+    estimator (Bengio et al., 2013; Courbariaux et al., 2015; Jacob et al., 2018), for any rule. Weights
+    that pruning removed are zero in both and get no gradient.
+
+    Args:
+        model: A built Keras model; it is not changed.
+        batches: Function from the step to `(inputs, targets)`, always of the same shape.
+        steps: How many steps.
+        recipe: Function from the step to the steps of a recipe for `compression.compress`, such as
+            `lambda step: [Prune(magnitude, fraction(cubic(step, 0, 200, 0.8))), Quantize(absmax, bits=4)]`.
+        learning_rate: For AdamW: a number or a Keras schedule.
+        loss: Function of targets and the model's output.
+        weight_decay: For AdamW. Smaller weights stand on fewer levels: some decay keeps an entropy-coded file small.
+
+    Returns:
+        The trained twin: floats, with pruned weights at zero. `compress(twin, recipe(steps))` rounds it.
+
+    Raises:
+        ValueError: If a step of the recipe asks for calibration inputs.
+    """
+    twin = clone(model)
+    matrices = [weight for weight in matched(twin, model) if not weight.why_not and weight.variable.trainable]
+    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0)
+    optimizer.build(twin.trainable_variables)
+
+    @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
+    def learn(inputs, targets, kept, masks):
+        with tf.GradientTape() as tape:
+            cost = loss(targets, twin(inputs, training=True))
+        slopes = tape.gradient(cost, twin.trainable_variables)
+        slopes = dict(zip(map(id, twin.trainable_variables), slopes))
+        for weight, value, mask in zip(matrices, kept, masks):
+            weight.variable.assign(value)  # back to the floats
+            slopes[id(weight.variable)] *= mask
+        optimizer.apply(list(slopes.values()))
+        return cost
+
+    for step in range(whole("steps", steps, 0, 2**31)):
+        pruned = _compress_in_place(matrices, recipe(step))
+        learn(*batches(step), pruned, [(value != 0).astype(np.float32) for value in pruned])
+    for weight, value in zip(matrices, _compress_in_place(matrices, recipe(steps))):
+        weight.variable.assign(value)
+    return twin
+
+
+def _compress_in_place(matrices, recipe):
+    """Puts compressed values into the variables; returns the floats behind them, pruned but not rounded."""
+    if any(step.needs_inputs for step in recipe):
+        raise ValueError("a recipe for fine-tuning cannot ask for calibration inputs")
+    pruned = []
+    for weight in matrices:
+        floating = compress_weight(weight, [step for step in recipe if isinstance(step, Prune)])
+        rounded = compress_weight(weight, [step for step in recipe if not isinstance(step, Prune)], floating)
+        weight.variable.assign(weight.shaped(floats(rounded)))
+        pruned.append(weight.shaped(floating))
+    return pruned
+
+
+def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
+    """Takes the loss's gradient at each matrix of a model, for `pruning.taylor`.
+
+    Args:
+        model: A built Keras model.
+        inputs, targets: One batch, such as calibration tokens and the same one place on.
+        loss: Function of targets and the model's output.
+
+    Returns:
+        By name of the weight, an array of shape `(inputs, units)`.
+
+    Example:
+
+    >>> slopes = gradients(model, tokens[:, :-1], tokens[:, 1:])
+    >>> recipe = [Prune(pruning.taylor(slope), pruning.fraction(0.5), only=name) for name, slope in slopes.items()]
+    """
+    matrices = [weight for weight in weights(model) if not weight.why_not]
+    with tf.GradientTape() as tape:
+        cost = loss(targets, model(inputs, training=False))
+    slopes = tape.gradient(cost, [weight.variable.value for weight in matrices])
+    return {weight.name: weight.matrix(tf.convert_to_tensor(slope).numpy()) for weight, slope in zip(matrices, slopes)}

@@ -1,0 +1,162 @@
+"""Hidden units and attention heads: scored, silenced, or taken out altogether."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from course_utils.backend import keras
+from course_utils.checks import one_of
+from course_utils.models.checkpoint import clone
+from course_utils.models.language import DecoderLM, each
+
+
+@dataclasses.dataclass(frozen=True)
+class Hidden:
+    """Units between layers: some layers write them, one reads them, and they can be removed from both.
+
+    Attributes:
+        writers: Dense layers with a column for each unit.
+        reader: The Dense layer with a row for each unit.
+        count: How many can be removed one by one: hidden units, or attention heads.
+    """
+
+    writers: tuple
+    reader: object
+    count: int
+
+    def spread(self, keep):
+        """Repeats a choice of heads for each unit of the head: `(count,)` -> `(units,)`."""
+        return np.repeat(keep, self.reader.kernel.shape[0] // self.count)
+
+
+def hidden(model):
+    """Lists what can be removed from a model as a whole.
+
+    Args:
+        model: A `DecoderLM`, or a stack in which one layer follows another and no layer but Dense,
+            Activation and Dropout stands between two Dense layers.
+
+    Returns:
+        A dict of `Hidden` by name: `"block_0/attention"` (its heads) and `"block_0/mlp"` for a
+        `DecoderLM`; the name of each Dense layer but the last for a stack.
+
+    Raises:
+        ValueError: If the model is built otherwise.
+    """
+    if isinstance(model, DecoderLM):
+        found = {}
+        for block in model.blocks:
+            a = block.attention
+            found[f"{block.name}/attention"] = Hidden(
+                (a.query_projection, a.key_projection, a.value_projection), a.output_projection, block.heads)
+            found[f"{block.name}/mlp"] = Hidden((block.up,), block.down, block.mlp_width)
+        return found
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    allowed = (keras.layers.Dense, keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout)
+    if not _in_a_row(model, layers) or not all(isinstance(layer, allowed) for layer in layers):
+        raise ValueError(f"model {model.name!r} is neither a DecoderLM nor a stack of Dense layers")
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    return {a.name: Hidden((a,), b, a.units) for a, b in itertools.pairwise(dense)}
+
+
+def _in_a_row(model, layers):
+    """Says whether each layer reads the one before it and nothing else."""
+    by_depth = getattr(model, "_nodes_by_depth", {})  # of a functional model: a node for each call of a layer
+    nodes = [node for same_depth in by_depth.values() for node in same_depth]
+    reads = {id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes}
+    chained = len(nodes) == len(layers) + 1 and all(reads[id(b)] == [a] for a, b in itertools.pairwise(layers))
+    return isinstance(model, keras.Sequential) or chained
+
+
+def unit_scores(model, score, only=""):
+    """Scores what can be removed from a model: hidden units and attention heads.
+
+    Args:
+        model: See `hidden`.
+        score: A score of units from `pruning`, such as `unit_magnitude`. A head's score is the sum
+            over its units in query, key and value.
+        only: Only what has this text in its name, such as `"mlp"` or `"attention"`.
+
+    Returns:
+        Scores of shape `(count,)` by name. `{name: mask(scores)}` is what `remove_units` takes.
+    """
+    return {name: sum(score(np.asarray(writer.kernel)).reshape(part.count, -1).sum(axis=1) for writer in part.writers)
+            for name, part in hidden(model).items() if only in name}
+
+
+def silence_units(model, keep):
+    """Returns a twin in which units that are not kept have no effect: their readers' weights are zero.
+
+    It computes what the model from `remove_units` computes, at the full size and the full cost.
+
+    Args:
+        model: See `hidden`.
+        keep: By name, booleans of shape `(count,)`.
+    """
+    twin = clone(model)
+    for part, mask in _chosen(twin, keep):
+        part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.spread(mask)[:, None])
+    return twin
+
+
+def remove_units(model, keep):
+    """Returns a model without the units that are not kept: smaller matrices, smaller file, faster.
+
+    Args:
+        model: See `hidden`; it is not changed.
+        keep: By name, booleans of shape `(count,)`: hidden units or attention heads to keep. What has
+            no entry stays whole.
+
+    Returns:
+        A Keras model of the same class and the function of `silence_units(model, keep)`.
+
+    Raises:
+        ValueError: If a name is unknown, a mask has another length, or nothing would be kept.
+
+    Example:
+
+    >>> model = models.load("docs-base")
+    >>> keep = {name: pruning.fraction(0.5)(scores)
+    ...         for name, scores in unit_scores(model, pruning.unit_magnitude, only="mlp").items()}
+    >>> remove_units(model, keep).count_params() < model.count_params()
+    True
+    """
+    values = {variable.path: np.asarray(variable) for variable in model.weights}
+    for part, mask in _chosen(model, keep):
+        kept = part.spread(mask)
+        for writer in part.writers:
+            for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
+                values[variable.path] = values[variable.path][..., kept]
+        values[part.reader.kernel.path] = values[part.reader.kernel.path][kept]
+    smaller = _resized(model, {name: int(np.sum(mask)) for name, mask in keep.items()})
+    smaller.set_weights(list(values.values()))
+    return smaller
+
+
+def _chosen(model, keep):
+    """Yields `Hidden` and mask of each entry of `keep`, checked."""
+    found = hidden(model)
+    for name, mask in keep.items():
+        part, mask = found[one_of("part", name, found)], np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (part.count,) or not mask.any():
+            raise ValueError(f"keep[{name!r}] must hold {part.count} booleans and at least one True, "
+                             f"got {mask.dtype} of shape {mask.shape}, {np.count_nonzero(mask)} True")
+        yield part, mask
+
+
+def _resized(model, counts):
+    """Builds a model like this one with other numbers of hidden units and heads."""
+    if isinstance(model, DecoderLM):
+        config, depth = model.get_config(), model.shape["depth"]
+        for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
+            config[key] = [counts.get(f"block_{i}/{part}", n) for i, n in enumerate(each(config[key], depth))]
+        smaller = DecoderLM.from_config(config)
+        smaller.build()
+        return smaller
+
+    def like(layer):
+        config = layer.get_config()
+        return layer.from_config({**config, "units": counts[layer.name]} if layer.name in counts else config)
+
+    return keras.models.clone_model(model, clone_function=like)

@@ -1,0 +1,143 @@
+"""A recipe and a Keras model in, a smaller model and its file out; the original is never changed."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from course_utils import files
+from course_utils.backend import keras
+from course_utils.compression.calibration import watch
+from course_utils.compression.recipe import compress_weight
+from course_utils.compression.weights import fill, floats, matched, weights
+from course_utils.models.checkpoint import clone, describe, rebuild
+from course_utils.storage import Ledger, decode, encode
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """What `compress` made.
+
+    Attributes:
+        model: A model of the original's class whose weights are what the file gives back.
+        tensors: By name, in the file's order: `QuantizedTensor` or float array.
+        skipped: By name, why a weight was left as it is.
+        content: The file.
+        ledger: Where its bytes went; `ledger.total == len(content)`.
+    """
+
+    model: object
+    tensors: dict
+    skipped: dict
+    content: bytes
+    ledger: Ledger
+
+    def save(self, path):
+        """Writes the file and returns its path."""
+        return files.write(path, self.content)
+
+
+def compress(model, steps, storage="fixed", calibration=None):
+    """Prunes and quantizes a copy of a model, and lays it out as a file.
+
+    Args:
+        model: A built Keras model; it is not changed.
+        steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
+        storage: `"fixed"` or `"entropy"`; see `storage.encode`.
+        calibration: What the model is called on to see what its layers read, such as tokens
+            `(sequences, length)`; only for steps whose rule asks for `inputs`. Each layer is shown
+            what it reads once all layers before it are compressed.
+
+    Returns:
+        A `Compressed`.
+
+    Raises:
+        ValueError: If a weight is not finite, the steps cannot follow one another, or a step asks
+            for inputs and there is no calibration data.
+
+    Example:
+
+    >>> steps = [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.step, step=0.05)]
+    >>> small = compress(models.load("docs-tiny"), steps, storage="entropy")
+    >>> small.ledger.total == len(small.content)
+    True
+    """
+    twin = clone(model)
+    mine, made, originals = matched(twin, model), {}, {}
+    asking, comparing = (_asking(mine, steps, name) for name in ("inputs", "original_inputs"))
+    if asking and calibration is None:
+        raise ValueError("a step of this recipe asks for inputs: give calibration data")
+
+    def shrink(weight, inputs=None):
+        made[weight.name] = tensor = compress_weight(
+            weight, steps, inputs=inputs, original_inputs=originals.pop(weight.name, None))
+        weight.variable.assign(weight.shaped(floats(tensor)))
+
+    for weight in mine:
+        if not weight.why_not and weight.name not in asking:
+            shrink(weight)
+    if comparing:
+        watch(model, [weight for weight in weights(model) if weight.name in comparing], calibration,
+              lambda weight, inputs: originals.update({weight.name: inputs}))
+    if asking:
+        watch(twin, [weight for weight in mine if weight.name in asking], calibration, shrink)
+    tensors = {weight.name: np.asarray(weight.variable) if weight.why_not else made[weight.name] for weight in mine}
+    skipped = {weight.name: weight.why_not for weight in mine if weight.why_not}
+    content, ledger = encode(tensors, storage, model=describe(model))
+    return Compressed(twin, tensors, skipped, content, ledger)
+
+
+def _asking(found, steps, name):
+    """Returns the names of the weights with a step whose rule has a parameter of this name."""
+    names = set()
+    for weight in found:
+        if not weight.why_not and any(name in step.asks and step.only in weight.name for step in steps):
+            if isinstance(weight.layer, keras.layers.Embedding):
+                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; "
+                                 "use only= to leave it out")
+            names.add(weight.name)
+    return names
+
+
+def baseline(model):
+    """Returns the length in bytes of the file that holds the model as it is, in float32."""
+    return len(compress(model, []).content)
+
+
+def load(path):
+    """Reads a file that `Compressed.save` wrote and returns its Keras model.
+
+    Raises:
+        ValueError: If the file is missing, damaged, or holds no compressed model.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"no compressed model at {path}")
+    tensors, described = decode(path.read_bytes(), path.name)
+    model = rebuild(described)
+    fill(model, tensors)
+    return model
+
+
+def sensitivity(model, steps, measure, only=""):
+    """Measures a model with one matrix compressed at a time: which layers can bear it?
+
+    Args:
+        model: A built Keras model; it is not changed.
+        steps: A recipe as for `compress`, of steps that need no calibration.
+        measure: Function of a model, such as `lambda m: evaluation.next_token(m, tokens).perplexity`.
+            Give it validation data: what is chosen by it must be reported on other data.
+        only: Try only weights whose name contains this text.
+
+    Returns:
+        By name of the weight, what `measure` gave with that weight alone compressed.
+    """
+    twin, found = clone(model), {}
+    for weight in matched(twin, model):
+        if weight.why_not or only not in weight.name:
+            continue
+        matrix = weight.matrix()
+        weight.variable.assign(weight.shaped(floats(compress_weight(weight, steps, matrix))))
+        found[weight.name] = measure(twin)
+        weight.variable.assign(weight.shaped(matrix))
+    return found

@@ -1,0 +1,1 @@
+"""Editions derived from the notebooks, and what keeps them current."""

@@ -1,0 +1,103 @@
+"""Where attention looks, and what a model is without one of its parts."""
+
+import numpy as np
+
+from course_utils import evaluation
+from course_utils.backend import tf
+from course_utils.checks import one_of
+from course_utils.models import checkpoint
+
+PARTS = ("positions", "attention", "residuals", "norms", "MLPs")
+
+
+def forward(model, tokens, without=()):
+    """Runs a `DecoderLM` by hand, layer by layer, with some of its parts left out.
+
+    Args:
+        model: A `DecoderLM`.
+        tokens: `int32` of shape `(batch, time)`.
+        without: Any of `PARTS`. Without residuals, an update replaces what came in and is not added to it.
+
+    Returns:
+        Logits of shape `(batch, time, vocabulary)`; with nothing left out, those of the model.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+    has = {part: part not in [one_of("part", part, PARTS) for part in without] for part in PARTS}
+
+    def norm(layer, h):
+        return layer(h) if has["norms"] else h
+
+    x = model.embedding(tokens)
+    if has["positions"]:
+        x += model.positions(np.arange(tokens.shape[1]))
+    for block in model.blocks:
+        if has["attention"]:
+            x = x * has["residuals"] + block.attention(norm(block.attention_norm, x))
+        if has["MLPs"]:
+            x = x * has["residuals"] + block.down(block.up(norm(block.mlp_norm, x)))
+    return model.head(norm(model.norm, x))
+
+
+def perplexity_without_heads(model, tokens):
+    """Silences one head after the other and measures what that costs.
+
+    A head speaks through its rows of the output projection; a copy of the model gets zeros there.
+
+    Args:
+        model: A `DecoderLM` whose blocks have the same number of heads.
+        tokens: As `evaluation.next_token` takes them.
+
+    Returns:
+        Perplexities of shape `(blocks, heads)`.
+    """
+    copy, found = checkpoint.clone(model), []
+    for block in copy.blocks:
+        kernel = block.attention.output_projection.kernel
+        whole = kernel.numpy()
+        for head in np.split(np.arange(len(whole)), block.heads):
+            silent = whole.copy()
+            silent[head] = 0
+            kernel.assign(silent)
+            found.append(evaluation.next_token(copy.call, tokens).perplexity)
+        kernel.assign(whole)
+    return np.reshape(found, (len(copy.blocks), -1))
+
+
+def weights_of(layer, x, memory, visible):
+    """Returns who looks where in an attention layer, `(heads, x, memory)`, for one row.
+
+    The layer itself is asked to mix unit vectors in place of its values: what comes out are its weights.
+    """
+    queries, keys = layer.split(layer.query_projection(x)), layer.split(layer.key_projection(memory))
+    units = tf.eye(memory.shape[1], batch_shape=(1, layer.heads))
+    mixed = layer.attend(queries, keys, units, visible)  # (1, x, heads * memory)
+    return np.reshape(mixed, (x.shape[1], layer.heads, memory.shape[1])).transpose(1, 0, 2)
+
+
+def self_attention(model, tokens):
+    """Returns all attention maps of a `DecoderLM` for one row of tokens, `(blocks, heads, time, time)`."""
+    tokens = np.asarray(tokens, np.int32)[None]
+    past = np.tri(tokens.shape[1], dtype=np.float32)
+    x, maps = model.embedding(tokens) + model.positions(np.arange(tokens.shape[1])), []
+    for block in model.blocks:
+        normed = block.attention_norm(x)
+        maps.append(weights_of(block.attention, normed, normed, past))
+        x = block(x)
+    return np.stack(maps)
+
+
+def cross_attention(model, source, target):
+    """Returns how an `EncoderDecoder` looks from a target at its source, `(blocks, heads, target, source)`.
+
+    Row t is the look with which the model, having read target tokens 0..t, predicts token t + 1.
+    """
+    source, target = (np.asarray(tokens, np.int32)[None] for tokens in (source, target))
+    memory, visible = model.encode(source), model.visible(source)
+    x, maps = model.embed(target), []
+    for block in model.decoder:
+        seen = x + block.attention(block.attention_norm(x))
+        maps.append(weights_of(block.cross, block.cross_norm(seen), memory, visible[:, None, None]))
+        x = block(x, memory, visible)
+    return np.stack(maps)

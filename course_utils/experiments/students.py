@@ -1,0 +1,228 @@
+"""The experiment of lesson 3.2.3: one small model, taught in several ways on equal terms.
+
+Same start, same batches, same steps: only the loss differs. `python3 -m course_utils results students` makes all of it.
+"""
+
+import json
+import time
+
+import numpy as np
+from scipy import stats
+
+from course_utils import decoding, distillation, evaluation, files, models
+from course_utils.backend import keras, tf
+from course_utils.checks import whole
+from course_utils.compression import baseline
+from course_utils.datasets import docs
+from course_utils.experiments import training
+from course_utils.models import checkpoint
+from course_utils.models.compiled import compiled
+from course_utils.models.language import DecoderLM
+
+TEACHER, SHAPE = "docs-base", training.LANGUAGE["docs-tiny"]["model"]
+SEEDS, STEPS, BATCHES, ROWS = (0, 1, 2), 500, 250, 8  # each batch is seen twice
+RATE = training.LANGUAGE["docs-tiny"]["learning_rate"]
+TEXT_SEED = 3  # the shipped models were trained on other batches
+
+
+def labels_only(targets, student):
+    """Cross-entropy of the true next tokens; what the teacher said is not looked at."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets[0], student))
+
+
+def of_labels(loss):
+    return lambda targets, student: loss(targets[0], student)
+
+
+def of_teacher(loss, times=1.0):
+    return lambda targets, student: times * loss(targets[1], student)
+
+
+OWN_TEXT = "teacher's own text"
+WAYS = {  # by name and setting, a loss of the pair (labels, teacher's logits) and the student's logits
+    "labels": {"": labels_only},
+    "label smoothing": {f"share {share}": of_labels(distillation.label_smoothing(share)) for share in (0.02, 0.1)},
+    "squared error": {f"times {times}": of_teacher(distillation.squared_error, times) for times in (1, 512)},
+    "KL": {f"T = {T:g}": of_teacher(distillation.kl(T)) for T in (1.0, 2.0)},
+    "KL and labels": {f"T = {T:g}": distillation.both(distillation.kl(T)) for T in (1.0, 2.0)},
+    "reverse KL": {"T = 1": of_teacher(distillation.reverse_kl())},
+    OWN_TEXT: {"": labels_only},
+}
+
+
+def teach(student, lessons, steps, loss, learning_rate=RATE):
+    """Trains a student, which is changed, on what `lessons` gives it.
+
+    Args:
+        student: A built Keras model that maps inputs to logits.
+        lessons: Function from a step to `(inputs, targets)`, always of the same shape.
+        steps: How many steps. The rate rises over the first tenth, then falls along a cosine to nothing.
+        loss: Function of targets and the student's logits.
+        learning_rate: The highest one.
+
+    Returns:
+        The loss of each step, an array of shape `(steps,)`.
+    """
+    steps = whole("steps", steps, 2, 2**31)
+    warm_up = -(-steps // 10)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=learning_rate, warmup_steps=warm_up)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
+    optimizer.build(student.trainable_variables)
+
+    @tf.function(autograph=False)  # not XLA: its compiling would take longer than a short training
+    def learn(inputs, targets):
+        with tf.GradientTape() as tape:
+            cost = loss(targets, student(inputs, training=True))
+        optimizer.apply(tape.gradient(cost, student.trainable_variables))
+        return cost
+
+    return np.array([float(learn(*lessons(step))) for step in range(steps)])
+
+
+def new(seed):
+    """Returns an untrained student: the shape of `docs-tiny`, with weights drawn from a seed."""
+    keras.utils.set_random_seed(seed)
+    student = DecoderLM(vocabulary=docs.tokenizer().get_vocab_size(), context=training.LENGTH, name="docs_student", **SHAPE)
+    student.build()
+    return student
+
+
+def logits(model, tokens):
+    return model(tokens)
+
+
+def batch(step):
+    """Returns inputs and labels of one of the experiment's batches of real text."""
+    return tuple(tokens[:ROWS] for tokens in training.windows(docs.tokens("train"), TEXT_SEED, step))
+
+
+def heard(teacher, batches):
+    """Asks a teacher once about each batch: `distillation.Lessons`."""
+    ask = compiled(teacher, logits)
+    return distillation.Lessons(lambda inputs: ask(tf.constant(inputs)), batch, batches)
+
+
+def told(teacher, batches, given=16):
+    """Lets a teacher go on from the first tokens of each batch: lessons of its own text (Kim and Rush, 2016).
+
+    Nothing but the text is passed on; the true next tokens and the teacher's probabilities are not.
+    """
+    texts = [decoding.sample(teacher, batch(step)[0][:, :given], step) for step in range(batches)]
+    return lambda step: (texts[step][:, :-1], (texts[step][:, 1:],))
+
+
+def shuffled(lessons, count, seed):
+    """Returns the first `count` lessons in an order of the seed's own, another one each time round."""
+    def lesson(step):
+        return lessons(int(np.random.default_rng([seed, step // count]).permutation(count)[step % count]))
+
+    return lesson
+
+
+def measured(model, teacher, split):
+    """Measures a student on 256 sequences, and how often its first choice is the teacher's."""
+    tokens = docs.sequences(split)
+    quality = evaluation.next_token(model, tokens)
+    choices = [np.concatenate([compiled(each, logits)(tf.constant(part)).numpy().argmax(-1)
+                               for part in np.split(tokens[:, :-1], 16)]) for each in (model, teacher)]
+    return {"loss": quality.loss, "perplexity": quality.perplexity, "accuracy": quality.accuracy,
+            "agreement": float(np.mean(choices[0] == choices[1]))}
+
+
+def paired(first, second):
+    """Compares two ways of teaching, seed by seed.
+
+    Args:
+        first, second: A number for each seed, in the same order.
+
+    Returns:
+        The mean of `second - first`, and its 95% interval by Student's t: with few seeds, a wide one.
+
+    Example:
+
+    >>> paired([2.0, 2.1, 2.2], [1.9, 2.0, 2.1])[0].round(3)
+    -0.1
+    """
+    apart = np.subtract(second, first)
+    half = stats.t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
+    return apart.mean(), (apart.mean() - half, apart.mean() + half)
+
+
+def losses(runs, way, split):
+    """Returns the losses of one way of teaching, seed by seed."""
+    return [run[split]["loss"] for run in runs if run["way"] == way]
+
+
+class Notes:
+    """Runs that are done, by name, in a file beside the results: a run that was cut off goes on from there."""
+
+    def __init__(self, path):
+        self.path = path
+        self.done = json.loads(path.read_text("utf8")) if path.exists() else {}
+
+    def keep(self, key, value):
+        self.done[key] = value
+        files.write(self.path, json.dumps(self.done))
+        print(f"students: {key}: {value}", flush=True)
+
+
+def pilot(folder, seed=9, steps=300):
+    """Tries the settings of each way on validation text, with another seed and fewer steps.
+
+    Returns:
+        By way and setting, the validation loss; of the ways that have more than one setting.
+    """
+    notes, lessons = Notes(folder / "results" / "students.backup.pilot.json"), None
+    tried = {way: settings for way, settings in WAYS.items() if len(settings) > 1}
+    for way, settings in tried.items():
+        for setting, loss in settings.items():
+            if (key := f"{way}, {setting}") not in notes.done:
+                lessons = lessons or heard(models.load(TEACHER), steps // 2)
+                student = new(seed)
+                teach(student, shuffled(lessons, steps // 2, seed), steps, loss)
+                notes.keep(key, evaluation.next_token(student, docs.sequences("validation")).loss)
+    return {way: {setting: notes.done[f"{way}, {setting}"] for setting in settings} for way, settings in tried.items()}
+
+
+def experiment(folder):
+    """Teaches students in every way, once for each seed; ships the first seed's best as `docs-student`.
+
+    The setting of each way, and then the best way, are chosen on validation text; test text is only measured.
+    """
+    teacher, tried, lessons = models.load(TEACHER), pilot(folder), {}
+    chosen = {way: min(settings, key=lambda setting: tried[way][setting] if way in tried else 0)
+              for way, settings in WAYS.items()}
+    notes = Notes(folder / "results" / "students.backup.runs.json")
+    for way, setting in chosen.items():
+        source = told if way == OWN_TEXT else heard
+        for seed in SEEDS:
+            if f"{way}, seed {seed}" not in notes.done:
+                if source not in lessons:
+                    lessons = {source: source(teacher, BATCHES)}  # no other is kept: half a gigabyte is enough
+                student, begun = new(seed), time.perf_counter()
+                teach(student, shuffled(lessons[source], BATCHES, seed), STEPS, WAYS[way][setting])
+                seconds = round(time.perf_counter() - begun)
+                checkpoint.save(kept(folder, way, seed), student, {})
+                notes.keep(f"{way}, seed {seed}", {"way": way, "setting": setting, "seed": seed, "seconds": seconds, **{
+                    split: measured(student, teacher, split) for split in ("validation", "test")}})
+    runs = list(notes.done.values())
+    best = min(WAYS, key=lambda way: np.mean(losses(runs, way, "validation")))
+    student = checkpoint.load(kept(folder, best, SEEDS[0]))
+    checkpoint.save(folder / "models" / "docs-student.safetensors", student, {
+        "command": "python3 -m course_utils results students", "teacher": TEACHER, "way": best, "setting": chosen[best],
+        "seed": SEEDS[0], "steps": STEPS, "tokens_seen": STEPS * ROWS * training.LENGTH})
+    return {"teacher": TEACHER, "steps": STEPS, "batches": BATCHES, "rows": ROWS, "length": training.LENGTH,
+            "learning_rate": RATE, "seeds": SEEDS, "pilot": tried, "chosen": chosen, "best": best,
+            "bytes": {"teacher": baseline(teacher), "student": baseline(student)},
+            "parameters": {"teacher": teacher.count_params(), "student": student.count_params()},
+            "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.shape["vocabulary"], "runs": runs,
+            "alone": {name: {split: measured(model, teacher, split) for split in ("validation", "test")}
+                      for name, model in (("teacher", teacher), ("untrained student", new(SEEDS[0])))},
+            "against_labels": {split: {way: dict(zip(("mean", "interval"), paired(
+                losses(runs, "labels", split), losses(runs, way, split)))) for way in WAYS if way != "labels"}
+                for split in ("validation", "test")}}
+
+
+def kept(folder, way, seed):
+    """Where a student waits for the end of the experiment."""
+    return folder / "results" / f"students.backup.{way.replace(' ', '-')}.{seed}.safetensors"
