@@ -16,13 +16,21 @@ class EveryControl(pytest.Item):
         move_everything(Kernel(self.parent.kernel.kc), self.path.name)
 
     def repr_failure(self, excinfo):
-        return str(excinfo.value) if excinfo.errisinstance(SweepError) else super().repr_failure(excinfo)
+        return (
+            str(excinfo.value)
+            if excinfo.errisinstance(SweepError)
+            else super().repr_failure(excinfo)
+        )
 
     def reportinfo(self):
         return self.path, 0, f"every control of {self.path.name}"
 
 
 def pytest_collection_modifyitems(items):
-    notebooks = {item.parent: place for place, item in enumerate(items) if type(item.parent).__name__ == "IPyNbFile"}
+    notebooks = {
+        item.parent: place
+        for place, item in enumerate(items)
+        if type(item.parent).__name__ == "IPyNbFile"
+    }
     for notebook, last in sorted(notebooks.items(), key=lambda found: -found[1]):
         items.insert(last + 1, EveryControl.from_parent(notebook, name="every control"))

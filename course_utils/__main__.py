@@ -1,16 +1,17 @@
 """The course's commands, for `python3 -m course_utils`.
 
     lab       open the lessons in JupyterLab (more arguments go to JupyterLab, such as --no-browser)
-    test      run every notebook and every test (more arguments go to pytest, such as -x tests/test_files.py)
-    check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
-    train     train a shipped model again: train NAME
+    test      run every notebook and every test (more arguments go to pytest, such as -x
+    tests/test_files.py) check     say [OK] or [FAIL] for each requirement, TensorFlow and the
+    shipped models train     train a shipped model again: train NAME
     results   make shipped compressed models and the table of methods again: results [NAME ...]
     refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
 
 The first time, each of them builds an environment in .venv (about 2 GB).
 COURSE_UTILS_ENV=current uses the Python that runs this instead, with the packages it has.
 """
-# Any Python that is tried reads this file, 2.7 too, so that it can say what to do: old syntax here, and only here.
+# Any Python that is tried reads this file, 2.7 too, so that it can say what to do: old syntax here,
+# and only here.
 
 from __future__ import print_function
 
@@ -25,7 +26,8 @@ COMMANDS = ("lab", "test", "check", "train", "results", "refresh")
 
 
 def starts(command):
-    """Says whether a command runs at all: a version manager's stand-in for a missing Python does not."""
+    """Says whether a command runs at all: a version manager's stand-in for a missing Python does
+    not."""
     if not getattr(shutil, "which", lambda name: None)(command[0]):
         return False
     with open(os.devnull, "w") as nowhere:
@@ -33,7 +35,8 @@ def starts(command):
 
 
 def refusal(version, system, machine, arguments, starts=starts):
-    """Returns the sentence that says why the course cannot run here and what to do, or None if it can.
+    """Returns the sentence that says why the course cannot run here and what to do, or None if it
+    can.
 
     Args:
         version: Major and minor number of the Python that runs.
@@ -43,19 +46,26 @@ def refusal(version, system, machine, arguments, starts=starts):
     """
     if system == "Darwin" and machine == "x86_64":
         return (
-            "TensorFlow has no build for Intel Macs: open the course in Binder or in Docker (README.md says how), "
+            "TensorFlow has no build for Intel Macs: open the course in Binder or in Docker "
+            "(README.md says how), "
             "or, if this Mac has Apple silicon, use a Python built for arm64."
         )
     if version in SUPPORTED:
         return None
-    wrong = "The course runs on Python 3.10 to 3.13, as TensorFlow does, and this is Python {}.{}".format(*version)
+    wrong = "The course runs on Python 3.10 to 3.13, as TensorFlow does, and this is Python {}.{}".format(
+        *version
+    )
     rest = " ".join(arguments)
     for major, minor in reversed(SUPPORTED):
         name = "{}.{}".format(major, minor)
         for command in (["python" + name], ["py", "-" + name]):
             if starts(command):
                 return "{}: type   {} {}".format(wrong, " ".join(command), rest)
-    return "{}: install 3.13 from https://www.python.org/downloads/ and type   python3.13 {}".format(wrong, rest)
+    return (
+        "{}: install 3.13 from https://www.python.org/downloads/ and type   python3.13 {}".format(
+            wrong, rest
+        )
+    )
 
 
 def main(arguments):
@@ -63,7 +73,10 @@ def main(arguments):
         print(__doc__.strip())
         return 0
     if arguments[0] not in COMMANDS:
-        print("unknown command {!r}; choose from: {}".format(arguments[0], ", ".join(COMMANDS)), file=sys.stderr)
+        print(
+            "unknown command {!r}; choose from: {}".format(arguments[0], ", ".join(COMMANDS)),
+            file=sys.stderr,
+        )
         return 2
     typed = (["-m", "course_utils"] if __package__ else sys.argv[:1]) + arguments
     problem = refusal(sys.version_info[:2], platform.system(), platform.machine(), typed)

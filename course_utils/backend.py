@@ -31,8 +31,9 @@ def quietly():
 
 @contextlib.contextmanager
 def for_good():
-    """Makes objects that stay. Python need not search them for garbage: not now (a fifth of the import's time), and
-    not whenever somebody asks it to, as Keras does for each layer that it quantizes (0.2 s each time)."""
+    """Makes objects that stay. Python need not search them for garbage: not now (a fifth of the
+    import's time), and not whenever somebody asks it to, as Keras does for each layer that it
+    quantizes (0.2 s each time)."""
     gc.disable()
     try:
         yield

@@ -23,7 +23,9 @@ def finite(name, values):
         raise ValueError(f"{name} must hold at least one value, got shape {values.shape}")
     if not np.isfinite(values).all():
         bad = int(values.size - np.isfinite(values).sum())
-        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {values.size} values")
+        raise ValueError(
+            f"{name} must be finite, got {bad} NaN or infinite of {values.size} values"
+        )
     return values
 
 
@@ -50,7 +52,13 @@ def fraction(name, value):
 
 def whole(name, value, low, high):
     """Returns `value` as an `int` if it is a whole number in `low..high`; raises otherwise."""
-    if isinstance(value, bool) or not np.isscalar(value) or value != value or int(value) != value or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not np.isscalar(value)
+        or value != value
+        or int(value) != value
+        or not low <= value <= high
+    ):
         raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
     return int(value)
 

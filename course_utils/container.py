@@ -51,9 +51,14 @@ def unpack(content, name):
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError) as problem:
         raise ValueError(f"{name} is damaged or no safetensors file ({problem})") from None
     if notes.get("format") != FORMAT:
-        raise ValueError(f"{name} is not a file of this course: format {notes.get('format')!r}, expected {FORMAT!r}")
+        raise ValueError(
+            f"{name} is not a file of this course: format {notes.get('format')!r}, expected "
+            f"{FORMAT!r}"
+        )
     expected = notes.pop("sha256", None)
     if digest(arrays, notes) != expected:
-        raise ValueError(f"{name} is damaged: its {len(arrays)} tensors do not match their checksum")
+        raise ValueError(
+            f"{name} is damaged: its {len(arrays)} tensors do not match their checksum"
+        )
     notes.pop("format")
     return arrays, notes

@@ -1,7 +1,8 @@
-"""A large model teaches a small one: the losses, the document's among them, and where the teacher speaks.
+"""A large model teaches a small one: the losses, the document's among them, and where the teacher
+speaks.
 
-Every loss takes what the teacher said first and the student's logits second, both `(..., classes)`, and
-returns one number, in nats where it is an entropy.
+Every loss takes what the teacher said first and the student's logits second, both `(..., classes)`,
+and returns one number, in nats where it is an entropy.
 """
 
 import numpy as np
@@ -28,11 +29,14 @@ def soften(logits, temperature=1.0):
     >>> soften([2.0, 1.0, 0.0], temperature=10).numpy().round(2)
     array([0.37, 0.33, 0.3 ], dtype=float32)
     """
-    return tf.nn.softmax(tf.convert_to_tensor(logits, tf.float32) / positive("temperature", temperature))
+    return tf.nn.softmax(
+        tf.convert_to_tensor(logits, tf.float32) / positive("temperature", temperature)
+    )
 
 
 def pair(teacher, student):
-    """Returns both logits as tensors; raises `ValueError` if there are none, or if the two name different things.
+    """Returns both logits as tensors; raises `ValueError` if there are none, or if the two name
+    different things.
 
     Example:
 
@@ -42,16 +46,21 @@ def pair(teacher, student):
     """
     teacher, student = (tf.convert_to_tensor(logits, tf.float32) for logits in (teacher, student))
     if teacher.shape[-1] != student.shape[-1]:
-        raise ValueError("teacher and student must choose among the same classes, "
-                         f"got {teacher.shape[-1]} and {student.shape[-1]}")
+        raise ValueError(
+            "teacher and student must choose among the same classes, "
+            f"got {teacher.shape[-1]} and {student.shape[-1]}"
+        )
     if teacher.shape != student.shape or 0 in teacher.shape:
-        raise ValueError("teacher and student must answer the same questions, at least one, "
-                         f"got shapes {tuple(teacher.shape)} and {tuple(student.shape)}")
+        raise ValueError(
+            "teacher and student must answer the same questions, at least one, "
+            f"got shapes {tuple(teacher.shape)} and {tuple(student.shape)}"
+        )
     return teacher, student
 
 
 def squared_error(teacher, student):
-    """The document's loss (4.2.3): squared difference of two softmaxes, averaged over everything."""
+    """The document's loss (4.2.3): squared difference of two softmaxes, averaged over
+    everything."""
     teacher, student = pair(teacher, student)
     return tf.reduce_mean(tf.square(soften(teacher) - soften(student)))
 
@@ -59,8 +68,9 @@ def squared_error(teacher, student):
 def cross_entropy(temperature=1.0):
     """Cross-entropy of the student under the softened teacher, times the temperature squared.
 
-    Softening divides the gradient of a logit by about `temperature ** 2`; the factor puts it back, so
-    that the loss keeps its weight beside others when the temperature changes (Hinton et al., 2015).
+    Softening divides the gradient of a logit by about `temperature ** 2`; the factor puts it back,
+    so that the loss keeps its weight beside others when the temperature changes (Hinton et al.,
+    2015).
 
     Returns:
         A loss: a function of the teacher's and the student's logits.
@@ -70,14 +80,17 @@ def cross_entropy(temperature=1.0):
     def loss(teacher, student):
         teacher, student = pair(teacher, student)
         log_student = tf.nn.log_softmax(student / temperature)
-        return -tf.reduce_mean(tf.reduce_sum(soften(teacher, temperature) * log_student, -1)) * temperature**2
+        return (
+            -tf.reduce_mean(tf.reduce_sum(soften(teacher, temperature) * log_student, -1))
+            * temperature**2
+        )
 
     return loss
 
 
 def kl(temperature=1.0):
-    """Kullback-Leibler divergence from the softened teacher to the student: `cross_entropy` less the
-    teacher's own entropy, which the student cannot change. It is 0 where both agree.
+    """Kullback-Leibler divergence from the softened teacher to the student: `cross_entropy` less
+    the teacher's own entropy, which the student cannot change. It is 0 where both agree.
 
     Returns:
         A loss: a function of the teacher's and the student's logits.
@@ -85,21 +98,27 @@ def kl(temperature=1.0):
     positive("temperature", temperature)
 
     def loss(teacher, student):
-        log_teacher, log_student = (tf.nn.log_softmax(logits / temperature) for logits in pair(teacher, student))
-        return tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1)) * temperature**2
+        log_teacher, log_student = (
+            tf.nn.log_softmax(logits / temperature) for logits in pair(teacher, student)
+        )
+        return (
+            tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1))
+            * temperature**2
+        )
 
     return loss
 
 
 def reverse_kl(temperature=1.0):
-    """`kl` with the two exchanged: the student is punished for saying what the teacher would not, and
-    may leave out what the teacher also says (Gu et al., 2024)."""
+    """`kl` with the two exchanged: the student is punished for saying what the teacher would not,
+    and may leave out what the teacher also says (Gu et al., 2024)."""
     forward = kl(temperature)
     return lambda teacher, student: forward(student, teacher)
 
 
 def label_smoothing(share=0.1):
-    """The rival that needs no teacher: `share` of each label is spread evenly (Szegedy et al., 2016).
+    """The rival that needs no teacher: `share` of each label is spread evenly (Szegedy et al.,
+    2016).
 
     Returns:
         A loss: a function of whole-number labels `(...,)` and the student's logits.
@@ -135,17 +154,19 @@ def both(loss, soft=0.5):
 
 
 def hinted(loss, weight=1.0):
-    """Adds to a loss how far the student's hidden vectors are from the teacher's (Romero et al., 2015).
+    """Adds to a loss how far the student's hidden vectors are from the teacher's (Romero et al.,
+    2015).
 
-    The two are seldom equally wide, so the student's pass through a matrix of their own first, which is
-    trained with it and thrown away afterwards.
+    The two are seldom equally wide, so the student's pass through a matrix of their own first,
+    which is trained with it and thrown away afterwards.
 
     Args:
         loss: A loss of targets and the student's logits.
         weight: Of the mean squared distance.
 
     Returns:
-        A loss whose arguments are the pairs `(targets, teacher's hidden)` and `(student's logits, student's hidden)`.
+        A loss whose arguments are the pairs `(targets, teacher's hidden)` and
+        `(student's logits, student's hidden)`.
     """
     not_negative("weight", weight)
 
@@ -162,8 +183,8 @@ STEP = 0.1  # nats: a kept log-probability is off by at most half of it
 def coded(logits):
     """Rounds log-probabilities to whole steps below the largest: one byte for each class.
 
-    This is the document's rule (4.2.1) with Q = 0.1, on what a teacher said. A class that is e^25 times
-    less likely than the first is beyond the last step, and nobody's lesson.
+    This is the document's rule (4.2.1) with Q = 0.1, on what a teacher said. A class that is e^25
+    times less likely than the first is beyond the last step, and nobody's lesson.
 
     Args:
         logits: Array or tensor of shape `(..., classes)`.
@@ -172,11 +193,14 @@ def coded(logits):
         `uint8` array of the same shape.
     """
     logits = np.asarray(logits, np.float32)
-    return np.minimum(np.rint((logits.max(-1, keepdims=True) - logits) / STEP), 255).astype(np.uint8)
+    return np.minimum(np.rint((logits.max(-1, keepdims=True) - logits) / STEP), 255).astype(
+        np.uint8
+    )
 
 
 def decoded(codes):
-    """Returns logits from what `coded` returned; their softmax is the teacher's, but for the rounding."""
+    """Returns logits from what `coded` returned; their softmax is the teacher's, but for the
+    rounding."""
     return codes * np.float32(-STEP)
 
 
@@ -206,7 +230,8 @@ def largest(logits, kept):
 class Lessons:
     """What a teacher said about some batches, kept: one byte for each logit, as `coded` makes it.
 
-    Asking the teacher is the dear part of distillation. Asked once, its answers serve many students.
+    Asking the teacher is the dear part of distillation. Asked once, its answers serve many
+    students.
 
     Args:
         ask: Function from inputs to the teacher's logits `(rows, length, classes)`.
@@ -227,7 +252,9 @@ class Lessons:
         for step in range(whole("steps", steps, 1, 2**31)):
             inputs = batches(step)[0]
             if not np.size(inputs):
-                raise ValueError(f"every batch must hold inputs, got shape {np.shape(inputs)} at step {step}")
+                raise ValueError(
+                    f"every batch must hold inputs, got shape {np.shape(inputs)} at step {step}"
+                )
             self.answers.append(coded(ask(inputs)))
 
     @property
@@ -236,7 +263,8 @@ class Lessons:
         return sum(answers.nbytes for answers in self.answers)
 
     def __call__(self, step):
-        """Returns `(inputs, (labels, teacher's logits))` of a step, for `students.teach` and `finetuning.finetune`."""
+        """Returns `(inputs, (labels, teacher's logits))` of a step, for `students.teach` and
+        `finetuning.finetune`."""
         step %= len(self.answers)
         inputs, labels = self.batches(step)
         return inputs, (labels, decoded(self.answers[step]))

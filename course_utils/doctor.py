@@ -9,19 +9,26 @@ from course_utils.files import ROOT
 
 def check():
     """Prints a line for everything the course stands on; returns 1 if something is missing."""
-    results = [("OK", f"Python {sys.version.split()[0]}, {sys.executable}")]  # any other was refused at the door
+    results = [
+        ("OK", f"Python {sys.version.split()[0]}, {sys.executable}")
+    ]  # any other was refused at the door
     results += requirements()
     results += [attempt("TensorFlow computes 1 + 1", add)]
     results += shipped()
     browser = chromium()
-    results += [("OK", f"Chromium, {browser}") if browser else ("--", "Chromium: only needed for the browser test")]
+    results += [
+        ("OK", f"Chromium, {browser}")
+        if browser
+        else ("--", "Chromium: only needed for the browser test")
+    ]
     for verdict, what in results:
         print(f"{f'[{verdict}]':<7}{what}")
     return int(any(verdict == "FAIL" for verdict, _ in results))
 
 
 def requirements():
-    """Returns a verdict and a line for each package of requirements.txt: is it installed, and new enough?"""
+    """Returns a verdict and a line for each package of requirements.txt: is it installed, and new
+    enough?"""
     from importlib import metadata
 
     try:
@@ -41,7 +48,9 @@ def requirements():
         except metadata.PackageNotFoundError:
             found = "nothing"
         good = found != "nothing" and wanted.specifier.contains(found, prereleases=True)
-        results.append(("OK", f"{wanted.name} {found}") if good else ("FAIL", f"{line}: {found} is installed"))
+        results.append(
+            ("OK", f"{wanted.name} {found}") if good else ("FAIL", f"{line}: {found} is installed")
+        )
     return results
 
 
@@ -65,7 +74,9 @@ def shipped():
     try:
         from course_utils import models
 
-        results = [attempt(f"model {name}", lambda name=name: models.load(name)) for name in models.names()]
+        results = [
+            attempt(f"model {name}", lambda name=name: models.load(name)) for name in models.names()
+        ]
         return results or [("FAIL", "models: none in data/models")]
     except Exception as error:
         return [("FAIL", f"models: {type(error).__name__}: {error}")]

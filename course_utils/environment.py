@@ -1,6 +1,8 @@
-"""The environment in `.venv`: builds it, brings it up to date, and runs the course's commands inside it.
+"""The environment in `.venv`: builds it, brings it up to date, and runs the course's commands
+inside it.
 
-Until the environment exists there is only Python itself, so this module imports the standard library alone.
+Until the environment exists there is only Python itself, so this module imports the standard
+library alone.
 """
 
 import hashlib
@@ -34,16 +36,23 @@ def python():
 
 
 def fingerprint():
-    """What a finished environment was built from: the folder it points to, and the files that say what is in it."""
+    """What a finished environment was built from: the folder it points to, and the files that say
+    what is in it."""
     files = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
     return f"{ROOT}\n{hashlib.sha256(b'|'.join(files)).hexdigest()}\n"
 
 
 def works():
-    """Says whether `.venv` holds a Python that starts, is supported, and belongs there (folders get moved)."""
-    ask = "import sys; print(sys.version_info[:2] in [(3, 10), (3, 11), (3, 12), (3, 13)]); print(sys.prefix)"
+    """Says whether `.venv` holds a Python that starts, is supported, and belongs there (folders get
+    moved)."""
+    ask = (
+        "import sys; print(sys.version_info[:2] in [(3, 10), (3, 11), (3, 12), (3, 13)]); "
+        "print(sys.prefix)"
+    )
     try:
-        answer = subprocess.run([python(), "-c", ask], capture_output=True, text=True, env=variables(), timeout=60)
+        answer = subprocess.run(
+            [python(), "-c", ask], capture_output=True, text=True, env=variables(), timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     supported, _, prefix = answer.stdout.strip().partition("\n")
@@ -51,7 +60,8 @@ def works():
 
 
 def state():
-    """Returns `"ready"`, `"outdated"` (can be brought up to date in place) or `"absent"` (must be built afresh)."""
+    """Returns `"ready"`, `"outdated"` (can be brought up to date in place) or `"absent"` (must be
+    built afresh)."""
     if not works():
         return "absent"
     if not stamp().exists():
@@ -71,8 +81,16 @@ def inside():
 
 
 def variables():
-    """The environment variables for a process in `.venv`: as after activating it, and nothing of another Python's."""
-    foreign = ("PYTHONPATH", "PYTHONHOME", "__PYVENV_LAUNCHER__", "PIP_TARGET", "PIP_PREFIX", "CONDA_PREFIX")
+    """The environment variables for a process in `.venv`: as after activating it, and nothing of
+    another Python's."""
+    foreign = (
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "__PYVENV_LAUNCHER__",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "CONDA_PREFIX",
+    )
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     path = os.pathsep.join([str(python().parent), os.environ.get("PATH", os.defpath)])
     pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -80,7 +98,8 @@ def variables():
 
 
 def run(command):
-    """Runs an installer quietly with a sign of life; returns None, or the last lines it wrote if it failed."""
+    """Runs an installer quietly with a sign of life; returns None, or the last lines it wrote if it
+    failed."""
     terminal, start, shown = sys.stdout.isatty(), time.monotonic(), 0
     log = home() / "install.log"
     with open(log, "wb") as output:
@@ -98,7 +117,11 @@ def run(command):
                 seconds = int(time.monotonic() - start)
                 if seconds >= shown + (1 if terminal else 20):
                     shown = seconds
-                    print(f"\r  ... {seconds} s " if terminal else f"  ... {seconds} s\n", end="", flush=True)
+                    print(
+                        f"\r  ... {seconds} s " if terminal else f"  ... {seconds} s\n",
+                        end="",
+                        flush=True,
+                    )
         finally:
             if child.poll() is None:
                 child.kill()
@@ -118,25 +141,33 @@ def install_with_uv(uv, host, afresh):
 
 
 def install_with_pip(host, afresh):
-    """Makes and fills `.venv` with the standard library's venv and with pip; returns as `install_with_uv` does.
+    """Makes and fills `.venv` with the standard library's venv and with pip; returns as
+    `install_with_uv` does.
 
-    Some systems ship a Python whose venv cannot bring pip along (Debian's without `python3-venv`). The environment is
-    therefore made without pip, which gets in by `ensurepip`, or else by the pip that belongs to the host.
+    Some systems ship a Python whose venv cannot bring pip along (Debian's without `python3-venv`).
+    The environment is therefore made without pip, which gets in by `ensurepip`, or else by the pip
+    that belongs to the host.
     """
     failed = run([host, "-m", "venv", "--without-pip", home()]) if afresh else None
     if failed:
         return failed
     if run([python(), "-m", "pip", "--version"]) and run([python(), "-m", "ensurepip"]):
         ask = [python(), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        packages = subprocess.run(ask, capture_output=True, text=True, check=True, env=variables()).stdout.strip()
+        packages = subprocess.run(
+            ask, capture_output=True, text=True, check=True, env=variables()
+        ).stdout.strip()
         failed = run([host, "-m", "pip", "install", "--target", packages, "pip"])
         if failed:
-            return f"{failed}\n\n{host} has no pip: install it (Debian, Ubuntu: apt install python3-venv), or uv."
+            return (
+                f"{failed}\n\n{host} has no pip: install it (Debian, Ubuntu: apt install "
+                "python3-venv), or uv."
+            )
     return run([python(), "-m", "pip", "install", "--no-input", "-r", "requirements.txt"])
 
 
 def build():
-    """Brings `.venv` to what requirements.txt asks for; writes the stamp last, so that half a job never looks whole.
+    """Brings `.venv` to what requirements.txt asks for; writes the stamp last, so that half a job
+    never looks whole.
 
     Raises:
         BuildError: If the folder cannot be written or the installer fails.
@@ -144,9 +175,15 @@ def build():
     afresh = state() == "absent"
     host = getattr(sys, "_base_executable", sys.executable) if inside() else sys.executable
     if afresh:
-        print(f"Building the environment in {home()}: once, about 2 GB, usually 1 to 3 minutes.", flush=True)
+        print(
+            f"Building the environment in {home()}: once, about 2 GB, usually 1 to 3 minutes.",
+            flush=True,
+        )
     else:
-        print(f"Bringing {home()} up to date with requirements.txt: usually under a minute.", flush=True)
+        print(
+            f"Bringing {home()} up to date with requirements.txt: usually under a minute.",
+            flush=True,
+        )
     try:
         if afresh:
             clear()
@@ -160,15 +197,23 @@ def build():
                 clear()
             failed = install_with_pip(host, afresh)
         if failed:
-            if not afresh:  # a failed update harms nothing that was there: keep it and try again next time
+            if (
+                not afresh
+            ):  # a failed update harms nothing that was there: keep it and try again next time
                 stamp().write_text(f"{ROOT}\n", "utf8")
-            raise BuildError(f"{failed}\n\nThe environment is not complete. Above are the installer's last words.")
+            raise BuildError(
+                f"{failed}\n\nThe environment is not complete. Above are the installer's last "
+                "words."
+            )
         if not works():
-            raise BuildError(f"{python()} was installed and does not start; remove {home()} and try again.")
+            raise BuildError(
+                f"{python()} was installed and does not start; remove {home()} and try again."
+            )
         stamp().write_text(fingerprint(), "utf8")
     except OSError as error:
         raise BuildError(
-            f"{home()} cannot be written ({error.strerror or error}): close the programs that use it, "
+            f"{home()} cannot be written ({error.strerror or error}): close the programs that use "
+            "it, "
             "or copy the course to a folder of your own."
         ) from error
     print("The environment is ready.", flush=True)
@@ -197,7 +242,8 @@ def become(command, env=None):
 
 
 def main(command, arguments):
-    """Runs one of the course's commands in the environment, which is built first where that is needed."""
+    """Runs one of the course's commands in the environment, which is built first where that is
+    needed."""
     current = os.environ.get("COURSE_UTILS_ENV") == "current"
     try:
         if not current and state() != "ready":
@@ -210,13 +256,20 @@ def main(command, arguments):
     except KeyboardInterrupt:
         print("\nStopped. The next run begins again where it must.", file=sys.stderr)
         return 130
-    return {"lab": lab, "test": test, "check": check, "train": train, "results": results,
-            "refresh": refresh}[command](arguments)
+    return {
+        "lab": lab,
+        "test": test,
+        "check": check,
+        "train": train,
+        "results": results,
+        "refresh": refresh,
+    }[command](arguments)
 
 
 def lab(arguments):
     os.chdir(ROOT)
-    first = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"  # with the whole course in the file browser
+    # with the whole course in the file browser
+    first = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
     return become([sys.executable, "-m", "jupyterlab", first, *arguments])
 
 
@@ -224,12 +277,23 @@ def test(arguments):
     os.chdir(ROOT)
     # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
-    one_thread = {"OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}  # each: they would wait for one another
-    # Sixteen kernels compile the same few models: what XLA has made for one of them the others read, in this run only.
+    one_thread = {
+        "OPENBLAS_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+    }  # each: they would wait for one another
+    # Sixteen kernels compile the same few models: what XLA has made for one of them the others
+    # read, in this run only.
     compiled = ROOT / ".pytest_cache" / "xla"
     shutil.rmtree(compiled, ignore_errors=True)
-    shared = {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={json.dumps(str(compiled), ensure_ascii=False)}"}
-    return become([sys.executable, "-m", "pytest", *workers, *arguments], {**os.environ, **one_thread, **shared})
+    shared = {
+        "TF_XLA_FLAGS": (
+            f"--tf_xla_persistent_cache_directory={json.dumps(str(compiled), ensure_ascii=False)}"
+        )
+    }
+    return become(
+        [sys.executable, "-m", "pytest", *workers, *arguments],
+        {**os.environ, **one_thread, **shared},
+    )
 
 
 def train(arguments):
@@ -247,7 +311,9 @@ def results(arguments):
 
     wrong = [name for name in arguments if name not in make.RECIPES]
     if wrong:
-        print(f"unknown results {wrong[0]!r}; choose from: {', '.join(make.RECIPES)}", file=sys.stderr)
+        print(
+            f"unknown results {wrong[0]!r}; choose from: {', '.join(make.RECIPES)}", file=sys.stderr
+        )
         return 2
     for name in arguments or make.RECIPES:
         print(make.make(name), flush=True)

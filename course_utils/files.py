@@ -36,11 +36,21 @@ def write(path, content):
 
 
 def manifest():
-    """Returns size and sha256 of every file under `data`, by its path there, as `data/manifest.json` keeps them."""
+    """Returns size and sha256 of every file under `data`, by its path there, as
+    `data/manifest.json` keeps them."""
     kinds = (".safetensors", ".json", ".npz")
-    found = sorted(path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name)
-    contents = {path.relative_to(DATA).as_posix(): path.read_bytes() for path in found if path.name != "manifest.json"}
-    return {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in contents.items()}
+    found = sorted(
+        path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name
+    )
+    contents = {
+        path.relative_to(DATA).as_posix(): path.read_bytes()
+        for path in found
+        if path.name != "manifest.json"
+    }
+    return {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in contents.items()
+    }
 
 
 def write_manifest():

@@ -1,4 +1,5 @@
-"""One step of training, by hand and in NumPy: a loss, its gradient, an optimizer, and how its rate runs."""
+"""One step of training, by hand and in NumPy: a loss, its gradient, an optimizer, and how its rate
+runs."""
 
 import math
 
@@ -16,7 +17,8 @@ def cross_entropy(logits, targets):
         targets: Which token came, whole numbers of shape `(predictions,)`.
 
     Returns:
-        The loss in nats, and its gradient by the logits, of their shape: what was predicted minus what came.
+        The loss in nats, and its gradient by the logits, of their shape: what was predicted minus
+        what came.
 
     Example:
 
@@ -37,15 +39,19 @@ def pair_model(vocabulary, width=16, seed=0):
     """Starts the smallest neural language model: it sees one token and predicts the next.
 
     Returns:
-        Two matrices by name: `"embedding"`, `(vocabulary, width)`, and `"head"`, `(width, vocabulary)`.
+        Two matrices by name: `"embedding"`, `(vocabulary, width)`, and `"head"`,
+        `(width, vocabulary)`.
     """
     rng = np.random.default_rng(seed)
     shapes = {"embedding": (vocabulary, width), "head": (width, vocabulary)}
-    return {name: rng.normal(0, width**-0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        name: rng.normal(0, width**-0.5, shape).astype(np.float32) for name, shape in shapes.items()
+    }
 
 
 def pair_floor(line, vocabulary):
-    """The least loss of a model that sees one token only: the entropy of the next token given this one, in nats.
+    """The least loss of a model that sees one token only: the entropy of the next token given this
+    one, in nats.
 
     Args:
         line: Tokens, of shape `(tokens,)`; the model is measured on these.
@@ -70,7 +76,9 @@ def slopes(weights, inputs, targets):
     x = weights["embedding"][inputs]  # (predictions, width)
     loss, at_logits = cross_entropy(x @ weights["head"], targets)
     at_x = at_logits @ weights["head"].T
-    seen = (inputs == np.arange(len(weights["embedding"]))[:, None]).astype(np.float32)  # a row collects where it was used
+    seen = (inputs == np.arange(len(weights["embedding"]))[:, None]).astype(
+        np.float32
+    )  # a row collects where it was used
     return loss, {"embedding": seen @ at_x, "head": x.T @ at_logits}
 
 
@@ -80,11 +88,13 @@ def sgd(weights, gradients, moments, step, rate):
         weights[name] -= rate * slope
 
 
-def adamw(weights, gradients, moments, step, rate, decay=0.05, beta_1=0.9, beta_2=0.98, epsilon=1e-7):
+def adamw(
+    weights, gradients, moments, step, rate, decay=0.05, beta_1=0.9, beta_2=0.98, epsilon=1e-7
+):
     """One step of AdamW (Kingma and Ba, 2015; Loshchilov and Hutter, 2019).
 
-    Each weight moves by about `rate`, however steep its slope: by the mean slope of late over its typical
-    size. A little decay pulls all weights towards zero.
+    Each weight moves by about `rate`, however steep its slope: by the mean slope of late over its
+    typical size. A little decay pulls all weights towards zero.
 
     Args:
         weights: Arrays by name; they are changed.
@@ -98,9 +108,14 @@ def adamw(weights, gradients, moments, step, rate, decay=0.05, beta_1=0.9, beta_
     """
     for name, slope in gradients.items():
         mean, square = moments.get(name, (0.0, 0.0))
-        mean, square = beta_1 * mean + (1 - beta_1) * slope, beta_2 * square + (1 - beta_2) * slope**2
+        mean, square = (
+            beta_1 * mean + (1 - beta_1) * slope,
+            beta_2 * square + (1 - beta_2) * slope**2,
+        )
         moments[name] = mean, square
-        late = rate * math.sqrt(1 - beta_2 ** (step + 1)) / (1 - beta_1 ** (step + 1))  # both means began at zero
+        late = (
+            rate * math.sqrt(1 - beta_2 ** (step + 1)) / (1 - beta_1 ** (step + 1))
+        )  # both means began at zero
         weights[name] -= rate * decay * weights[name] + late * mean / (np.sqrt(square) + epsilon)
 
 
@@ -127,7 +142,9 @@ OPTIMIZERS = {"sgd": sgd, "adamw": adamw}
 SCHEDULES = {"constant": constant, "warm-up and cosine": warm_up_then_cosine}
 
 
-def learn(line, vocabulary, steps=100, rate=0.05, optimizer="adamw", schedule="constant", rows=256, seed=0):
+def learn(
+    line, vocabulary, steps=100, rate=0.05, optimizer="adamw", schedule="constant", rows=256, seed=0
+):
     """Trains a `pair_model` on pairs of neighbours drawn from a line of tokens.
 
     Args:
@@ -141,15 +158,25 @@ def learn(line, vocabulary, steps=100, rate=0.05, optimizer="adamw", schedule="c
         seed: Of the start and of the draws.
 
     Returns:
-        The loss before each step, in nats, of shape `(steps,)`. It may be NaN or huge: a rate can be too high.
+        The loss before each step, in nats, of shape `(steps,)`. It may be NaN or huge: a rate can
+        be too high.
 
     Raises:
         ValueError: If a number or a name is not allowed.
     """
-    update, at = OPTIMIZERS[one_of("optimizer", optimizer, OPTIMIZERS)], SCHEDULES[one_of("schedule", schedule, SCHEDULES)]
+    update, at = (
+        OPTIMIZERS[one_of("optimizer", optimizer, OPTIMIZERS)],
+        SCHEDULES[one_of("schedule", schedule, SCHEDULES)],
+    )
     whole("steps", steps, 1, 10**6), positive("rate", rate), not_negative("seed", seed)
-    weights, moments, rng, losses = pair_model(vocabulary, seed=seed), {}, np.random.default_rng(seed), []
-    # A rate that is too high is to be seen, not to be warned of; and for matrices this small a second thread is a hindrance.
+    weights, moments, rng, losses = (
+        pair_model(vocabulary, seed=seed),
+        {},
+        np.random.default_rng(seed),
+        [],
+    )
+    # A rate that is too high is to be seen, not to be warned of; and for matrices this small a
+    # second thread is a hindrance.
     with np.errstate(all="ignore"), threadpoolctl.threadpool_limits(1):
         for step in range(steps):
             starts = rng.integers(0, len(line) - 1, rows)

@@ -1,4 +1,5 @@
-"""LiteRT: the model as a file for phones and small computers, where eight-bit integers are really computed with.
+"""LiteRT: the model as a file for phones and small computers, where eight-bit integers are really
+computed with.
 
 Everywhere else in this course a quantized model computes in float32. Here the integers reach the
 processor, so here, and only here, fewer bits can also mean less time.
@@ -50,12 +51,18 @@ def export(model, mode, length=128, batch=1, calibration=None):
     >>> Runner(small)(docs.sequences("validation", 4)[:, :-1]).shape
     (4, 128, 512)
     """
-    length, batch = whole("length", length, 1, model.shape["context"]), whole("batch", batch, 1, 1024)
+    length, batch = (
+        whole("length", length, 1, model.shape["context"]),
+        whole("batch", batch, 1, 1024),
+    )
     samples = None
     if calibration is not None:
         tokens = np.asarray(calibration, np.int32)
         if tokens.ndim != 2 or len(tokens) < batch or tokens.shape[1] != length:
-            raise ValueError(f"calibration must have shape ({batch} or more sequences, {length}), got {tokens.shape}")
+            raise ValueError(
+                f"calibration must have shape ({batch} or more sequences, {length}), got "
+                f"{tokens.shape}"
+            )
         samples = [tokens[i : i + batch] for i in range(0, len(tokens) - batch + 1, batch)]
     return convert(model, tf.TensorSpec((batch, length), tf.int32), model.variables, mode, samples)
 
@@ -75,12 +82,16 @@ def convert(function, shape, variables, mode, samples=None):
     """
     one_of("mode", mode, MODES)
     if mode == "int8" and not samples:
-        raise ValueError("mode 'int8' needs calibration data: its activations get their scales from it")
+        raise ValueError(
+            "mode 'int8' needs calibration data: its activations get their scales from it"
+        )
     module = tf.Module()  # the converter silently loses variables that no module holds
     module.held = [getattr(variable, "value", variable) for variable in variables]
     module.run = tf.function(function, input_signature=[shape], autograph=False)
     with quietly():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.run.get_concrete_function()], module)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.run.get_concrete_function()], module
+        )
         if mode in ("dynamic", "int8"):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if mode == "int8":
@@ -95,9 +106,13 @@ def to_int4(content):
     try:
         from ai_edge_quantizer import quantizer, recipe
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("mode 'int4' needs one more package: pip install ai-edge-quantizer") from None
+        raise ModuleNotFoundError(
+            "mode 'int4' needs one more package: pip install ai-edge-quantizer"
+        ) from None
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
-        result = quantizer.Quantizer(content, recipe.dynamic_wi4b32_afp32()).quantize(enable_progress_report=False)
+        result = quantizer.Quantizer(content, recipe.dynamic_wi4b32_afp32()).quantize(
+            enable_progress_report=False
+        )
     return bytes(result.quantized_model)
 
 
@@ -119,17 +134,28 @@ class Runner:
 
     def __init__(self, content, threads=1):
         with quietly():
-            self.interpreter = Interpreter(model_content=content, num_threads=whole("threads", threads, 1, 1024))
+            self.interpreter = Interpreter(
+                model_content=content, num_threads=whole("threads", threads, 1, 1024)
+            )
             self.interpreter.allocate_tensors()
-        self.reads, self.writes = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
+        self.reads, self.writes = (
+            self.interpreter.get_input_details()[0],
+            self.interpreter.get_output_details()[0],
+        )
 
     def __call__(self, inputs):
         inputs, shape = np.asarray(inputs, self.reads["dtype"]), tuple(self.reads["shape"].tolist())
         if inputs.ndim != len(shape) or inputs.shape[1:] != shape[1:] or len(inputs) == 0:
-            raise ValueError(f"this file reads rows of shape {shape[1:]}, got inputs of shape {inputs.shape}")
+            raise ValueError(
+                f"this file reads rows of shape {shape[1:]}, got inputs of shape {inputs.shape}"
+            )
         batch, rows = shape[0], len(inputs)
-        inputs = np.concatenate([inputs, np.repeat(inputs[-1:], -rows % batch, axis=0)])  # fill the last batch
-        return np.concatenate([self.run(inputs[i : i + batch]) for i in range(0, len(inputs), batch)])[:rows]
+        inputs = np.concatenate(
+            [inputs, np.repeat(inputs[-1:], -rows % batch, axis=0)]
+        )  # fill the last batch
+        return np.concatenate(
+            [self.run(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
+        )[:rows]
 
     def run(self, inputs):
         """One call of exactly the exported shape."""

@@ -1,4 +1,5 @@
-"""Which weights matter, and which to remove: a score for each weight or unit, and a mask over scores.
+"""Which weights matter, and which to remove: a score for each weight or unit, and a mask over
+scores.
 
 Matrices are read as Keras stores them: `(inputs, units)`; a *unit* is one output neuron, a column.
 Scores have the shape `(inputs, units)` or, one a unit, `(1, units)`. A mask keeps what is `True`.
@@ -18,14 +19,15 @@ def magnitude(weights):
 def unit_magnitude(weights):
     """Scores each unit by the root mean square of its weights: shape `(1, units)`.
 
-    It ranks the units of a layer as their L2 norm does, and is measured like a single weight, so one
-    threshold means the same for layers of any width.
+    It ranks the units of a layer as their L2 norm does, and is measured like a single weight, so
+    one threshold means the same for layers of any width.
     """
     return np.sqrt(np.mean(np.square(finite("weights", weights)), axis=0, keepdims=True))
 
 
 def document(weights):
-    """Scores each weight by the document's importance (4.2.2), which for one weight is `1 / w^2`."""
+    """Scores each weight by the document's importance (4.2.2), which for one weight is
+    `1 / w^2`."""
     return _ratio(np.square(finite("weights", weights)), np.square(weights) ** 2)
 
 
@@ -39,13 +41,16 @@ def unit_document(weights):
 
 
 def participation_ratio(weights):
-    """Scores each unit by how many of its weights take part: `sum(w^2)^2 / sum(w^4)`, from 1 to inputs.
+    """Scores each unit by how many of its weights take part: `sum(w^2)^2 / sum(w^4)`, from 1 to
+    inputs.
 
     The document's importance times `sum(w^2)`, which takes its unit away (Bell and Dean, 1970): the
     score says how evenly a unit spreads its weights, and nothing about how strong they are.
     """
     squares = np.square(finite("weights", weights))
-    return _ratio(squares.sum(axis=0, keepdims=True) ** 2, np.square(squares).sum(axis=0, keepdims=True))
+    return _ratio(
+        squares.sum(axis=0, keepdims=True) ** 2, np.square(squares).sum(axis=0, keepdims=True)
+    )
 
 
 def _ratio(above, below):
@@ -56,8 +61,8 @@ def _ratio(above, below):
 def wanda(weights, inputs):
     """Scores each weight by its size times how loud its input is (Sun et al., 2024).
 
-    A small weight on a loud input moves the output more than a large one on a quiet input. Scores are
-    meant to be compared within a unit, whose inputs are all the same: see `fraction_per_unit`.
+    A small weight on a loud input moves the output more than a large one on a quiet input. Scores
+    are meant to be compared within a unit, whose inputs are all the same: see `fraction_per_unit`.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -71,17 +76,21 @@ def wanda(weights, inputs):
     """
     weights, inputs = finite("weights", weights), finite("inputs", inputs)
     if inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
-        raise ValueError(f"inputs must have shape (samples, {weights.shape[0]}), got {inputs.shape}")
+        raise ValueError(
+            f"inputs must have shape (samples, {weights.shape[0]}), got {inputs.shape}"
+        )
     return np.abs(weights) * np.linalg.norm(inputs, axis=0)[:, None]
 
 
 def taylor(gradients):
-    """Scores each weight by how much the loss would change without it, to first order (Molchanov et al., 2017).
+    """Scores each weight by how much the loss would change without it, to first order (Molchanov et
+    al., 2017).
 
     Setting `w` to zero changes the loss by about `-w * dloss/dw`.
 
     Args:
-        gradients: The loss's gradient at the weights, `(inputs, units)`; see `finetuning.gradients`.
+        gradients: The loss's gradient at the weights, `(inputs, units)`; see
+            `finetuning.gradients`.
 
     Returns:
         A function from this matrix of weights to scores `|w * gradient|`.
@@ -91,7 +100,9 @@ def taylor(gradients):
     def score(weights):
         weights = finite("weights", weights)
         if weights.shape != gradients.shape:
-            raise ValueError(f"these gradients belong to weights of shape {gradients.shape}, got {weights.shape}")
+            raise ValueError(
+                f"these gradients belong to weights of shape {gradients.shape}, got {weights.shape}"
+            )
         return np.abs(weights * gradients)
 
     return score
@@ -105,7 +116,8 @@ def heads(score, count):
         count: How many heads the units belong to, side by side.
 
     Returns:
-        A function from weights to scores of shape `(1, units)`: for each unit, the sum over its head.
+        A function from weights to scores of shape `(1, units)`: for each unit, the sum over its
+        head.
     """
 
     def summed(weights):
@@ -164,7 +176,8 @@ def fraction(share):
 
 
 def fraction_per_unit(share):
-    """Removes the given share of the lowest scores of each unit, so that none loses more than another.
+    """Removes the given share of the lowest scores of each unit, so that none loses more than
+    another.
 
     Args:
         share: Between 0 (keep all) and 1 (remove all).
@@ -185,7 +198,8 @@ def fraction_per_unit(share):
 def n_of_m(n, m):
     """Keeps the `n` highest of every `m` scores that follow one another along a unit's inputs.
 
-    2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at twice the speed (Mishra et al., 2021).
+    2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at twice the speed (Mishra et
+    al., 2021).
 
     Args:
         n: How many are kept, 0 to `m`.
@@ -204,7 +218,9 @@ def n_of_m(n, m):
 
     def mask(scores):
         inputs, units = scores.shape
-        runs = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf).reshape(-1, m, units)
+        runs = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf).reshape(
+            -1, m, units
+        )
         return (_ranks(runs) >= m - n).reshape(-1, units)[:inputs]
 
     return mask
@@ -216,7 +232,8 @@ def _ranks(scores):
 
 
 def cubic(step, begin, end, final):
-    """The share to remove at a step of gradual pruning: fast at first, gently at the end (Zhu and Gupta, 2017).
+    """The share to remove at a step of gradual pruning: fast at first, gently at the end (Zhu and
+    Gupta, 2017).
 
     Args:
         step: The training step.

@@ -1,7 +1,8 @@
-"""From floats to integers and back: rules that choose a scale, and the tensor that keeps the integers.
+"""From floats to integers and back: rules that choose a scale, and the tensor that keeps the
+integers.
 
-Matrices are read as Keras stores them: `(inputs, units)`. A *channel* is one unit, a column; a *group*
-is a run of `group_size` inputs within a column.
+Matrices are read as Keras stores them: `(inputs, units)`. A *channel* is one unit, a column; a
+*group* is a run of `group_size` inputs within a column.
 """
 
 import dataclasses
@@ -41,10 +42,13 @@ class QuantizedTensor:
 
     def integers(self):
         """Returns `codes - zero_point` as `int32`: what an integer matrix product multiplies."""
-        return np.subtract(self.codes, self.spread(self.zero_point), dtype=np.int32, casting="same_kind")
+        return np.subtract(
+            self.codes, self.spread(self.zero_point), dtype=np.int32, casting="same_kind"
+        )
 
     def spread(self, per_group):
-        """Repeats a value per group for each input of the group: `(groups, units)` -> `(inputs, units)`."""
+        """Repeats a value per group for each input of the group: `(groups, units)` ->
+        `(inputs, units)`."""
         if np.ndim(per_group) == 0 or self.group_size is None:
             return per_group
         return np.repeat(per_group, self.group_size, axis=0)[: self.codes.shape[0]]
@@ -83,7 +87,10 @@ def step(weights, step):
     weights = finite("weights", weights)
     codes = np.rint(weights / positive("step", step))
     if np.abs(codes).max() >= 2**31:
-        raise ValueError(f"step must be at least {np.abs(weights).max() / 2**31:.3g} for these weights, got {step!r}")
+        raise ValueError(
+            f"step must be at least {np.abs(weights).max() / 2**31:.3g} for these weights, got "
+            f"{step!r}"
+        )
     codes = codes.astype(np.int32)
     return QuantizedTensor(codes, np.float32(step), bits_for(codes.min(), codes.max()))
 
@@ -102,7 +109,10 @@ def groups(weights, group_size):
     if group_size == "tensor":
         return weights.reshape(1, -1, 1)
     if weights.ndim != 2:
-        raise ValueError(f"scales per channel or group need weights of shape (inputs, units), got {weights.shape}")
+        raise ValueError(
+            "scales per channel or group need weights of shape (inputs, units), got "
+            f"{weights.shape}"
+        )
     inputs, units = weights.shape
     size = inputs if group_size == "channel" else group_size_of(group_size)
     padded = np.pad(weights, ((0, -inputs % size), (0, 0)))
@@ -112,14 +122,17 @@ def groups(weights, group_size):
 def group_size_of(group_size):
     """Returns a group size that was given as a number; raises `ValueError` for anything else."""
     if isinstance(group_size, str) or group_size is None:
-        raise ValueError(f"group_size must be 'tensor', 'channel' or a whole number, got {group_size!r}")
+        raise ValueError(
+            f"group_size must be 'tensor', 'channel' or a whole number, got {group_size!r}"
+        )
     return whole("group_size", group_size, 1, 2**31)
 
 
 def as_stored(scale):
     """Rounds scales to float16, the precision in which files keep them, where they fit in it.
 
-    Rounding *before* the codes are chosen costs nothing; rounding afterwards would move every weight.
+    Rounding *before* the codes are chosen costs nothing; rounding afterwards would move every
+    weight.
     """
     fits = scale.min() >= 2.0**-14 and scale.max() < 65504
     return scale.astype(np.float16 if fits else np.float32).astype(np.float32)
@@ -153,7 +166,8 @@ def absmax(weights, bits, group_size="channel"):
 
 
 def round_to(weights, scale, bits, group_size="channel"):
-    """Rounds to the nearest of the symmetric `bits`-bit codes at given scales, clipping what lies outside.
+    """Rounds to the nearest of the symmetric `bits`-bit codes at given scales, clipping what lies
+    outside.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -171,7 +185,8 @@ def round_to(weights, scale, bits, group_size="channel"):
 
 
 def _placed(weights, scale, bits, group_size, **more):
-    """A tensor with its scales in place, `(groups, units)` or a scalar, and codes still to be chosen."""
+    """A tensor with its scales in place, `(groups, units)` or a scalar, and codes still to be
+    chosen."""
     if group_size == "tensor":
         return QuantizedTensor(np.empty(weights.shape, np.int8), scale.reshape(()), bits, **more)
     size = weights.shape[0] if group_size == "channel" else int(group_size)
@@ -181,9 +196,9 @@ def _placed(weights, scale, bits, group_size, **more):
 def clipped(weights, bits, group_size="channel"):
     """Symmetric integers whose largest code may lie below the largest weight.
 
-    A smaller scale rounds the many small weights finer and clips the few large ones. Each group takes
-    the scale with the smallest squared error of 33 between the largest weight and a fifth of it, as
-    the clipping of OMSE (Choukroun et al., 2019) does.
+    A smaller scale rounds the many small weights finer and clips the few large ones. Each group
+    takes the scale with the smallest squared error of 33 between the largest weight and a fifth of
+    it, as the clipping of OMSE (Choukroun et al., 2019) does.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -210,10 +225,12 @@ def clipped(weights, bits, group_size="channel"):
 
 
 def affine(weights, bits, group_size="channel"):
-    """Unsigned integers between the smallest and the largest weight of each group (Jacob et al., 2018).
+    """Unsigned integers between the smallest and the largest weight of each group (Jacob et al.,
+    2018).
 
     No code is wasted on a side where there are no weights. The range is widened to hold 0, and the
-    integer `zero_point` stands for exactly 0.0, so that pruned weights and padding stay what they are.
+    integer `zero_point` stands for exactly 0.0, so that pruned weights and padding stay what they
+    are.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -235,7 +252,10 @@ def affine(weights, bits, group_size="channel"):
     """
     weights, top = finite("weights", weights), 2 ** whole("bits", bits, 1, 8) - 1
     grouped = groups(weights, group_size)
-    low, high = np.minimum(grouped.min(axis=1), 0), np.maximum(grouped.max(axis=1), 0)  # (groups, units)
+    low, high = (
+        np.minimum(grouped.min(axis=1), 0),
+        np.maximum(grouped.max(axis=1), 0),
+    )  # (groups, units)
     scale = as_stored(np.where(high > low, (high - low) / top, 1.0))
     zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
     zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
@@ -250,11 +270,12 @@ def nearest(weights, levels):
 
 
 def kmeans(weights, bits):
-    """A codebook of levels that lie where the weights are: k-means, as Deep Compression uses it (Han et al., 2016).
+    """A codebook of levels that lie where the weights are: k-means, as Deep Compression uses it
+    (Han et al., 2016).
 
-    Levels start evenly spaced from the smallest to the largest weight; then each moves to the mean of
-    the weights nearest to it until none moves. Where the matrix holds zeros one level stays at 0, so
-    that pruned weights stay pruned.
+    Levels start evenly spaced from the smallest to the largest weight; then each moves to the mean
+    of the weights nearest to it until none moves. Where the matrix holds zeros one level stays at
+    0, so that pruned weights stay pruned.
 
     Args:
         weights: Float array of any shape.
@@ -271,7 +292,9 @@ def kmeans(weights, bits):
     sums = np.append(0, np.cumsum(values))  # and its sum a difference of two running sums
     levels, zero = np.linspace(values[0], values[-1], 2**bits), not np.all(weights)
     for _ in range(300):
-        edges = np.concatenate([[0], np.searchsorted(values, (levels[1:] + levels[:-1]) / 2), [values.size]])
+        edges = np.concatenate(
+            [[0], np.searchsorted(values, (levels[1:] + levels[:-1]) / 2), [values.size]]
+        )
         counts, before = np.diff(edges), levels
         levels = np.where(counts > 0, np.diff(sums[edges]) / np.maximum(counts, 1), levels)
         if zero:
@@ -284,7 +307,8 @@ def kmeans(weights, bits):
 
 
 def normal_levels():
-    """Returns the 16 levels of NF4: quantiles of the normal distribution, with 0 and both ends exact.
+    """Returns the 16 levels of NF4: quantiles of the normal distribution, with 0 and both ends
+    exact.
 
     Eight probabilities above one half and seven below, evenly spaced, so that normally distributed
     weights use every level about equally often (Dettmers et al., 2023).
@@ -299,7 +323,9 @@ def normal_levels():
 
 
 NF4 = normal_levels()
-_HALF = np.array([1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1], np.float32)  # 0.0625, 2, 3, 4, 6, 8 and 12 twelfths
+_HALF = np.array(
+    [1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1], np.float32
+)  # 0.0625, 2, 3, 4, 6, 8 and 12 twelfths
 FP4 = np.concatenate([-_HALF[::-1], [np.float32(0)], _HALF])
 
 
@@ -320,9 +346,11 @@ def nf4(weights, group_size=64):
 
 
 def fp4(weights, group_size=64):
-    """4-bit floating point: a sign, two bits of exponent, one of mantissa, as bitsandbytes lays it out.
+    """4-bit floating point: a sign, two bits of exponent, one of mantissa, as bitsandbytes lays it
+    out.
 
-    There are 15 different levels, since 0 has a sign too, and two of the others lie almost at 0. See `nf4`.
+    There are 15 different levels, since 0 has a sign too, and two of the others lie almost at 0.
+    See `nf4`.
     """
     return _on_levels(weights, FP4, group_size)
 
@@ -330,12 +358,15 @@ def fp4(weights, group_size=64):
 def _on_levels(weights, levels, group_size):
     weights = finite("weights", weights)
     largest = np.abs(groups(weights, group_size)).max(axis=1)
-    tensor = _placed(weights, as_stored(np.where(largest > 0, largest, 1.0)), 4, group_size, codebook=levels)
+    tensor = _placed(
+        weights, as_stored(np.where(largest > 0, largest, 1.0)), 4, group_size, codebook=levels
+    )
     return dataclasses.replace(tensor, codes=nearest(weights / tensor.spread(tensor.scale), levels))
 
 
 def binary(weights, group_size="channel"):
-    """One bit a weight: its sign, times the mean size in its group (XNOR-Net, Rastegari et al., 2016).
+    """One bit a weight: its sign, times the mean size in its group (XNOR-Net, Rastegari et al.,
+    2016).
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -347,17 +378,19 @@ def binary(weights, group_size="channel"):
     weights = finite("weights", weights)
     sizes = groups(np.ones_like(weights), group_size).sum(axis=1)
     mean = np.abs(groups(weights, group_size)).sum(axis=1) / sizes
-    tensor = _placed(weights, as_stored(mean), 1, group_size, codebook=np.array([-1, 1], np.float32))
+    tensor = _placed(
+        weights, as_stored(mean), 1, group_size, codebook=np.array([-1, 1], np.float32)
+    )
     return dataclasses.replace(tensor, codes=(weights > 0).astype(np.uint8))
 
 
 def matmul_integer(x, w):
     """Multiplies two matrices of integers exactly.
 
-    A product of two 8-bit codes fits in 16 bits and a sum of `inputs` of them in 32. Processors that
-    lack a fast integer product can borrow the float one: a float32 holds every whole number up to
-    2**24, so while no sum can pass that, each partial sum is exact in whatever order they are added.
-    With codes up to 127 that is so for up to 1,040 inputs.
+    A product of two 8-bit codes fits in 16 bits and a sum of `inputs` of them in 32. Processors
+    that lack a fast integer product can borrow the float one: a float32 holds every whole number up
+    to 2**24, so while no sum can pass that, each partial sum is exact in whatever order they are
+    added. With codes up to 127 that is so for up to 1,040 inputs.
 
     Args:
         x: Integers of shape `(rows, inputs)`.
@@ -372,7 +405,11 @@ def matmul_integer(x, w):
     x, w = np.asarray(x), np.asarray(w)
     if x.dtype.kind not in "iu" or w.dtype.kind not in "iu":
         raise ValueError(f"matmul_integer needs integers, got {x.dtype} and {w.dtype}")
-    largest = x.shape[-1] * max(abs(int(x.max())), abs(int(x.min()))) * max(abs(int(w.max())), abs(int(w.min())))
+    largest = (
+        x.shape[-1]
+        * max(abs(int(x.max())), abs(int(x.min())))
+        * max(abs(int(w.max())), abs(int(w.min())))
+    )
     if largest >= 2**31:
         raise ValueError(f"sums must stay below 2**31 to fit in 32 bits, could reach {largest}")
     if largest <= 2**24:
@@ -381,10 +418,12 @@ def matmul_integer(x, w):
 
 
 def quantized_matmul(x, weights, bits=8, per="token"):
-    """Multiplies activations and quantized weights as integers, and turns the sums back into floats.
+    """Multiplies activations and quantized weights as integers, and turns the sums back into
+    floats.
 
-    Within a group both scales are constant, so `sum(x * w) = scale_x * scale_w * sum(code_x * code_w)`:
-    the loop over inputs sees integers only, and one multiplication at the end sets the unit right.
+    Within a group both scales are constant, so
+    `sum(x * w) = scale_x * scale_w * sum(code_x * code_w)`: the loop over inputs sees integers
+    only, and one multiplication at the end sets the unit right.
 
     Args:
         x: Activations, float array of shape `(rows, inputs)`.
@@ -401,28 +440,40 @@ def quantized_matmul(x, weights, bits=8, per="token"):
     x = finite("x", x)
     inputs = weights.codes.shape[0]
     if weights.codebook is not None:
-        raise ValueError("codes of a codebook are positions, not numbers: there is nothing to multiply")
+        raise ValueError(
+            "codes of a codebook are positions, not numbers: there is nothing to multiply"
+        )
     if x.ndim != 2 or x.shape[1] != inputs:
         raise ValueError(f"x must have shape (rows, {inputs}), got {x.shape}")
-    rounded = absmax(x.T, bits, {"token": "channel", "tensor": "tensor"}[one_of("per", per, ("token", "tensor"))])
-    size, scales, codes = weights.group_size or inputs, np.atleast_2d(weights.scale), weights.integers()
+    rounded = absmax(
+        x.T, bits, {"token": "channel", "tensor": "tensor"}[one_of("per", per, ("token", "tensor"))]
+    )
+    size, scales, codes = (
+        weights.group_size or inputs,
+        np.atleast_2d(weights.scale),
+        weights.integers(),
+    )
     runs = [slice(start, start + size) for start in range(0, inputs, size)]
-    products = [matmul_integer(rounded.codes.T[:, run], codes[run]) * scale for run, scale in zip(runs, scales)]
+    products = [
+        matmul_integer(rounded.codes.T[:, run], codes[run]) * scale
+        for run, scale in zip(runs, scales)
+    ]
     return (sum(products) * rounded.scale.T).astype(np.float32)
 
 
 def pack_bits(codes, bits):
     """Packs unsigned codes at a fixed width, with no bit between them.
 
-    Eight codes of `b` bits fill `b` bytes exactly. Whole bytes of wide codes are stored as planes of
-    their own, so one rule serves every width.
+    Eight codes of `b` bits fill `b` bytes exactly. Whole bytes of wide codes are stored as planes
+    of their own, so one rule serves every width.
 
     Args:
         codes: Integer array of any shape with values in `0 .. 2**bits - 1`.
         bits: Width of a code, 0 to 32.
 
     Returns:
-        `uint8` array of `ceil(codes.size * bits / 8)` bytes, up to 7 more where planes end unevenly.
+        `uint8` array of `ceil(codes.size * bits / 8)` bytes, up to 7 more where planes end
+        unevenly.
     """
     codes = np.ascontiguousarray(codes, dtype=np.uint32).ravel()
     planes, low = [], 0
@@ -432,7 +483,11 @@ def pack_bits(codes, bits):
     if width := bits - low:
         words = np.zeros(-(-codes.size // 8) * 8, np.uint8)
         words[: codes.size] = codes >> low
-        for times, wider in ((1, np.uint16), (2, np.uint32), (4, np.uint64)):  # to pairs, to fours, to eights
+        for times, wider in (
+            (1, np.uint16),
+            (2, np.uint32),
+            (4, np.uint64),
+        ):  # to pairs, to fours, to eights
             words = words[::2] | words[1::2].astype(wider) << wider(times * width)
         packed = words.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)[:, :width].ravel()
         planes.append(packed[: -(-codes.size * width // 8)])
@@ -446,7 +501,10 @@ def unpack_bits(packed, bits, count):
         ValueError: If the number of bytes does not fit `bits` and `count`.
     """
     if len(packed) != packed_bytes(bits, count):
-        raise ValueError(f"{count} codes of {bits} bits need {packed_bytes(bits, count)} bytes, got {len(packed)}")
+        raise ValueError(
+            f"{count} codes of {bits} bits need {packed_bytes(bits, count)} bytes, got "
+            f"{len(packed)}"
+        )
     codes, low = np.zeros(count, np.int64), 0
     while bits - low >= 8:
         codes |= packed[:count].astype(np.int64) << low

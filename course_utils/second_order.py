@@ -1,7 +1,9 @@
-"""GPTQ and SparseGPT: what rounding or removing a weight breaks, the weights still free make good again.
+"""GPTQ and SparseGPT: what rounding or removing a weight breaks, the weights still free make good
+again.
 
-Both stand on one core, `settle`: Optimal Brain Surgeon (Hassibi and Stork, 1993), made fast by a Cholesky
-factor. Matrices are read as Keras stores them, `(inputs, units)`; a *row* is all the weights of one input.
+Both stand on one core, `settle`: Optimal Brain Surgeon (Hassibi and Stork, 1993), made fast by a
+Cholesky factor. Matrices are read as Keras stores them, `(inputs, units)`; a *row* is all the
+weights of one input.
 """
 
 import numpy as np
@@ -15,8 +17,8 @@ DAMPING_LIMIT = 1.0  # as much again as the inputs' own mean square
 def hessian(inputs, damping=0.01):
     """Returns how the squared error of a layer's output bends with its weights: `X^T X / samples`.
 
-    The damping is added to the diagonal; it stands for all that the calibration data did not show. An
-    input that was always zero gets a 1 there, so that the others can be solved for.
+    The damping is added to the diagonal; it stands for all that the calibration data did not show.
+    An input that was always zero gets a 1 there, so that the others can be solved for.
 
     Args:
         inputs: Float array of shape `(samples, inputs)`: what the layer reads on calibration data.
@@ -49,8 +51,8 @@ def hessian(inputs, damping=0.01):
 def inverse_factor(products):
     """Returns the upper triangular `U` with `U^T U = products^-1`.
 
-    Row `i` of `U`, divided by `U[i, i]`, says how the inputs after `i` stand in for input `i` once all
-    inputs before it are fixed: one factorisation in place of an inverse for each row.
+    Row `i` of `U`, divided by `U[i, i]`, says how the inputs after `i` stand in for input `i` once
+    all inputs before it are fixed: one factorisation in place of an inverse for each row.
 
     Args:
         products: Symmetric array of shape `(inputs, inputs)`, as `hessian` returns it. Where it is
@@ -62,13 +64,20 @@ def inverse_factor(products):
     mean = products.diagonal().mean()
     for extra in (0.0, 0.001, 0.01, 0.1, DAMPING_LIMIT):
         try:
-            lower = np.linalg.cholesky((products + extra * mean * np.eye(len(products)))[::-1, ::-1])
-            factor = np.linalg.inv(lower)[::-1, ::-1]  # read backwards, a lower triangle is an upper one
+            lower = np.linalg.cholesky(
+                (products + extra * mean * np.eye(len(products)))[::-1, ::-1]
+            )
+            factor = np.linalg.inv(lower)[
+                ::-1, ::-1
+            ]  # read backwards, a lower triangle is an upper one
         except np.linalg.LinAlgError:
             continue
         if np.isfinite(factor).all():
             return factor
-    raise ValueError(f"the Hessian of {len(products)} inputs has no Cholesky factor, even with damping {DAMPING_LIMIT}")
+    raise ValueError(
+        f"the Hessian of {len(products)} inputs has no Cholesky factor, even with damping "
+        f"{DAMPING_LIMIT}"
+    )
 
 
 def settle(weights, products, fix, block=64):
@@ -77,9 +86,10 @@ def settle(weights, products, fix, block=64):
     Args:
         weights: Float array of shape `(inputs, units)`.
         products: The layer's `hessian`, of shape `(inputs, inputs)`.
-        fix: Function of `(i, rows, freedom)` that returns what row `i` becomes. `rows` are the present
-            weights from row `i` to the end of its block. `freedom`, of shape `(len(rows),)`, is the
-            factor's diagonal there: how far the weights behind can make up for each row.
+        fix: Function of `(i, rows, freedom)` that returns what row `i` becomes. `rows` are the
+            present weights from row `i` to the end of its block. `freedom`, of shape
+            `(len(rows),)`, is the factor's diagonal there: how far the weights behind can make up
+            for each row.
         block: Rows at a time. Rows behind the block hear of its errors once, in one matrix product.
 
     Returns:
@@ -100,10 +110,12 @@ def settle(weights, products, fix, block=64):
 
 
 def follow(weights, products, inputs, original_inputs, strength=0.5):
-    """Moves weights to make good what the layers before have broken: the asymmetric calibration of GPTAQ.
+    """Moves weights to make good what the layers before have broken: the asymmetric calibration of
+    GPTAQ.
 
-    A layer of a half-compressed model reads `X` where it used to read `Y`. The weights `V` whose `X V`
-    comes closest to the old output `Y W` are `W + (X^T X)^-1 X^T (Y - X) W` (Li et al., 2025).
+    A layer of a half-compressed model reads `X` where it used to read `Y`. The weights `V` whose
+    `X V` comes closest to the old output `Y W` are `W + (X^T X)^-1 X^T (Y - X) W` (Li et al.,
+    2025).
 
     Args:
         weights: Float array `W` of shape `(inputs, units)`.
@@ -117,18 +129,32 @@ def follow(weights, products, inputs, original_inputs, strength=0.5):
         `float64` of shape `(inputs, units)`.
 
     Raises:
-        ValueError: If strength lies outside 0..1, or the two inputs are not finite and of one shape.
+        ValueError: If strength lies outside 0..1, or the two inputs are not finite and of one
+            shape.
     """
     inputs, original_inputs = finite("inputs", inputs), finite("original_inputs", original_inputs)
     if inputs.shape != original_inputs.shape:
-        raise ValueError(f"original_inputs must have the shape of inputs, {inputs.shape}, got {original_inputs.shape}")
+        raise ValueError(
+            f"original_inputs must have the shape of inputs, {inputs.shape}, got "
+            f"{original_inputs.shape}"
+        )
     lost = inputs.T @ (original_inputs - inputs) / len(inputs)
     return weights + fraction("strength", strength) * np.linalg.solve(products, lost @ weights)
 
 
-def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clipped, activation_order=True, damping=0.01,
-         original_inputs=None, strength=0.5):
-    """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al., 2022).
+def gptq(
+    weights,
+    inputs,
+    bits,
+    group_size="channel",
+    scales=quantization.clipped,
+    activation_order=True,
+    damping=0.01,
+    original_inputs=None,
+    strength=0.5,
+):
+    """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al.,
+    2022).
 
     Scales are fixed before the first row is rounded, for the inputs in their own order, so the file
     looks as it does after round-to-nearest.
@@ -157,7 +183,11 @@ def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clippe
         weights = follow(weights, products, inputs, original_inputs, strength)
     widest = scales(weights, bits, group_size)
     steps = np.broadcast_to(widest.spread(widest.scale), weights.shape)  # (inputs, units)
-    order = np.argsort(-products.diagonal(), kind="stable") if activation_order else np.arange(len(weights))
+    order = (
+        np.argsort(-products.diagonal(), kind="stable")
+        if activation_order
+        else np.arange(len(weights))
+    )
     largest = 2 ** (bits - 1) - 1
 
     def nearest(i, rows, freedom):
@@ -170,10 +200,12 @@ def gptq(weights, inputs, bits, group_size="channel", scales=quantization.clippe
 
 
 def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
-    """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar & Alistarh, 2023).
+    """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar &
+    Alistarh, 2023).
 
-    The score of a weight is the error that removing it leaves behind, `w^2 / U[i, i]^2`. It is taken
-    when the walk arrives at a block, so the mask sees what earlier removals made of the weights.
+    The score of a weight is the error that removing it leaves behind, `w^2 / U[i, i]^2`. It is
+    taken when the walk arrives at a block, so the mask sees what earlier removals made of the
+    weights.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -187,7 +219,8 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
         `float32` of shape `(inputs, units)`. Weights of inputs that were always zero become 0.
 
     Raises:
-        ValueError: If an array is not finite, calibration saw nothing, or the shapes do not fit together.
+        ValueError: If an array is not finite, calibration saw nothing, or the shapes do not fit
+            together.
 
     Example:
 
@@ -207,9 +240,14 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
 
 
 def prepared(weights, inputs, damping):
-    """Checks both arrays; returns the weights, zero where their input was never alive, and the `hessian`."""
+    """Checks both arrays; returns the weights, zero where their input was never alive, and the
+    `hessian`."""
     weights, inputs = finite("weights", weights), finite("inputs", inputs)
     if weights.ndim != 2 or inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
-        raise ValueError("weights (inputs, units) and inputs (samples, inputs) must agree, "
-                         f"got {weights.shape} and {inputs.shape}")
-    return np.where(inputs.any(axis=0)[:, None], weights, weights.dtype.type(0)), hessian(inputs, damping)
+        raise ValueError(
+            "weights (inputs, units) and inputs (samples, inputs) must agree, "
+            f"got {weights.shape} and {inputs.shape}"
+        )
+    return np.where(inputs.any(axis=0)[:, None], weights, weights.dtype.type(0)), hessian(
+        inputs, damping
+    )

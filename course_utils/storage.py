@@ -13,7 +13,13 @@ import numpy as np
 
 from course_utils.checks import one_of
 from course_utils.container import pack, unpack
-from course_utils.quantization import QuantizedTensor, bits_for, pack_bits, packed_bytes, unpack_bits
+from course_utils.quantization import (
+    QuantizedTensor,
+    bits_for,
+    pack_bits,
+    packed_bytes,
+    unpack_bits,
+)
 
 PARTS = ("payload", "scales", "codebooks", "indices", "untouched", "header")
 STORAGE = ("fixed", "entropy")
@@ -28,7 +34,8 @@ class Ledger:
             points), `codebooks` (with the code-length tables of the entropy coder), `indices`
             (where the kept weights stand), `untouched` (tensors stored as they were), `header`
             (names, shapes, layouts, the model's configuration, checksum).
-        layouts: By tensor: the layout chosen, how many weights it has, and its bytes without header.
+        layouts: By tensor: the layout chosen, how many weights it has, and its bytes without
+            header.
     """
 
     parts: dict
@@ -50,7 +57,12 @@ class Ledger:
 
     def __str__(self):
         rows = [f"{part:<10} {size:>10,} bytes" for part, size in self.parts.items() if size]
-        return "\n".join([*rows, f"{'total':<10} {self.total:>10,} bytes = {self.bits_per_weight:.2f} bits a weight"])
+        return "\n".join(
+            [
+                *rows,
+                f"{'total':<10} {self.total:>10,} bytes = {self.bits_per_weight:.2f} bits a weight",
+            ]
+        )
 
 
 def entropy_encode(codes, low, high):
@@ -91,7 +103,8 @@ def _model(table):
 
 
 def gap_bits(kept):
-    """Returns the width of distances that stores these positions in the fewest bits, and how many entries that takes."""
+    """Returns the width of distances that stores these positions in the fewest bits, and how many
+    entries that takes."""
     distances = np.diff(kept, prepend=-1) - 1
     around = max(1, int(np.log2(distances.mean() + 1)))
     takes = {bits: len(kept) + int((distances >> bits).sum()) for bits in range(around, around + 4)}
@@ -110,11 +123,13 @@ def gap_entries(kept, bits):
         bits: Width of a distance.
 
     Returns:
-        The sorted positions of kept weights and fillers. `np.diff(..., prepend=-1) - 1` of it fits in
-        `bits` bits.
+        The sorted positions of kept weights and fillers. `np.diff(..., prepend=-1) - 1` of it fits
+        in `bits` bits.
     """
     fillers = (np.diff(kept, prepend=-1) - 1) >> bits
-    before = np.repeat(kept - (fillers << bits), fillers + 1)  # each run starts this far left of its weight
+    before = np.repeat(
+        kept - (fillers << bits), fillers + 1
+    )  # each run starts this far left of its weight
     runs = np.arange(len(before)) - np.repeat(np.cumsum(fillers + 1) - fillers - 1, fillers + 1)
     return before + (runs << bits)
 
@@ -132,39 +147,73 @@ def float_layouts(array):
     if array.dtype == np.float32 and np.count_nonzero(array) < 0.97 * array.size:
         flat = array.ravel()
         for name, size, notes, entries, index in index_layouts(flat != 0):
-            yield (size + 4 * entries, name, notes,
-                   lambda index=index: [("indices", index()[0]), ("payload", as_bytes(flat[index()[1]]))])
+            yield (
+                size + 4 * entries,
+                name,
+                notes,
+                lambda index=index: [
+                    ("indices", index()[0]),
+                    ("payload", as_bytes(flat[index()[1]])),
+                ],
+            )
 
 
 def code_layouts(tensor, entropy):
     """The ways to store integer codes; each is `(bytes, name, notes, build)`."""
-    codes = tensor.codes.astype(np.int64).ravel()  # so that subtracting the lowest leaves no type's range
+    codes = tensor.codes.astype(
+        np.int64
+    ).ravel()  # so that subtracting the lowest leaves no type's range
     low, high = int(codes.min()), int(codes.max())
     width = bits_for(low, high)
-    yield (packed_bytes(width, codes.size), f"packed, {width} bits", {"low": low, "width": width},
-           lambda: [("payload", pack_bits(codes - low, width))])
-    if np.ndim(tensor.zero_point) == 0 and tensor.codebook is None and np.any(kept := codes != tensor.zero_point):
+    yield (
+        packed_bytes(width, codes.size),
+        f"packed, {width} bits",
+        {"low": low, "width": width},
+        lambda: [("payload", pack_bits(codes - low, width))],
+    )
+    if (
+        np.ndim(tensor.zero_point) == 0
+        and tensor.codebook is None
+        and np.any(kept := codes != tensor.zero_point)
+    ):
         values = codes[kept]
         zero = int(tensor.zero_point)
-        low_kept, high_kept = min(int(values.min()), zero), max(int(values.max()), zero)  # fillers carry a zero
+        low_kept, high_kept = (
+            min(int(values.min()), zero),
+            max(int(values.max()), zero),
+        )  # fillers carry a zero
         width_kept = bits_for(low_kept, high_kept)
         for name, size, notes, entries, index in index_layouts(kept):
-            yield (size + packed_bytes(width_kept, entries), f"{name}, {width_kept} bits",
-                   {**notes, "low": low_kept, "width": width_kept, "zero": zero},
-                   lambda index=index: [("indices", index()[0]),
-                                        ("payload", pack_bits(codes[index()[1]] - low_kept, width_kept))])
+            yield (
+                size + packed_bytes(width_kept, entries),
+                f"{name}, {width_kept} bits",
+                {**notes, "low": low_kept, "width": width_kept, "zero": zero},
+                lambda index=index: [
+                    ("indices", index()[0]),
+                    ("payload", pack_bits(codes[index()[1]] - low_kept, width_kept)),
+                ],
+            )
     if entropy and high - low < codes.size:
         table, words = entropy_encode(codes, low, high)
-        yield (len(table) + words.nbytes, "ans", {"low": low, "levels": len(table)},
-               lambda: [("codebooks", table), ("payload", as_bytes(words))])
+        yield (
+            len(table) + words.nbytes,
+            "ans",
+            {"low": low, "levels": len(table)},
+            lambda: [("codebooks", table), ("payload", as_bytes(words))],
+        )
 
 
 def index_layouts(kept):
     """The ways to say which weights of a flat mask are stored: a bit for each, or distances."""
     count = int(np.count_nonzero(kept))
     if count < 0.97 * kept.size:
-        yield ("bitmap", packed_bytes(1, kept.size), {"entries": count},
-               count, lambda: (np.packbits(kept, bitorder="little"), np.flatnonzero(kept)))
+        yield (
+            "bitmap",
+            packed_bytes(1, kept.size),
+            {"entries": count},
+            count,
+            lambda: (np.packbits(kept, bitorder="little"), np.flatnonzero(kept)),
+        )
     if 0 < count < 0.3 * kept.size:
         positions = np.flatnonzero(kept)
         bits, entries = gap_bits(positions)
@@ -173,7 +222,13 @@ def index_layouts(kept):
             stored = gap_entries(positions, bits)
             return pack_bits(np.diff(stored, prepend=-1) - 1, bits), stored
 
-        yield f"gaps of {bits} bits", packed_bytes(bits, entries), {"entries": entries, "gap": bits}, entries, build
+        yield (
+            f"gaps of {bits} bits",
+            packed_bytes(bits, entries),
+            {"entries": entries, "gap": bits},
+            entries,
+            build,
+        )
 
 
 class _Reader:
@@ -195,13 +250,19 @@ class _Reader:
         if "gap" in notes:
             packed = self.take("indices", packed_bytes(notes["gap"], notes["entries"]))
             return np.cumsum(unpack_bits(packed, notes["gap"], notes["entries"]) + 1) - 1
-        return np.flatnonzero(np.unpackbits(self.take("indices", packed_bytes(1, size)), count=size, bitorder="little"))
+        return np.flatnonzero(
+            np.unpackbits(
+                self.take("indices", packed_bytes(1, size)), count=size, bitorder="little"
+            )
+        )
 
     def floats(self, shape, notes):
         if "dtype" in notes:
             return self.array("untouched", notes["dtype"], shape)
         flat = np.zeros(int(np.prod(shape)), np.float32)
-        flat[self.positions(notes, flat.size)] = self.array("payload", np.float32, (notes["entries"],))
+        flat[self.positions(notes, flat.size)] = self.array(
+            "payload", np.float32, (notes["entries"],)
+        )
         return flat.reshape(shape)
 
     def codes(self, shape, notes):
@@ -216,8 +277,12 @@ class _Reader:
             packed = self.take("payload", packed_bytes(notes["width"], notes["entries"]))
             flat[positions] = unpack_bits(packed, notes["width"], notes["entries"]) + notes["low"]
             return flat.reshape(shape)
-        return (unpack_bits(self.take("payload", packed_bytes(notes["width"], size)), notes["width"], size)
-                + notes["low"]).reshape(shape)
+        return (
+            unpack_bits(
+                self.take("payload", packed_bytes(notes["width"], size)), notes["width"], size
+            )
+            + notes["low"]
+        ).reshape(shape)
 
 
 def encode(tensors, storage="fixed", model=None):
@@ -253,21 +318,28 @@ def encode(tensors, storage="fixed", model=None):
         layouts[name] = layout, int(np.prod(shape)), sum(len(piece) for _, piece in pieces)
         table.append([name, list(shape), notes, head])
     joined = {part: np.concatenate(pieces) for part, pieces in parts.items() if pieces}
-    header = zlib.compress(json.dumps({"tensors": table, "model": model}, separators=(",", ":")).encode(), 9)
+    header = zlib.compress(
+        json.dumps({"tensors": table, "model": model}, separators=(",", ":")).encode(), 9
+    )
     content = pack({**joined, "layout": np.frombuffer(header, np.uint8)}, {})
     sizes = {part: joined[part].size if part in joined else 0 for part in PARTS[:-1]}
     return content, Ledger({**sizes, "header": len(content) - sum(sizes.values())}, layouts)
 
 
 def _constants(tensor):
-    """What a quantized tensor needs beside its codes: scalars go to the notes, arrays to the parts."""
+    """What a quantized tensor needs beside its codes: scalars go to the notes, arrays to the
+    parts."""
     head, pieces = {"bits": tensor.bits, "group_size": tensor.group_size}, []
     for key, part in (("scale", "scales"), ("zero_point", "scales"), ("codebook", "codebooks")):
         value = getattr(tensor, key)
         if value is None or np.ndim(value) == 0:
             head[key] = None if value is None else np.asarray(value).item()
             continue
-        if value.dtype.kind == "f" and np.abs(value).max() < 65504 and np.array_equal(short := value.astype(np.float16), value):
+        if (
+            value.dtype.kind == "f"
+            and np.abs(value).max() < 65504
+            and np.array_equal(short := value.astype(np.float16), value)
+        ):
             value = short
         head[key] = [value.dtype.str, list(value.shape)]
         pieces.append((part, as_bytes(value)))

@@ -1,7 +1,8 @@
-"""JupyterLab in a real browser: a server on copies of notebooks, and the few moves that tests make there.
+"""JupyterLab in a real browser: a server on copies of notebooks, and the few moves that tests make
+there.
 
-The browser is the system's own Chromium or Chrome; nothing is downloaded, and the server has a home folder of
-its own, so that neither sees a person's settings.
+The browser is the system's own Chromium or Chrome; nothing is downloaded, and the server has a home
+folder of its own, so that neither sees a person's settings.
 """
 
 import contextlib
@@ -21,15 +22,24 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "microsoft-edge")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+    "microsoft-edge",
+)
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     os.path.expandvars(r"%ProgramFiles%\Google\Chrome\Application\chrome.exe"),
     os.path.expandvars(r"%ProgramFiles(x86)%\Microsoft\Edge\Application\msedge.exe"),
 )
-# A slider of ipywidgets has no accessible name and no setting that would give it one. Every slider of this course
-# stands beside a named box with the same value, so this one finding, on this one element, is known.
+# A slider of ipywidgets has no accessible name and no setting that would give it one. Every slider
+# of this course stands beside a named box with the same value, so this one finding, on this one
+# element, is known.
 KNOWN = {"aria-input-field-name": ".noUi-handle"}
 
 
@@ -78,18 +88,41 @@ class Server:
         (config / "labconfig").mkdir(parents=True)
         quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
         (config / "labconfig" / "page_config.json").write_text(json.dumps(quiet))
-        home = {name: str(base / place) for name, place in {
-            "HOME": "home", "USERPROFILE": "home", "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "share",
-            "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython"}.items()}
+        home = {
+            name: str(base / place)
+            for name, place in {
+                "HOME": "home",
+                "USERPROFILE": "home",
+                "JUPYTER_CONFIG_DIR": "config",
+                "JUPYTER_DATA_DIR": "share",
+                "JUPYTER_RUNTIME_DIR": "runtime",
+                "JUPYTERLAB_SETTINGS_DIR": "settings",
+                "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+                "IPYTHONDIR": "ipython",
+            }.items()
+        }
         (base / "home").mkdir()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.log = open(base / "server.log", "w+")  # noqa: SIM115 - it lives as long as the server
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-             f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
-             f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"],
-            cwd=folder, env={**os.environ, **home, "PYTHONPATH": path}, stdout=self.log, stderr=subprocess.STDOUT)
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={port}",
+                "--ServerApp.port_retries=0",
+                f"--IdentityProvider.token={self.token}",
+                f"--ServerApp.root_dir={folder}",
+                "--LabApp.expose_app_in_browser=True",
+            ],
+            cwd=folder,
+            env={**os.environ, **home, "PYTHONPATH": path},
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
 
     def wait(self, seconds):
         deadline = time.monotonic() + seconds
@@ -100,7 +133,9 @@ class Server:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.3)
         self.log.seek(0)
-        raise RuntimeError(f"JupyterLab did not start within {seconds} s:\n{self.log.read()[-3000:]}")
+        raise RuntimeError(
+            f"JupyterLab did not start within {seconds} s:\n{self.log.read()[-3000:]}"
+        )
 
     def close(self):
         """Asks the server to stop, which also stops its kernels; insists if it does not."""
@@ -130,10 +165,13 @@ def browser(server, width=1280, height=900):
 
 
 def open_notebook(page, name):
-    """Opens a notebook by file name, with the side bar closed, and waits for it to be on the page."""
+    """Opens a notebook by file name, with the side bar closed, and waits for it to be on the
+    page."""
     page.goto(f"{page.server.url}/lab/tree/{name}?reset&token={page.server.token}")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext")
+    page.wait_for_function(
+        "window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext"
+    )
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
 
 
@@ -167,7 +205,8 @@ ERRORS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedMode
 def run_all(page, timeout=180):
     """Runs all cells, as the menu's command does, and waits until the last is done.
 
-    The page shows "Idle" before its kernel is connected, so the kernel is first made to answer one request.
+    The page shows "Idle" before its kernel is connected, so the kernel is first made to answer one
+    request.
 
     Raises:
         AssertionError: If a cell ended in an error.
@@ -180,7 +219,8 @@ def run_all(page, timeout=180):
 
 
 def screenshot(page, path, width=1280, height=900, show=None):
-    """Writes what the page shows in a window of this size, scrolled to the element `show` if one is named."""
+    """Writes what the page shows in a window of this size, scrolled to the element `show` if one is
+    named."""
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(600)  # the notebook lays itself out again
     if show:
@@ -194,7 +234,8 @@ def axe(page, known=KNOWN):
 
     Args:
         page: The page.
-        known: Rule -> CSS selector of the elements on which this rule's finding is known and answered for.
+        known: Rule -> CSS selector of the elements on which this rule's finding is known and
+            answered for.
 
     Returns:
         A list of `(rule, element as HTML)`; empty if all is well.

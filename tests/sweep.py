@@ -1,8 +1,10 @@
-"""Runs a notebook and then moves every control in it through its positions, to find the callback that breaks.
+"""Runs a notebook and then moves every control in it through its positions, to find the callback
+that breaks.
 
-Tools that only run the cells never move a slider. Here the kernel itself does: each move is one request,
-so that an exception is answered with the notebook, the control and the value, and so that the ones which
-`interact` swallows are seen too: they still leave an `error` message on the kernel's output channel.
+Tools that only run the cells never move a slider. Here the kernel itself does: each move is one
+request, so that an exception is answered with the notebook, the control and the value, and so that
+the ones which `interact` swallows are seen too: they still leave an `error` message on the kernel's
+output channel.
 """
 
 import json
@@ -111,7 +113,8 @@ class Kernel:
         self.client = client
 
     def run(self, code, timeout):
-        """Runs code; returns what it printed and the first error, shown by the reply or by any callback."""
+        """Runs code; returns what it printed and the first error, shown by the reply or by any
+        callback."""
         request, printed, error = self.client.execute(code, allow_stdin=False), [], None
         deadline = time.monotonic() + timeout
         while True:
@@ -131,7 +134,8 @@ class Kernel:
 
 
 def run_cells(kernel, notebook, timeout=300):
-    """Runs the code cells of a notebook and returns how many there were; `SweepError` for one that fails."""
+    """Runs the code cells of a notebook and returns how many there were; `SweepError` for one that
+    fails."""
     count = 0
     for index, cell in enumerate(nbformat.read(notebook, as_version=4).cells):
         if cell.cell_type != "code" or "NBVAL_SKIP" in cell.source:
@@ -173,7 +177,8 @@ def sweep(notebook):
     """Runs a notebook in a kernel of its own and moves everything in it; returns a `Report`."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     manager, client = jupyter_client.manager.start_new_kernel(
-        kernel_name="python3", cwd=str(notebook.parent), env={**os.environ, "PYTHONPATH": path})
+        kernel_name="python3", cwd=str(notebook.parent), env={**os.environ, "PYTHONPATH": path}
+    )
     try:
         kernel = Kernel(client)
         return Report(run_cells(kernel, notebook), move_everything(kernel, notebook.name))

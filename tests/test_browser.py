@@ -1,4 +1,5 @@
-"""A lesson in JupyterLab as a learner meets it: keys move the slider, nonsense is answered, nothing is out of reach."""
+"""A lesson in JupyterLab as a learner meets it: keys move the slider, nonsense is answered, nothing
+is out of reach."""
 
 import os
 import pathlib
@@ -7,7 +8,9 @@ import nbformat
 import pytest
 from browser import ROOT, axe, browser, find, jupyter, open_notebook, run_all, screenshot
 
-pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
+pytestmark = pytest.mark.skipif(
+    find() is None, reason="no Chromium, Chrome or Edge on this machine"
+)
 
 LESSON = """
 import numpy as np
@@ -68,7 +71,9 @@ def page(server):
 
 
 def test_a_learner_moves_the_slider_and_types(page, tmp_path):
-    shots = pathlib.Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path))  # set it to a folder to look at them
+    shots = pathlib.Path(
+        os.environ.get("COURSE_SCREENSHOTS", tmp_path)
+    )  # set it to a folder to look at them
     open_notebook(page, "lesson.ipynb")
     run_all(page)
     step = page.locator(".seen-step")
@@ -79,7 +84,9 @@ def test_a_learner_moves_the_slider_and_types(page, tmp_path):
     picture = page.locator(".course-explorer svg").first.inner_html()
     page.locator(".course-explorer .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.seen-step').innerText === '0.112'")  # one step of 20 a decade
+    page.wait_for_function(
+        "document.querySelector('.seen-step').innerText === '0.112'"
+    )  # one step of 20 a decade
     assert page.locator(".seen-error").inner_text() != error
     assert page.locator(".course-explorer svg").first.inner_html() != picture
     box = page.get_by_label("Q", exact=True)
@@ -94,8 +101,13 @@ def test_a_learner_moves_the_slider_and_types(page, tmp_path):
     message = page.locator(".course-message")
     message.wait_for()
     assert message.inner_text() == "Q must be a number from 0.001 to 10, or \"off\"; got 'many'."
-    assert step.inner_text() == "0.001" and message.locator("xpath=..").get_attribute("aria-live") == "polite"
-    assert axe(page) == [] and {rule for rule, _ in axe(page, known={})} == {"aria-input-field-name"}
+    assert (
+        step.inner_text() == "0.001"
+        and message.locator("xpath=..").get_attribute("aria-live") == "polite"
+    )
+    assert axe(page) == [] and {rule for rule, _ in axe(page, known={})} == {
+        "aria-input-field-name"
+    }
     screenshot(page, shots / "message.png", 800, show=".course-explorer")
     box.fill("0.05")
     box.press("Enter")
@@ -116,7 +128,11 @@ def test_a_learner_moves_the_slider_and_types(page, tmp_path):
 
 def test_what_is_wrong_is_found(server, page):
     poor = "from IPython.display import HTML\nHTML('<button></button><input type=\"text\">')"
-    write(server.folder / "wrong.ipynb", nbformat.v4.new_code_cell(poor), nbformat.v4.new_code_cell("1 / 0"))
+    write(
+        server.folder / "wrong.ipynb",
+        nbformat.v4.new_code_cell(poor),
+        nbformat.v4.new_code_cell("1 / 0"),
+    )
     open_notebook(page, "wrong.ipynb")
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         run_all(page)
@@ -125,9 +141,13 @@ def test_what_is_wrong_is_found(server, page):
 
 
 def test_keys_move_the_studio(server, page, tmp_path):
-    shots = pathlib.Path(os.environ.get("COURSE_SCREENSHOTS", tmp_path))  # set it to a folder to look at them
+    shots = pathlib.Path(
+        os.environ.get("COURSE_SCREENSHOTS", tmp_path)
+    )  # set it to a folder to look at them
     lesson = nbformat.read(ROOT / "notebooks" / "05_project.ipynb", 4)
-    lesson.cells = [cell for cell in lesson.cells if cell.id == "05-studio"]  # nbval runs the others
+    lesson.cells = [
+        cell for cell in lesson.cells if cell.id == "05-studio"
+    ]  # nbval runs the others
     nbformat.write(lesson, server.folder / "studio.ipynb")
     open_notebook(page, "studio.ipynb")
     run_all(page)
@@ -136,13 +156,18 @@ def test_keys_move_the_studio(server, page, tmp_path):
     before = {name: where.inner_text() for name, where in read.items()}
 
     def moved(before):
-        page.wait_for_function("old => document.querySelector('.studio-size').innerText !== old", arg=before["size"])
+        page.wait_for_function(
+            "old => document.querySelector('.studio-size').innerText !== old", arg=before["size"]
+        )
         after = {name: where.inner_text() for name, where in read.items()}
         assert after["perplexity"] != before["perplexity"]
         return after
 
     for slider, name in enumerate(("Q", "θ")):
-        box, handle = page.get_by_label(name, exact=True), page.locator(".course-explorer .noUi-handle").nth(slider)
+        box, handle = (
+            page.get_by_label(name, exact=True),
+            page.locator(".course-explorer .noUi-handle").nth(slider),
+        )
         box.fill("0.02")
         box.press("Enter")
         before = moved(before)

@@ -1,4 +1,5 @@
-"""The chart: values land where they belong, both renderers draw the same shapes, and odd values do no harm."""
+"""The chart: values land where they belong, both renderers draw the same shapes, and odd values do
+no harm."""
 
 import math
 import re
@@ -46,7 +47,11 @@ def paths(picture):
 
 
 def test_points_land_on_the_pixels_of_their_values():
-    frame, _ = layout(chart := Chart([Points([0, 5, 10], [0, 50, 100])], Axis(low=0, high=10), Axis(low=0, high=100)))
+    frame, _ = layout(
+        chart := Chart(
+            [Points([0, 5, 10], [0, 50, 100])], Axis(low=0, high=10), Axis(low=0, high=100)
+        )
+    )
     (drawn,) = shapes(chart)
     middle = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
     assert np.allclose(drawn.at, [(frame.left, frame.bottom), middle, (frame.right, frame.top)])
@@ -57,7 +62,9 @@ def test_a_log_axis_makes_equal_ratios_equal_distances():
     xs = [x for x, _ in drawn.at]
     assert math.isclose(xs[1] - xs[0], xs[2] - xs[1])
     (plain,) = shapes(Chart([Points([0.01, 0.1, 1], [1, 2, 3])]))
-    assert not math.isclose(plain.at[1][0] - plain.at[0][0], plain.at[2][0] - plain.at[1][0], rel_tol=0.5)
+    assert not math.isclose(
+        plain.at[1][0] - plain.at[0][0], plain.at[2][0] - plain.at[1][0], rel_tol=0.5
+    )
 
 
 def test_bars_stand_on_zero_and_touch_their_edges():
@@ -72,13 +79,20 @@ def test_bars_stand_on_zero_and_touch_their_edges():
 
 def test_turned_texts_all_find_room_and_hang_from_the_axis():
     names = dict(enumerate(["a long word", "another long word", "a third one", "the last one"] * 4))
-    flat, turned = (Chart([Grid(np.ones((4, 16)))], x=Axis(ticks=names, turned=turned)) for turned in (False, True))
+    flat, turned = (
+        Chart([Grid(np.ones((4, 16)))], x=Axis(ticks=names, turned=turned))
+        for turned in (False, True)
+    )
     assert len(words(flat)) < len(names) == sum(text in names.values() for text in words(turned))
     frame, drawn = layout(turned)
     hanging = [item for item in drawn if isinstance(item, Word) and item.turned]
     assert all(item.anchor == "end" and item.y > frame.bottom for item in hanging)
-    longest = max(hanging, key=lambda item: len(item.text))  # it reaches down from y, and the picture holds it
-    assert longest.y + 6 * len(longest.text) < turned.height and frame.bottom < layout(flat)[0].bottom
+    longest = max(
+        hanging, key=lambda item: len(item.text)
+    )  # it reaches down from y, and the picture holds it
+    assert (
+        longest.y + 6 * len(longest.text) < turned.height and frame.bottom < layout(flat)[0].bottom
+    )
 
 
 def test_chinese_labels_get_their_width_and_the_still_picture_leaves_them_out(recwarn):
@@ -118,13 +132,21 @@ def test_everything_can_be_told_apart_without_colour():
 
 
 def test_the_picture_speaks_and_escapes():
-    chart = Chart([Line([0, 1], [0, 1], label='<b>"a" & b</b>')], x=Axis("<script>"), title="T",
-                  description='Rises & "falls" <so>')
+    chart = Chart(
+        [Line([0, 1], [0, 1], label='<b>"a" & b</b>')],
+        x=Axis("<script>"),
+        title="T",
+        description='Rises & "falls" <so>',
+    )
     root = ElementTree.fromstring(svg(chart))
-    assert root.get("role") == "img" and root.get("aria-label") == 'T. Rises & "falls" <so>' == spoken(chart)
+    assert root.get("role") == "img" and root.get(
+        "aria-label"
+    ) == 'T. Rises & "falls" <so>' == spoken(chart)
     assert root.find(f"{SVG}desc").text == spoken(chart)
     assert "<script>" not in svg(chart) and "<b>" not in svg(chart)
-    assert spoken(Chart([Line([0], [0], "test")], Axis("Q"), Axis("loss"))) == "loss against Q: test"
+    assert (
+        spoken(Chart([Line([0], [0], "test")], Axis("Q"), Axis("loss"))) == "loss against Q: test"
+    )
 
 
 def test_it_follows_the_page_in_colour_and_width():
@@ -142,18 +164,28 @@ def test_what_leaves_the_axes_is_cut_off_in_both_renderers():
 
 
 def test_rules_bands_and_grids():
-    chart = Chart([Band(-math.inf, 0.02, "removed"), Rule(0.05, label="Q"), Rule(0.06, label="θ"),
-                   Rule(3, vertical=False)])
+    chart = Chart(
+        [
+            Band(-math.inf, 0.02, "removed"),
+            Rule(0.05, label="Q"),
+            Rule(0.06, label="θ"),
+            Rule(3, vertical=False),
+        ]
+    )
     frame, _ = layout(chart)
     area, *rules = shapes(chart)
     assert area.template[0][0] <= frame.left and len(rules) == 3 and "removed" in words(chart)
-    labels = [item for item in layout(chart)[1] if isinstance(item, Word) and item.text in ("Q", "θ")]
+    labels = [
+        item for item in layout(chart)[1] if isinstance(item, Word) and item.text in ("Q", "θ")
+    ]
     assert labels[0].y != labels[1].y
     cells = shapes(Chart([Grid([[1, -1], [0, np.nan]])]))
     assert {cell.color for cell in cells} == {PALETTE["blue"], PALETTE["vermillion"], "ink"}
     positive = next(cell for cell in cells if cell.color == PALETTE["blue"])
     frame, _ = layout(Chart([Grid([[1, -1], [0, np.nan]])]))
-    assert positive.at[0] == pytest.approx((frame.left, frame.top))  # row 0, column 0 is at the top left
+    assert positive.at[0] == pytest.approx(
+        (frame.left, frame.top)
+    )  # row 0, column 0 is at the top left
 
 
 def test_png_has_the_size_it_promises_and_shows_the_bars():
@@ -165,7 +197,9 @@ def test_png_has_the_size_it_promises_and_shows_the_bars():
     from matplotlib.image import imread
 
     pixels = imread(io.BytesIO(png(chart, scale=1)))[..., :3]
-    blue = (np.abs(pixels - (64 / 255, 149 / 255, 197 / 255)).max(axis=2) < 0.05).sum(axis=0)  # blue at 75% on white
+    blue = (np.abs(pixels - (64 / 255, 149 / 255, 197 / 255)).max(axis=2) < 0.05).sum(
+        axis=0
+    )  # blue at 75% on white
     frame, _ = layout(chart)
     columns = [round(frame.left + share * (frame.right - frame.left)) for share in (0.25, 0.75)]
     assert blue[columns[1]] == pytest.approx(2 * blue[columns[0]], abs=3)
@@ -173,23 +207,35 @@ def test_png_has_the_size_it_promises_and_shows_the_bars():
         png()
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: Chart([Line([0], [0], color="red")]), "unknown color 'red'"),
-    (lambda: Chart([Points([0], [0], marker="star")]), "unknown marker 'star'"),
-    (lambda: Chart(["line"]), "got 'line'"),
-    (lambda: svg(Chart([Line([0, 1], [0])])), "same length"),
-    (lambda: svg(Chart([Bars([0, 1], [1, 2])])), "need 3 edges, got 2"),
-    (lambda: svg(Chart([], x=Axis(log=True, low=0))), "must be > 0"),
-    (lambda: svg(Chart([], x=Axis("Q", low=2, high=1))), "low < high"),
-    (lambda: svg(Chart([Grid([1, 2])])), "needs a matrix"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Chart([Line([0], [0], color="red")]), "unknown color 'red'"),
+        (lambda: Chart([Points([0], [0], marker="star")]), "unknown marker 'star'"),
+        (lambda: Chart(["line"]), "got 'line'"),
+        (lambda: svg(Chart([Line([0, 1], [0])])), "same length"),
+        (lambda: svg(Chart([Bars([0, 1], [1, 2])])), "need 3 edges, got 2"),
+        (lambda: svg(Chart([], x=Axis(log=True, low=0))), "must be > 0"),
+        (lambda: svg(Chart([], x=Axis("Q", low=2, high=1))), "low < high"),
+        (lambda: svg(Chart([Grid([1, 2])])), "needs a matrix"),
+    ],
+)
 def test_bad_input_is_answered(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
 def test_numbers_are_written_as_people_read_them():
-    written = {0: "0", 0.05: "0.05", -1.5: "−1.5", 1500: "1,500", 2e7: "2×10⁷", 1e6: "10⁶", 1e-5: "10⁻⁵", 100.0: "100"}
+    written = {
+        0: "0",
+        0.05: "0.05",
+        -1.5: "−1.5",
+        1500: "1,500",
+        2e7: "2×10⁷",
+        1e6: "10⁶",
+        1e-5: "10⁻⁵",
+        100.0: "100",
+    }
     assert {value: number(value) for value in written} == written
 
 
@@ -202,7 +248,9 @@ def test_an_axis_has_at_least_three_ticks_where_there_is_room():
 def test_ticks_are_round_few_and_inside(low, span, count):
     high = low + span
     ticks = nice_ticks(low, high, count)
-    assert len(ticks) <= count + 1 and all(low - 1e-6 * span <= tick <= high + 1e-6 * span for tick in ticks)
+    assert len(ticks) <= count + 1 and all(
+        low - 1e-6 * span <= tick <= high + 1e-6 * span for tick in ticks
+    )
     if len(ticks) > 1:
         lead = f"{ticks[1] - ticks[0]:e}"
         assert round(float(lead.split("e")[0]), 3) in (1, 2, 5, 10)
@@ -222,8 +270,15 @@ numbers = st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max
 @settings(max_examples=60, deadline=None)
 @given(numbers, st.booleans(), st.booleans())
 def test_any_values_give_a_well_formed_picture_with_finite_numbers(values, log_x, log_y):
-    chart = Chart([Line(values, values[::-1], "a"), Bars(range(len(values) + 1), values), Points(values, values)],
-                  Axis("x", log=log_x), Axis("y", log=log_y))
+    chart = Chart(
+        [
+            Line(values, values[::-1], "a"),
+            Bars(range(len(values) + 1), values),
+            Points(values, values),
+        ],
+        Axis("x", log=log_x),
+        Axis("y", log=log_y),
+    )
     picture = svg(chart)
     ElementTree.fromstring(picture)
     assert "nan" not in picture and "inf" not in picture

@@ -1,4 +1,5 @@
-"""The models before the Transformer: each against its definition, and against the weaker method it could be mistaken for."""
+"""The models before the Transformer: each against its definition, and against the weaker method it
+could be mistaken for."""
 
 import collections
 import itertools
@@ -28,14 +29,17 @@ def probabilities(model, tokens):
 
 
 def by_definition(text, order, vocabulary, D, history, token, continuation=True):
-    """Interpolated Kneser-Ney as Chen and Goodman write it; without `continuation`, absolute discounting."""
+    """Interpolated Kneser-Ney as Chen and Goodman write it; without `continuation`, absolute
+    discounting."""
     if order == 0:
         return 1 / vocabulary
     context = tuple(history[len(history) - order + 1 :])
     longest = order == len(history) + 1
     grams = [tuple(text[i : i + order]) for i in range(len(text) - order + 1)]
     if not longest and continuation:  # one for each different token before
-        grams = [gram[1:] for gram in {tuple(text[i : i + order + 1]) for i in range(len(text) - order)}]
+        grams = [
+            gram[1:] for gram in {tuple(text[i : i + order + 1]) for i in range(len(text) - order)}
+        ]
         first = tuple(text[:order])  # has no token before it anywhere, perhaps
         grams += [first] if first not in grams else []
     followers = collections.Counter(gram[-1] for gram in grams if gram[:-1] == context)
@@ -55,11 +59,18 @@ def test_kneser_ney_is_the_formula(order):
         history = rng.integers(0, 6, order - 1) if order > 1 else np.array([], int)
         p = probabilities(model, history if order > 1 else [0])[0, -1]
         for token in range(6):  # token 5 never occurs
-            assert p[token] == pytest.approx(by_definition(text, order, 6, 0.7, history.tolist(), token), rel=1e-5)
+            assert p[token] == pytest.approx(
+                by_definition(text, order, 6, 0.7, history.tolist(), token), rel=1e-5
+            )
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 999), st.integers(1, 5), st.sampled_from([None, 0.2, 1.0]), st.sampled_from([None, 60, 120]))
+@given(
+    st.integers(0, 999),
+    st.integers(1, 5),
+    st.sampled_from([None, 0.2, 1.0]),
+    st.sampled_from([None, 60, 120]),
+)
 def test_probabilities_sum_to_one(seed, order, discount, numbers):
     text = np.random.default_rng(seed).integers(0, 7, 200)
     model = classic.kneser_ney(classic.count(text, order, 8), 8, discount, numbers)
@@ -68,11 +79,16 @@ def test_probabilities_sum_to_one(seed, order, discount, numbers):
 
 
 def loss_of(p_of_token):
-    return -np.mean(np.log([p_of_token(row[i - 2 : i], row[i]) for row in HELD_OUT for i in range(2, 129)]))
+    return -np.mean(
+        np.log([p_of_token(row[i - 2 : i], row[i]) for row in HELD_OUT for i in range(2, 129)])
+    )
 
 
 def test_kneser_ney_beats_its_weaker_relatives_on_text_it_has_not_seen():
-    counts = [collections.Counter(map(tuple, np.lib.stride_tricks.sliding_window_view(TEXT, n).tolist())) for n in (1, 2, 3)]
+    counts = [
+        collections.Counter(map(tuple, np.lib.stride_tricks.sliding_window_view(TEXT, n).tolist()))
+        for n in (1, 2, 3)
+    ]
     totals, kinds = collections.Counter(), collections.Counter()
     for n in (1, 2, 3):
         for gram, number in counts[n - 1].items():
@@ -83,7 +99,9 @@ def test_kneser_ney_beats_its_weaker_relatives_on_text_it_has_not_seen():
         context = tuple(history)
         return (counts[2][(*context, token)] + 1) / (totals[context] + 512)
 
-    def backoff(history, token):  # the longest context that has seen the token, and no discount for it
+    def backoff(
+        history, token
+    ):  # the longest context that has seen the token, and no discount for it
         for n in (3, 2, 1):
             gram = (*history[3 - n :], token)
             if counts[n - 1][gram]:
@@ -97,29 +115,52 @@ def test_kneser_ney_beats_its_weaker_relatives_on_text_it_has_not_seen():
         shorter = discounted(history, token, n - 1)
         if not totals[context]:
             return shorter
-        return (max(counts[n - 1][(*context, token)] - 0.75, 0) + 0.75 * kinds[context] * shorter) / totals[context]
+        return (
+            max(counts[n - 1][(*context, token)] - 0.75, 0) + 0.75 * kinds[context] * shorter
+        ) / totals[context]
 
     ours = classic.kneser_ney(classic.count(TEXT, 3, 512), 512, 0.75)
     p = probabilities(ours, HELD_OUT[:, :-1])
     loss = -np.mean(np.log(np.take_along_axis(p, HELD_OUT[:, 1:, None], -1)[:, 1:]))
-    weaker = {"add one": loss_of(add_one), "backoff": loss_of(backoff), "absolute discounting": loss_of(discounted)}
-    assert {name: round(other - loss, 3) for name, other in weaker.items() if other < loss + 0.005} == {}
-    estimated = evaluation.next_token(classic.kneser_ney(classic.count(TEXT, 3, 512), 512), HELD_OUT).loss
-    assert estimated < evaluation.next_token(classic.kneser_ney(classic.count(TEXT, 3, 512), 512, 0.1), HELD_OUT).loss
+    weaker = {
+        "add one": loss_of(add_one),
+        "backoff": loss_of(backoff),
+        "absolute discounting": loss_of(discounted),
+    }
+    assert {
+        name: round(other - loss, 3) for name, other in weaker.items() if other < loss + 0.005
+    } == {}
+    estimated = evaluation.next_token(
+        classic.kneser_ney(classic.count(TEXT, 3, 512), 512), HELD_OUT
+    ).loss
+    assert (
+        estimated
+        < evaluation.next_token(
+            classic.kneser_ney(classic.count(TEXT, 3, 512), 512, 0.1), HELD_OUT
+        ).loss
+    )
 
 
 def test_a_budget_keeps_what_is_worth_most():
     counted = classic.count(TEXT, 4, 512)
-    losses = [evaluation.next_token(classic.kneser_ney(counted, 512, numbers=n), HELD_OUT).loss for n in (3_000, 20_000, 80_000)]
+    losses = [
+        evaluation.next_token(classic.kneser_ney(counted, 512, numbers=n), HELD_OUT).loss
+        for n in (3_000, 20_000, 80_000)
+    ]
     assert losses[0] > losses[1] + 0.1 and losses[1] > losses[2] + 0.1
     kept, entries = classic.ngram.choose(counted, 512, 20_000), 0
     entries = sum(mask.sum() for mask in kept)
     ranked = np.sort(np.concatenate([counts for _, counts in counted]))[::-1]
-    frequent = [counts >= ranked[entries] for _, counts in counted]  # at least as many, chosen by count alone
+    frequent = [
+        counts >= ranked[entries] for _, counts in counted
+    ]  # at least as many, chosen by count alone
     frequent[0][:] = True
 
     def chosen(masks):
-        return sum(np.sum(gain[mask]) for gain, mask in zip(classic.ngram.gains(counted, 512)[1:], masks[1:]))
+        return sum(
+            np.sum(gain[mask])
+            for gain, mask in zip(classic.ngram.gains(counted, 512)[1:], masks[1:])
+        )
 
     assert chosen(kept) > 1.05 * chosen(frequent)
 
@@ -176,10 +217,15 @@ def test_forward_equals_the_sum_over_all_paths():
     model, tokens = hmm(), np.array([[0, 2, 1, 1, 0], [2, 2, 0, 1, 2]])
     _, likely = classic.forward(*model.tables(), tokens)
     for row in (0, 1):
-        assert float(tf.reduce_sum(likely[row])) == pytest.approx(np.log(sum(enumerated(model, tokens[row]).values())), rel=1e-5)
+        assert float(tf.reduce_sum(likely[row])) == pytest.approx(
+            np.log(sum(enumerated(model, tokens[row]).values())), rel=1e-5
+        )
         p = probabilities(model, tokens[row])[0]
         for time in range(4):
-            here = [sum(enumerated(model, [*tokens[row, : time + 1], token]).values()) for token in range(3)]
+            here = [
+                sum(enumerated(model, [*tokens[row, : time + 1], token]).values())
+                for token in range(3)
+            ]
             np.testing.assert_allclose(p[time], np.array(here) / np.sum(here), rtol=1e-4)
 
 
@@ -243,13 +289,20 @@ def test_the_longest_rule_decides_and_nothing_is_impossible():
         assert p.sum() == pytest.approx(1, abs=1e-5) and p.min() > 0
         return pieces.decode([int(p.argmax())]), p.max()
 
-    assert after("kind of")[0] == " the" and after("the shape of")[0] == " an" and after("the shape of an")[0] == " array"
+    assert (
+        after("kind of")[0] == " the"
+        and after("the shape of")[0] == " an"
+        and after("the shape of an")[0] == " array"
+    )
     assert after("an o")[0] == "ptional" and after("an o")[1] > 0.9
     assert after("zzz")[1] < 0.1
 
 
 def test_rules_help_a_little():
-    trusted, by_eye = (evaluation.next_token(classic.Rules(docs.tokenizer(), trust), HELD_OUT).perplexity for trust in (0.5, 0.0))
+    trusted, by_eye = (
+        evaluation.next_token(classic.Rules(docs.tokenizer(), trust), HELD_OUT).perplexity
+        for trust in (0.5, 0.0)
+    )
     assert trusted < 0.8 * by_eye < by_eye < 512
 
 
@@ -260,8 +313,13 @@ def test_shipped_models_stand_in_the_order_of_their_time():
     tokens = docs.sequences("validation", 64)
     names = ("docs-hmm", "docs-ngram", "docs-lstm", "docs-tiny")
     losses = {name: evaluation.next_token(models.load(name), tokens).loss for name in names}
-    assert losses["docs-hmm"] > losses["docs-lstm"] + 0.5 and losses["docs-lstm"] > losses["docs-tiny"]
-    assert losses["docs-hmm"] > losses["docs-ngram"] + 0.3 and losses["docs-ngram"] > losses["docs-tiny"] + 0.05
+    assert (
+        losses["docs-hmm"] > losses["docs-lstm"] + 0.5 and losses["docs-lstm"] > losses["docs-tiny"]
+    )
+    assert (
+        losses["docs-hmm"] > losses["docs-ngram"] + 0.3
+        and losses["docs-ngram"] > losses["docs-tiny"] + 0.05
+    )
     sizes = {name: models.load(name).count_params() for name in losses}
     assert all(abs(size / sizes["docs-tiny"] - 1) < 0.005 for size in sizes.values()), sizes
 
@@ -277,7 +335,9 @@ def test_shipped_models_have_a_record_and_can_be_compressed_or_say_why_not(name)
 def test_counting_keeps_a_record_of_every_size(monkeypatch):
     monkeypatch.setattr(training.docs, "tokens", lambda split: TEXT[:20_000])
     monkeypatch.setattr(training.docs, "sequences", lambda split, count: HELD_OUT)
-    monkeypatch.setitem(training.COUNTED, "docs-ngram", {"text": "docs", "order": 2, "numbers": 5000})
+    monkeypatch.setitem(
+        training.COUNTED, "docs-ngram", {"text": "docs", "order": 2, "numbers": 5000}
+    )
     model, record = training.count_ngrams("docs-ngram")
     assert model.count_params() <= 5000 and record["train_tokens"] == 20_000
     assert [row["order"] for row in record["curve"]] == [1, 2, 2, 2, 2, 2, 2]
@@ -292,7 +352,9 @@ def test_a_reader_gives_the_last_prediction(name):
     model = models.load(name)
     read = reader(model)
     for tokens in (HELD_OUT[:2, :3], HELD_OUT[:3, :20]):
-        np.testing.assert_allclose(read(tf.constant(tokens)), tf.nn.log_softmax(model(tokens)[:, -1]), atol=1e-4)
+        np.testing.assert_allclose(
+            read(tf.constant(tokens)), tf.nn.log_softmax(model(tokens)[:, -1]), atol=1e-4
+        )
 
 
 def test_writing_is_decided_by_its_seed():
@@ -312,22 +374,35 @@ def test_bracket_pairs_differ_in_one_bracket_at_the_distance_said():
         for round_one, square_one in pairs:
             (place,) = np.flatnonzero(round_one != square_one)
             assert low <= len(round_one) - place <= high
-            assert pieces[round_one[place]].strip() == "(" and pieces[square_one[place]].strip() == "["
+            assert (
+                pieces[round_one[place]].strip() == "(" and pieces[square_one[place]].strip() == "["
+            )
             assert not any(set(pieces[token]) & set("()[]{}") for token in round_one[place + 1 :])
 
 
 def test_who_sees_no_bracket_gets_one_half_and_who_sees_it_all():
-    pairs, pieces = experiments.bracket_pairs("validation", most=20)[9, 16], experiments.texts_of_tokens()
+    pairs, pieces = (
+        experiments.bracket_pairs("validation", most=20)[9, 16],
+        experiments.texts_of_tokens(),
+    )
     said = np.random.default_rng(0).normal(size=512).astype(np.float32)
 
     def blind(tokens):
         return tf.nn.log_softmax(tf.tile(said[None], (len(tokens), 1)))
 
     def sees(tokens):
-        last = ["".join(pieces[i] for i in row if set(pieces[i]) & set("()[]{}"))[-1] for row in tokens.numpy()]
-        return tf.nn.log_softmax([[9.0 * (piece[:1] == {"(": ")", "[": "]"}[one]) for piece in pieces] for one in last])
+        last = [
+            "".join(pieces[i] for i in row if set(pieces[i]) & set("()[]{}"))[-1]
+            for row in tokens.numpy()
+        ]
+        return tf.nn.log_softmax(
+            [[9.0 * (piece[:1] == {"(": ")", "[": "]"}[one]) for piece in pieces] for one in last]
+        )
 
-    assert experiments.prefers_right(blind, pairs) == 0.5 and experiments.prefers_right(sees, pairs) == 1
+    assert (
+        experiments.prefers_right(blind, pairs) == 0.5
+        and experiments.prefers_right(sees, pairs) == 1
+    )
 
 
 def test_a_block_less_is_a_prediction_worse():

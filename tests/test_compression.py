@@ -1,4 +1,5 @@
-"""Recipes on whole models: files that load elsewhere, models of every kind, activations, and units that really go."""
+"""Recipes on whole models: files that load elsewhere, models of every kind, activations, and units
+that really go."""
 
 import json
 import pathlib
@@ -60,16 +61,25 @@ class Subclassed(keras.Model):
 
 def sequential():
     layers = keras.layers
-    return keras.Sequential([
-        keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.DepthwiseConv2D(3),
-        layers.Flatten(), layers.Dense(5)]), rng.standard_normal((2, 8, 8, 3)).astype(np.float32)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(3),
+            layers.Flatten(),
+            layers.Dense(5),
+        ]
+    ), rng.standard_normal((2, 8, 8, 3)).astype(np.float32)
 
 
 def functional():
     layers, tokens = keras.layers, keras.Input((7,), dtype="int32")
     x = layers.Embedding(20, 12)(tokens)
     x = x + layers.MultiHeadAttention(3, 4)(x, x)
-    x = layers.EinsumDense("abc,cde->abde", output_shape=(7, 2, 3), bias_axes="de")(layers.LayerNormalization()(x))
+    x = layers.EinsumDense("abc,cde->abde", output_shape=(7, 2, 3), bias_axes="de")(
+        layers.LayerNormalization()(x)
+    )
     return keras.Model(tokens, layers.Dense(4)(layers.Flatten()(x))), rng.integers(0, 20, (2, 7))
 
 
@@ -95,7 +105,8 @@ np.savez(folder / "logits.npz", **found)
 
 @pytest.fixture(scope="module")
 def eight(shipped, tmp_path_factory):
-    """Every combination of score, what it is taken on, and storage, as files, and what a new process makes of them."""
+    """Every combination of score, what it is taken on, and storage, as files, and what a new
+    process makes of them."""
     folder, made = tmp_path_factory.mktemp("files"), {}
     matrices = [w.matrix() for w in compression.weights(shipped) if not w.why_not]
     for score in pruning.SCORES:
@@ -120,8 +131,16 @@ def test_file_is_what_the_ledger_says_and_loads_in_a_new_process(eight, score, o
     name = f"{score}-{on}-{kind}"
     here, there = made[name], logits[name]
     assert here.ledger.total == len(here.content) == (folder / f"{name}.safetensors").stat().st_size
-    np.testing.assert_allclose(there, np.asarray(here.model(TOKENS)), atol=1e-5 * np.abs(there).max())
-    zeros = np.mean([np.mean(t.codes == 0) for t in here.tensors.values() if isinstance(t, quantization.QuantizedTensor)])
+    np.testing.assert_allclose(
+        there, np.asarray(here.model(TOKENS)), atol=1e-5 * np.abs(there).max()
+    )
+    zeros = np.mean(
+        [
+            np.mean(t.codes == 0)
+            for t in here.tensors.values()
+            if isinstance(t, quantization.QuantizedTensor)
+        ]
+    )
     assert zeros > 0.1  # theta removed something
 
 
@@ -144,11 +163,15 @@ def test_original_is_never_changed(shipped):
 
 def test_four_bits_are_about_an_eighth(shipped):
     made = compress(shipped, [Quantize(quantization.absmax, bits=4, group_size=32)])
-    assert 4.5 < made.ledger.bits_per_weight < 4.5 + 0.6  # 4 bits, 16 more for each 32, norms and header
+    assert (
+        4.5 < made.ledger.bits_per_weight < 4.5 + 0.6
+    )  # 4 bits, 16 more for each 32, norms and header
     assert 6 < compression.baseline(shipped) / made.ledger.total < 7.2
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", storage.pack({"w": np.ones(3)}, {"record": "{}"})])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a model", storage.pack({"w": np.ones(3)}, {"record": "{}"})]
+)
 def test_load_refuses_other_files(tmp_path, content):
     path = tmp_path / "it.safetensors"
     path.write_bytes(content)
@@ -164,17 +187,29 @@ def test_load_refuses_other_files(tmp_path, content):
 
 
 @pytest.mark.parametrize("make", [sequential, functional, subclassed])
-@pytest.mark.parametrize("steps", [
-    RECIPE, [Quantize(quantization.affine, bits=3, group_size=4)], [Quantize(quantization.kmeans, bits=3)]])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        RECIPE,
+        [Quantize(quantization.affine, bits=3, group_size=4)],
+        [Quantize(quantization.kmeans, bits=3)],
+    ],
+)
 def test_any_keras_model(make, steps, tmp_path):
     model, inputs = make()
     made = compress(model, steps, "entropy")
     loaded = compression.load(made.save(tmp_path / "m.safetensors"))
-    np.testing.assert_allclose(np.asarray(loaded(inputs)), np.asarray(made.model(inputs)), atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(loaded(inputs)), np.asarray(made.model(inputs)), atol=1e-6
+    )
     assert type(loaded) is type(model)
     for weight, variable in zip(compression.weights(model), model.weights):
         quantized = isinstance(made.tensors[weight.name], quantization.QuantizedTensor)
-        assert quantized == (weight.name not in made.skipped) == (len(variable.shape) >= 2 and variable.name != "bias")
+        assert (
+            quantized
+            == (weight.name not in made.skipped)
+            == (len(variable.shape) >= 2 and variable.name != "bias")
+        )
     assert len(made.tensors) == len(model.weights) and all(made.skipped.values())
 
 
@@ -184,21 +219,38 @@ def test_every_matrix_computes_what_its_layer_computes():
     named = {w.name: w for w in compression.weights(model)}
     x = rng.standard_normal((2, 7, 12)).astype(np.float32)
     weight = named[einsum.kernel.path]
-    np.testing.assert_allclose(np.asarray(einsum(x)).reshape(14, -1), x.reshape(14, 12) @ weight.matrix(), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(einsum(x)).reshape(14, -1), x.reshape(14, 12) @ weight.matrix(), atol=1e-5
+    )
     output = next(layer for layer in model._flatten_layers() if layer.name == "attention_output")
     weight, heads = named[output.kernel.path], rng.standard_normal((2, 7, 3, 4)).astype(np.float32)
     assert weight.matrix().shape == (12, 12)
-    np.testing.assert_allclose(np.asarray(output(heads)).reshape(14, -1), heads.reshape(14, 12) @ weight.matrix(), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(output(heads)).reshape(14, -1),
+        heads.reshape(14, 12) @ weight.matrix(),
+        atol=1e-5,
+    )
     for weight in named.values():
         if not weight.why_not:
-            np.testing.assert_array_equal(weight.shaped(weight.matrix()), np.asarray(weight.variable))
+            np.testing.assert_array_equal(
+                weight.shaped(weight.matrix()), np.asarray(weight.variable)
+            )
 
 
 def test_what_is_skipped_says_why():
-    model = keras.Sequential([keras.Input((8, 3)), keras.layers.SeparableConv1D(4, 3), keras.layers.BatchNormalization(),
-                              keras.layers.LSTM(5), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 3)),
+            keras.layers.SeparableConv1D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.LSTM(5),
+            keras.layers.Dense(2),
+        ]
+    )
     why = compress(model, RECIPE).skipped
-    reasons = {name.split("/")[-2] + "/" + name.split("/")[-1]: reason for name, reason in why.items()}
+    reasons = {
+        name.split("/")[-2] + "/" + name.split("/")[-1]: reason for name, reason in why.items()
+    }
     assert any("no rule for 'depthwise_kernel'" in reason for reason in why.values())
     assert any("LSTMCell is not a layer this course knows" in reason for reason in why.values())
     assert sum("a bias, a norm or a counter" in reason for reason in why.values()) >= 5
@@ -209,7 +261,9 @@ def test_steps_touch_only_what_they_name(decoder):
     made = compress(decoder, [Quantize(quantization.absmax, bits=8, only="block_1/mlp")])
     assert not any(isinstance(t, quantization.QuantizedTensor) for t in made.tensors.values())
     made = compress(decoder, [Quantize(quantization.absmax, bits=8, only="block_1/up")])
-    assert [n for n, t in made.tensors.items() if isinstance(t, quantization.QuantizedTensor)] == ["small/block_1/up/kernel"]
+    assert [n for n, t in made.tensors.items() if isinstance(t, quantization.QuantizedTensor)] == [
+        "small/block_1/up/kernel"
+    ]
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -222,15 +276,30 @@ def test_weights_that_are_not_finite(decoder):
         compress(broken, RECIPE)
 
 
-@pytest.mark.parametrize(("steps", "says"), [
-    ([Quantize(quantization.step, step=0)], "step must be a number > 0, got 0"),
-    ([Quantize(quantization.step, step=-1.0)], "step must be a number > 0, got -1.0"),
-    ([Quantize(quantization.absmax, bits=9)], "bits must be a whole number from 2 to 8, got 9"),
-    ([Quantize(quantization.absmax, bits=4, group_size="row")], "group_size must be 'tensor', 'channel'"),
-    ([Quantize(quantization.absmax, bits=4), Prune(pruning.magnitude, pruning.above(0.1))], "prune first, quantize once"),
-    ([Prune(pruning.wanda, pruning.fraction_per_unit(0.5), only="up")], "give calibration data"),
-    ([Prune(pruning.wanda, pruning.fraction_per_unit(0.5), only="embedding")], "has no inputs to calibrate on"),
-])
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([Quantize(quantization.step, step=0)], "step must be a number > 0, got 0"),
+        ([Quantize(quantization.step, step=-1.0)], "step must be a number > 0, got -1.0"),
+        ([Quantize(quantization.absmax, bits=9)], "bits must be a whole number from 2 to 8, got 9"),
+        (
+            [Quantize(quantization.absmax, bits=4, group_size="row")],
+            "group_size must be 'tensor', 'channel'",
+        ),
+        (
+            [Quantize(quantization.absmax, bits=4), Prune(pruning.magnitude, pruning.above(0.1))],
+            "prune first, quantize once",
+        ),
+        (
+            [Prune(pruning.wanda, pruning.fraction_per_unit(0.5), only="up")],
+            "give calibration data",
+        ),
+        (
+            [Prune(pruning.wanda, pruning.fraction_per_unit(0.5), only="embedding")],
+            "has no inputs to calibrate on",
+        ),
+    ],
+)
 def test_recipes_that_cannot_be(decoder, steps, says):
     with pytest.raises(ValueError, match=says):
         compress(decoder, steps)
@@ -242,7 +311,11 @@ def test_unbuilt_models_and_unknown_storage(decoder):
     with pytest.raises(ValueError, match="unknown storage 'zip'"):
         compress(decoder, RECIPE, storage="zip")
     with pytest.raises(ValueError, match="at least one row"):
-        compress(decoder, [Prune(pruning.wanda, pruning.fraction(0.5), only="up")], calibration=TOKENS[:0])
+        compress(
+            decoder,
+            [Prune(pruning.wanda, pruning.fraction(0.5), only="up")],
+            calibration=TOKENS[:0],
+        )
 
 
 # --- calibration ---------------------------------------------------------------------------------
@@ -252,7 +325,9 @@ def test_capture_sees_what_the_layer_reads(mlp):
     inputs, _ = digits.load("validation")
     first, second, third = (w for w in compression.weights(mlp) if not w.why_not)
     np.testing.assert_array_equal(compression.capture(mlp, first, inputs), inputs)
-    hidden = np.maximum(inputs @ np.asarray(mlp.layers[0].kernel) + np.asarray(mlp.layers[0].bias), 0)
+    hidden = np.maximum(
+        inputs @ np.asarray(mlp.layers[0].kernel) + np.asarray(mlp.layers[0].bias), 0
+    )
     np.testing.assert_allclose(compression.capture(mlp, second, inputs), hidden, atol=1e-5)
     assert compression.capture(mlp, third, inputs).shape == (300, 32)
 
@@ -265,12 +340,16 @@ def test_a_rule_is_shown_what_its_layer_reads_now_and_what_it_used_to_read(decod
         return np.round(matrix, 1)
 
     small = compress(decoder, [compression.Apply(coarse, only="block")], calibration=TOKENS).model
-    now, before = ([w for w in compression.weights(model) if "block" in w.name and not w.why_not]
-                   for model in (small, decoder))
+    now, before = (
+        [w for w in compression.weights(model) if "block" in w.name and not w.why_not]
+        for model in (small, decoder)
+    )
     assert len(seen) == len(now) > 0
     for weight, original, (inputs, original_inputs) in zip(now, before, seen):
         np.testing.assert_allclose(inputs, compression.capture(small, weight, TOKENS), atol=1e-5)
-        np.testing.assert_allclose(original_inputs, compression.capture(decoder, original, TOKENS), atol=1e-5)
+        np.testing.assert_allclose(
+            original_inputs, compression.capture(decoder, original, TOKENS), atol=1e-5
+        )
     assert not np.allclose(*seen[-1], atol=1e-3)  # the layers in front have changed
 
 
@@ -285,10 +364,16 @@ def test_a_rule_that_refuses_is_heard_as_it_spoke_and_the_model_stays(decoder):
 
 def test_wanda_prunes_what_the_data_does_not_use(mlp):
     inputs, _ = digits.load("train")
-    recipes = {"wanda": Prune(pruning.wanda, pruning.fraction_per_unit(0.7)),
-               "magnitude": Prune(pruning.magnitude, pruning.fraction_per_unit(0.7))}
-    loss = {name: evaluation.classify(compress(mlp, [step], calibration=inputs).model, *digits.load("validation")).perplexity
-            for name, step in recipes.items()}
+    recipes = {
+        "wanda": Prune(pruning.wanda, pruning.fraction_per_unit(0.7)),
+        "magnitude": Prune(pruning.magnitude, pruning.fraction_per_unit(0.7)),
+    }
+    loss = {
+        name: evaluation.classify(
+            compress(mlp, [step], calibration=inputs).model, *digits.load("validation")
+        ).perplexity
+        for name, step in recipes.items()
+    }
     assert loss["wanda"] < loss["magnitude"]  # some corner pixels are never inked
 
 
@@ -304,7 +389,9 @@ def test_sensitivity_compresses_one_matrix_at_a_time(mlp):
     for name, value in found.items():
         alone = compress(mlp, [Quantize(quantization.absmax, only=name, bits=2)]).model
         assert value == pytest.approx(measure(alone)) and value > measure(mlp)
-    assert list(compression.sensitivity(mlp, steps, measure, only="hidden_0")) == [next(iter(found))]
+    assert list(compression.sensitivity(mlp, steps, measure, only="hidden_0")) == [
+        next(iter(found))
+    ]
 
 
 # --- activations ---------------------------------------------------------------------------------
@@ -329,14 +416,20 @@ def test_activations_are_rounded_as_plain_numpy_rounds_them(mlp, bits):
         x = inputs
         for layer in mlp.layers:
             scale = scale_of(layer, x)
-            x = np.clip(np.rint(x / scale), -levels, levels) * scale @ np.asarray(layer.kernel) + np.asarray(layer.bias)
+            x = np.clip(np.rint(x / scale), -levels, levels) * scale @ np.asarray(
+                layer.kernel
+            ) + np.asarray(layer.bias)
             x = x if layer is mlp.layers[-1] else np.maximum(x, 0)
         return x
 
-    largest = {layer.name: np.abs(compression.capture(mlp, weight, inputs)).max() for layer, weight in zip(
-        mlp.layers, (w for w in compression.weights(mlp) if not w.why_not))}
-    ours = {"token": forward(lambda layer, x: np.abs(x).max(axis=1, keepdims=True) / levels),
-            "tensor": forward(lambda layer, x: largest[layer.name] / levels)}
+    largest = {
+        layer.name: np.abs(compression.capture(mlp, weight, inputs)).max()
+        for layer, weight in zip(mlp.layers, (w for w in compression.weights(mlp) if not w.why_not))
+    }
+    ours = {
+        "token": forward(lambda layer, x: np.abs(x).max(axis=1, keepdims=True) / levels),
+        "tensor": forward(lambda layer, x: largest[layer.name] / levels),
+    }
     for per, expected in ours.items():
         twin = compression.quantize_activations(mlp, bits, per, calibration=inputs)
         given = np.asarray(twin(inputs))
@@ -348,8 +441,12 @@ def test_activations_are_rounded_as_plain_numpy_rounds_them(mlp, bits):
 def test_rounded_activations_match_the_integer_product(mlp):
     inputs, _ = digits.load("validation")
     weights = quantization.absmax(np.asarray(mlp.layers[0].kernel), 8)
-    integers = np.maximum(quantization.quantized_matmul(inputs, weights) + np.asarray(mlp.layers[0].bias), 0)
-    twin = compression.quantize_activations(compress(mlp, [Quantize(quantization.absmax, bits=8)]).model, per="token")
+    integers = np.maximum(
+        quantization.quantized_matmul(inputs, weights) + np.asarray(mlp.layers[0].bias), 0
+    )
+    twin = compression.quantize_activations(
+        compress(mlp, [Quantize(quantization.absmax, bits=8)]).model, per="token"
+    )
     # the integer product keeps its scales in float16, which may move a value by one level in 127
     np.testing.assert_allclose(np.asarray(twin.layers[0](inputs)), integers, atol=0.02)
 
@@ -367,25 +464,39 @@ def test_rounded_activations_survive_compilation(decoder):
     twin = compression.quantize_activations(decoder, 4, "token")
     measured, plain = evaluation.next_token(twin, TOKENS), evaluation.next_token(decoder, TOKENS)
     logits = np.asarray(twin(TOKENS[:, :-1])).astype(np.float64)
-    losses = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, TOKENS[:, 1:, None], -1)[..., 0]
-    assert measured.loss == pytest.approx(losses.mean(), abs=1e-4) and abs(measured.loss - plain.loss) > 1e-4
+    losses = (
+        np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, TOKENS[:, 1:, None], -1)[..., 0]
+    )
+    assert (
+        measured.loss == pytest.approx(losses.mean(), abs=1e-4)
+        and abs(measured.loss - plain.loss) > 1e-4
+    )
     row = [3, 1, 4]
     for _ in range(6):
         row.append(int(np.argmax(np.asarray(twin(np.array([row])))[0, -1])))
     assert decoding.generate(twin, [3, 1, 4], 6).tolist() == row
-    np.testing.assert_array_equal(np.asarray(checkpoint.clone(twin)(TOKENS)), np.asarray(decoder(TOKENS)))  # as documented
+    np.testing.assert_array_equal(
+        np.asarray(checkpoint.clone(twin)(TOKENS)), np.asarray(decoder(TOKENS))
+    )  # as documented
 
 
 def test_attention_of_keras_is_rounded_per_token():
     model, inputs = functional()
     output = next(layer for layer in model._flatten_layers() if layer.name == "attention_output")
-    assert compression.axes_read(output) == [-2, -1]  # two axes, heads and their width, make up one token
+    assert compression.axes_read(output) == [
+        -2,
+        -1,
+    ]  # two axes, heads and their width, make up one token
     twin = compression.quantize_activations(model, 8, "token")
     np.testing.assert_allclose(np.asarray(twin(inputs)), np.asarray(model(inputs)), atol=0.1)
 
 
 def test_activation_settings_are_checked(mlp):
-    for arguments, says in (({"bits": 1}, "bits must be"), ({"per": "row"}, "unknown per 'row'"), ({}, "give calibration data")):
+    for arguments, says in (
+        ({"bits": 1}, "bits must be"),
+        ({"per": "row"}, "unknown per 'row'"),
+        ({}, "give calibration data"),
+    ):
         with pytest.raises(ValueError, match=says):
             compression.quantize_activations(mlp, **arguments)
 
@@ -400,7 +511,11 @@ def halves(model, only=""):
 
 def test_removed_hidden_units_are_gone(mlp):
     keep = halves(mlp)
-    small, silent, (inputs, _) = compression.remove_units(mlp, keep), compression.silence_units(mlp, keep), digits.load("test")
+    small, silent, (inputs, _) = (
+        compression.remove_units(mlp, keep),
+        compression.silence_units(mlp, keep),
+        digits.load("test"),
+    )
     x = inputs  # plain numpy
     for layer, mask in zip(mlp.layers, [keep["hidden_0"], keep["hidden_1"], np.ones(10, bool)]):
         x = x @ np.asarray(layer.kernel) + np.asarray(layer.bias)
@@ -415,22 +530,35 @@ def test_removed_hidden_units_are_gone(mlp):
 def test_functional_stacks_and_units_with_a_bias_of_their_own():
     keras.utils.set_random_seed(0)
     layers, given = keras.layers, keras.Input((6,))
-    x = layers.Dropout(0.5)(layers.Dense(8, activation="sigmoid", name="a", bias_initializer="ones")(given))
-    model = keras.Model(given, layers.Dense(3, name="c")(layers.Activation("tanh")(layers.Dense(5, name="b")(x))))
+    x = layers.Dropout(0.5)(
+        layers.Dense(8, activation="sigmoid", name="a", bias_initializer="ones")(given)
+    )
+    model = keras.Model(
+        given, layers.Dense(3, name="c")(layers.Activation("tanh")(layers.Dense(5, name="b")(x)))
+    )
     keep = {"a": np.arange(8) % 2 == 0, "b": np.array([True, False, False, True, True])}
     x = rng.standard_normal((4, 6)).astype(np.float32)
     small = compression.remove_units(model, keep)
-    np.testing.assert_allclose(np.asarray(small(x)), np.asarray(compression.silence_units(model, keep)(x)), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(small(x)), np.asarray(compression.silence_units(model, keep)(x)), atol=1e-5
+    )
     assert small.count_params() == 6 * 4 + 4 + 4 * 3 + 3 + 3 * 3 + 3
 
 
 def test_removed_heads_and_mlp_units_of_a_decoder(decoder, tmp_path):
     keep = halves(decoder, "mlp") | {"block_1/attention": np.array([False, True, True, False])}
-    keep["block_0/mlp"][:-1] = keep["block_0/mlp"][1:]  # another number of units than in block 1, or another choice
+    keep["block_0/mlp"][:-1] = keep["block_0/mlp"][
+        1:
+    ]  # another number of units than in block 1, or another choice
     keep["block_0/mlp"][-1] = True
-    small, silent = compression.remove_units(decoder, keep), compression.silence_units(decoder, keep)
+    small, silent = (
+        compression.remove_units(decoder, keep),
+        compression.silence_units(decoder, keep),
+    )
     expected = np.asarray(silent(TOKENS))
-    np.testing.assert_allclose(np.asarray(small(TOKENS)), expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        np.asarray(small(TOKENS)), expected, atol=1e-5 * np.abs(expected).max()
+    )
     assert not np.allclose(expected, np.asarray(decoder(TOKENS)), atol=1e-3)
     removed = sum(np.sum(~keep[f"block_{i}/mlp"]) * 2 * 32 for i in (0, 1)) + 4 * 32 * 16
     assert decoder.count_params() - small.count_params() == removed
@@ -444,9 +572,13 @@ def test_removed_heads_and_mlp_units_of_a_decoder(decoder, tmp_path):
 
 
 def test_removed_twice(decoder):
-    once = compression.remove_units(decoder, {"block_0/attention": np.array([True, True, False, True])})
+    once = compression.remove_units(
+        decoder, {"block_0/attention": np.array([True, True, False, True])}
+    )
     twice = compression.remove_units(once, {"block_0/attention": np.array([False, True, True])})
-    directly = compression.remove_units(decoder, {"block_0/attention": np.array([False, True, False, True])})
+    directly = compression.remove_units(
+        decoder, {"block_0/attention": np.array([False, True, False, True])}
+    )
     np.testing.assert_array_equal(np.asarray(twice(TOKENS)), np.asarray(directly(TOKENS)))
     assert twice.shape["heads"] == [2, 4]
 
@@ -454,17 +586,26 @@ def test_removed_twice(decoder):
 def test_a_head_scores_the_sum_of_its_units(decoder):
     scores = compression.unit_scores(decoder, pruning.unit_magnitude, only="attention")
     attention = decoder.blocks[0].attention
-    kernels = [np.asarray(p.kernel) for p in (attention.query_projection, attention.key_projection, attention.value_projection)]
+    kernels = [
+        np.asarray(p.kernel)
+        for p in (attention.query_projection, attention.key_projection, attention.value_projection)
+    ]
     expected = sum(pruning.heads(pruning.unit_magnitude, 4)(kernel)[0, ::8] for kernel in kernels)
     np.testing.assert_allclose(scores["block_0/attention"], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("keep", "says"), [
-    ({"block_7/mlp": np.ones(128, bool)}, "unknown part 'block_7/mlp'; choose from: block_0/attention"),
-    ({"block_0/mlp": np.ones(5, bool)}, "must hold 128 booleans"),
-    ({"block_0/mlp": np.ones(128)}, "must hold 128 booleans"),
-    ({"block_0/attention": np.zeros(4, bool)}, "at least one True"),
-])
+@pytest.mark.parametrize(
+    ("keep", "says"),
+    [
+        (
+            {"block_7/mlp": np.ones(128, bool)},
+            "unknown part 'block_7/mlp'; choose from: block_0/attention",
+        ),
+        ({"block_0/mlp": np.ones(5, bool)}, "must hold 128 booleans"),
+        ({"block_0/mlp": np.ones(128)}, "must hold 128 booleans"),
+        ({"block_0/attention": np.zeros(4, bool)}, "at least one True"),
+    ],
+)
 def test_removal_is_checked(decoder, keep, says):
     for change in (compression.remove_units, compression.silence_units):
         with pytest.raises(ValueError, match=says):

@@ -1,4 +1,5 @@
-"""Data: splits that share nothing, the same windows each time, and text that comes back from tokens."""
+"""Data: splits that share nothing, the same windows each time, and text that comes back from
+tokens."""
 
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def test_standard_sets_fit():
 
 
 def test_requests_that_cannot_be():
-    with pytest.raises(ValueError, match="unknown split 'dev'; choose from: train, validation, test"):
+    with pytest.raises(
+        ValueError, match="unknown split 'dev'; choose from: train, validation, test"
+    ):
         docs.modules("dev")
     with pytest.raises(ValueError, match="count must be a whole number from 1 to"):
         docs.sequences("validation", 10**6)
@@ -72,9 +75,17 @@ def test_requests_that_cannot_be():
 
 def test_held_out_text_is_ready_at_once():
     seconds = subprocess.run(
-        [sys.executable, "-c", "import time; from course_utils.datasets import docs; begun = time.process_time()\n"
-         "docs.sequences('validation'); print(time.process_time() - begun)"],
-        capture_output=True, text=True, check=True, timeout=120).stdout
+        [
+            sys.executable,
+            "-c",
+            "import time; from course_utils.datasets import docs; begun = time.process_time()\n"
+            "docs.sequences('validation'); print(time.process_time() - begun)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
     assert float(seconds) < 5
 
 
@@ -87,12 +98,22 @@ def test_digits_are_split_three_ways():
     scans, labels = zip(*(digits.load(split) for split in digits.SPLITS))
     assert [len(one) for one in labels] == [1097, 300, 400]
     everything, truth = np.concatenate(scans), np.concatenate(labels)
-    assert everything.shape == (1797, 64) and everything.dtype == np.float32 and truth.dtype == np.int32
+    assert (
+        everything.shape == (1797, 64)
+        and everything.dtype == np.float32
+        and truth.dtype == np.int32
+    )
     assert everything.min() == 0 and everything.max() == 1
     # every scan of scikit-learn's once, with its own label
     original = load_digits()
-    ours = sorted((tuple(scan), label) for scan, label in zip(np.rint(everything * 16).astype(int).tolist(), truth.tolist()))
-    theirs = sorted((tuple(scan), label) for scan, label in zip(original.data.astype(int).tolist(), original.target.tolist()))
+    ours = sorted(
+        (tuple(scan), label)
+        for scan, label in zip(np.rint(everything * 16).astype(int).tolist(), truth.tolist())
+    )
+    theirs = sorted(
+        (tuple(scan), label)
+        for scan, label in zip(original.data.astype(int).tolist(), original.target.tolist())
+    )
     assert ours == theirs
     for one in labels:
         assert np.bincount(one, minlength=10).min() > 0.05 * len(one)

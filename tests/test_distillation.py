@@ -1,4 +1,5 @@
-"""Distillation: the losses against plain formulas, their gradients, kept answers, students, and the record."""
+"""Distillation: the losses against plain formulas, their gradients, kept answers, students, and the
+record."""
 
 import numpy as np
 import pytest
@@ -31,14 +32,23 @@ def slope(loss, teacher, student):
 @settings(max_examples=30, deadline=None)
 @given(logits, logits, st.floats(0.5, 10))
 def test_losses_are_their_formulas(teacher, student, temperature):
-    p, q = softmax(teacher.astype(float) / temperature), softmax(student.astype(float) / temperature)
+    p, q = (
+        softmax(teacher.astype(float) / temperature),
+        softmax(student.astype(float) / temperature),
+    )
     crossed = -(p * np.log(q)).sum(-1).mean() * temperature**2
     apart = (p * np.log(p / q)).sum(-1).mean() * temperature**2
     close = {"rtol": 1e-3, "atol": 1e-3}
-    np.testing.assert_allclose(distillation.cross_entropy(temperature)(teacher, student), crossed, **close)
+    np.testing.assert_allclose(
+        distillation.cross_entropy(temperature)(teacher, student), crossed, **close
+    )
     np.testing.assert_allclose(distillation.kl(temperature)(teacher, student), apart, **close)
-    np.testing.assert_allclose(distillation.reverse_kl(temperature)(student, teacher), apart, **close)
-    squared = document.squared_error_loss(softmax(teacher.astype(float)), softmax(student.astype(float)))
+    np.testing.assert_allclose(
+        distillation.reverse_kl(temperature)(student, teacher), apart, **close
+    )
+    squared = document.squared_error_loss(
+        softmax(teacher.astype(float)), softmax(student.astype(float))
+    )
     np.testing.assert_allclose(distillation.squared_error(teacher, student), squared, **close)
 
 
@@ -54,21 +64,31 @@ def test_gradient_of_a_logit_is_temperature_times_the_difference(temperature):
     random = np.random.default_rng(0)
     teacher, student = random.normal(size=(2, 1, 6)).astype(np.float32)
     expected = temperature * (softmax(student / temperature) - softmax(teacher / temperature))
-    np.testing.assert_allclose(slope(distillation.cross_entropy(temperature), teacher, student), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        slope(distillation.cross_entropy(temperature), teacher, student), expected, atol=1e-5
+    )
 
 
 def test_squared_error_says_nothing_to_a_student_that_is_surely_wrong_and_kl_does():
     teacher, student = np.array([[12.0, 0, 0]], np.float32), np.array([[0, 12.0, 0]], np.float32)
-    quiet, loud = (np.abs(slope(loss, teacher, student)).max() for loss in (distillation.squared_error, distillation.kl()))
+    quiet, loud = (
+        np.abs(slope(loss, teacher, student)).max()
+        for loss in (distillation.squared_error, distillation.kl())
+    )
     assert quiet < 1e-4 < 0.9 < loud
 
 
 def test_label_smoothing_is_cross_entropy_with_spread_labels():
     random = np.random.default_rng(1)
-    student, labels = random.normal(size=(2, 4, 7)).astype(np.float32), random.integers(0, 7, (2, 4))
+    student, labels = (
+        random.normal(size=(2, 4, 7)).astype(np.float32),
+        random.integers(0, 7, (2, 4)),
+    )
     spread = 0.9 * np.eye(7)[labels] + 0.1 / 7
     expected = -(spread * np.log(softmax(student))).sum(-1).mean()
-    np.testing.assert_allclose(distillation.label_smoothing(0.1)(labels, student), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        distillation.label_smoothing(0.1)(labels, student), expected, rtol=1e-5
+    )
 
 
 def test_both_mixes_teacher_and_labels():
@@ -77,15 +97,24 @@ def test_both_mixes_teacher_and_labels():
     labels = random.integers(0, 7, 4)
     hard = -np.log(softmax(student)[np.arange(4), labels]).mean()
     mixed = distillation.both(distillation.kl(), soft=0.25)((labels, teacher), student)
-    np.testing.assert_allclose(mixed, 0.25 * distillation.kl()(teacher, student) + 0.75 * hard, rtol=1e-5)
+    np.testing.assert_allclose(
+        mixed, 0.25 * distillation.kl()(teacher, student) + 0.75 * hard, rtol=1e-5
+    )
 
 
 @settings(max_examples=30, deadline=None)
 @given(logits)
 def test_a_byte_for_a_logit_is_enough(teacher):
     heard = distillation.decoded(distillation.coded(teacher))
-    assert np.abs((heard - heard.max(-1, keepdims=True)) - (teacher - teacher.max(-1, keepdims=True))).max() <= 0.05 + 1e-5
-    assert float(distillation.kl()(teacher, heard)) < 0.05**2 / 2 + 1e-6  # half the largest possible variance of the error
+    assert (
+        np.abs(
+            (heard - heard.max(-1, keepdims=True)) - (teacher - teacher.max(-1, keepdims=True))
+        ).max()
+        <= 0.05 + 1e-5
+    )
+    assert (
+        float(distillation.kl()(teacher, heard)) < 0.05**2 / 2 + 1e-6
+    )  # half the largest possible variance of the error
 
 
 def test_a_logit_out_of_reach_stays_as_far_as_a_byte_goes():
@@ -98,13 +127,23 @@ def test_largest_keeps_what_it_says_and_spreads_the_rest():
     true, heard = softmax(said), np.exp(distillation.largest(said, 10))
     np.testing.assert_allclose(heard.sum(-1), 1, atol=1e-5)
     order = np.argsort(-true, -1)
-    first, rest = (np.take_along_axis(heard, places, -1) for places in (order[..., :10], order[..., 10:]))
+    first, rest = (
+        np.take_along_axis(heard, places, -1) for places in (order[..., :10], order[..., 10:])
+    )
     np.testing.assert_allclose(first, np.take_along_axis(true, order[..., :10], -1), rtol=1e-4)
     assert np.ptp(rest, axis=-1).max() < 1e-6
     np.testing.assert_allclose(np.exp(distillation.largest(said, 40)), true, rtol=1e-4, atol=1e-7)
-    for T in (1.0, 2.0):  # a byte for each of 40 says more than 4 bytes for each of 10, and costs as much
-        dropped, rounded = distillation.largest(said, 10), distillation.decoded(distillation.coded(said))
-        assert float(distillation.kl(T)(said, rounded)) < 0.1 * float(distillation.kl(T)(said, dropped))
+    for T in (
+        1.0,
+        2.0,
+    ):  # a byte for each of 40 says more than 4 bytes for each of 10, and costs as much
+        dropped, rounded = (
+            distillation.largest(said, 10),
+            distillation.decoded(distillation.coded(said)),
+        )
+        assert float(distillation.kl(T)(said, rounded)) < 0.1 * float(
+            distillation.kl(T)(said, dropped)
+        )
 
 
 def test_lessons_repeat_and_count_their_bytes():
@@ -129,8 +168,11 @@ def test_hints_pull_the_hidden_vectors_together():
     teacher, student = random.normal(size=(2, 5, 3)).astype(np.float32)
     aim, hidden = random.normal(size=(2, 5, 8)).astype(np.float32)
     plain, hinted = distillation.kl(), distillation.hinted(distillation.kl(), 0.5)
-    np.testing.assert_allclose(hinted((teacher, aim), (student, hidden)),
-                               plain(teacher, student) + 0.5 * np.mean((aim - hidden) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(
+        hinted((teacher, aim), (student, hidden)),
+        plain(teacher, student) + 0.5 * np.mean((aim - hidden) ** 2),
+        rtol=1e-5,
+    )
     assert hinted((teacher, aim), (student, aim)) == plain(teacher, student)
 
 
@@ -139,13 +181,19 @@ def test_hints_pull_the_hidden_vectors_together():
 
 def pupil(seed, width=8):
     keras.utils.set_random_seed(seed)
-    return keras.Sequential([keras.Input((20,)), keras.layers.Dense(width, activation="tanh"), keras.layers.Dense(10)])
+    return keras.Sequential(
+        [keras.Input((20,)), keras.layers.Dense(width, activation="tanh"), keras.layers.Dense(10)]
+    )
 
 
 def taught(loss, seed, count=60):
-    """Accuracy on new inputs of a student that saw `count` inputs of a random teacher, with labels drawn from it."""
+    """Accuracy on new inputs of a student that saw `count` inputs of a random teacher, with labels
+    drawn from it."""
     random = np.random.default_rng(seed)
-    inputs, matrix = random.normal(size=(2060, 20)).astype(np.float32), random.normal(size=(20, 10)).astype(np.float32) / 2
+    inputs, matrix = (
+        random.normal(size=(2060, 20)).astype(np.float32),
+        random.normal(size=(20, 10)).astype(np.float32) / 2,
+    )
     said = inputs @ matrix
     labels = (said + random.gumbel(size=said.shape)).argmax(-1)
 
@@ -162,24 +210,34 @@ def test_few_labels_teach_less_than_what_the_teacher_says_about_the_same_inputs(
     by_teacher = taught(students.of_teacher(distillation.kl()), seed=0)
     by_labels = taught(students.labels_only, seed=0)
     smoothed = taught(students.of_labels(distillation.label_smoothing(0.1)), seed=0)
-    assert by_teacher > max(by_labels, smoothed) + 0.1  # a loss that does not listen to the teacher cannot pass
+    assert (
+        by_teacher > max(by_labels, smoothed) + 0.1
+    )  # a loss that does not listen to the teacher cannot pass
 
 
 def test_a_student_starts_from_its_seed_and_ends_where_its_lessons_lead():
-    assert all(np.array_equal(a, b) for a, b in zip(students.new(5).get_weights(), students.new(5).get_weights()))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(students.new(5).get_weights(), students.new(5).get_weights())
+    )
     assert not np.array_equal(students.new(5).get_weights()[0], students.new(6).get_weights()[0])
     inputs = np.random.default_rng(0).normal(size=(16, 20)).astype(np.float32)
     ends = []
     for _ in range(2):
         student = pupil(1)
-        curve = students.teach(student, lambda step: (inputs, (np.arange(16) % 10,)), 40, students.labels_only, 0.02)
+        curve = students.teach(
+            student, lambda step: (inputs, (np.arange(16) % 10,)), 40, students.labels_only, 0.02
+        )
         ends.append(student.get_weights())
     assert curve.shape == (40,) and curve[-1] < 0.7 * curve[0]
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*ends))
 
 
 def test_every_seed_sees_all_lessons_in_an_order_of_its_own():
-    orders = [[students.shuffled(lambda step: step, 7, seed)(step) for step in range(14)] for seed in (0, 0, 1)]
+    orders = [
+        [students.shuffled(lambda step: step, 7, seed)(step) for step in range(14)]
+        for seed in (0, 0, 1)
+    ]
     assert orders[0] == orders[1] != orders[2] and orders[0][:7] != orders[0][7:]
     assert sorted(orders[0][:7]) == sorted(orders[0][7:]) == list(range(7))
 
@@ -188,7 +246,9 @@ def test_paired_differences_see_what_the_seeds_hide():
     labels = np.array([3.0, 3.2, 3.1])
     mean, (low, high) = students.paired(labels, labels - [0.04, 0.06, 0.05])
     assert mean == pytest.approx(-0.05) and high < 0
-    assert high - low == pytest.approx(2 * 4.3027 * 0.01 / np.sqrt(3), rel=1e-3)  # Student's t with 2 degrees of freedom
+    assert high - low == pytest.approx(
+        2 * 4.3027 * 0.01 / np.sqrt(3), rel=1e-3
+    )  # Student's t with 2 degrees of freedom
 
 
 def test_sampling_draws_what_the_model_says():
@@ -200,10 +260,15 @@ def test_sampling_draws_what_the_model_says():
     assert np.array_equal(texts, decoding.sample(model, prompts, seed=3))
     assert not np.array_equal(texts, decoding.sample(model, prompts, seed=4))
     expected = softmax(model(prompts[:1]).numpy()[0, -1])
-    np.testing.assert_allclose(np.bincount(texts[:, 2], minlength=5) / 2000, expected, atol=0.05)  # 4 deviations of 0.011
+    np.testing.assert_allclose(
+        np.bincount(texts[:, 2], minlength=5) / 2000, expected, atol=0.05
+    )  # 4 deviations of 0.011
 
 
-@pytest.mark.parametrize("prompts", [np.zeros((0, 3), int), np.zeros((2, 0), int), [[5]], [[-1]], [1, 2], np.zeros((1, 7), int)])
+@pytest.mark.parametrize(
+    "prompts",
+    [np.zeros((0, 3), int), np.zeros((2, 0), int), [[5]], [[-1]], [1, 2], np.zeros((1, 7), int)],
+)
 def test_sampling_refuses_prompts_that_make_no_sense(prompts):
     model = DecoderLM(vocabulary=5, width=8, depth=1, heads=2, context=6)
     model.build()
@@ -224,14 +289,23 @@ def test_soft_labels_of_a_position_are_those_of_the_teacher():
         np.testing.assert_allclose(seen.soft, np.sort(p)[::-1][:3], rtol=1e-4)
         assert seen.entropy == pytest.approx(-(p * np.log(p)).sum(), rel=1e-4)
         assert seen.true_share == pytest.approx(p[2], rel=1e-4)
-        assert seen.before == ("a", " b") and seen.true == "c" and seen.words[0] == words[said[1].argmax()]
+        assert (
+            seen.before == ("a", " b")
+            and seen.true == "c"
+            and seen.words[0] == words[said[1].argmax()]
+        )
         entropies.append(seen.entropy)
     assert entropies == sorted(entropies) and entropies[-1] < np.log(6)
 
 
 def test_the_explorer_refuses_what_is_not_in_the_text():
     said, words = np.zeros((4, 3), np.float32), ["a", "b", "c"]
-    for position, T, told in ((0, 1, "position"), (5, 1, "position"), (1, 0, "temperature"), (1, -2, "temperature")):
+    for position, T, told in (
+        (0, 1, "position"),
+        (5, 1, "position"),
+        (1, 0, "temperature"),
+        (1, -2, "temperature"),
+    ):
         with pytest.raises(ValueError, match=f"{told} must be"):
             soft_label(said, [0, 1, 2, 0, 1], words, position, T)
     tokenizer = docs.tokenizer()
@@ -244,14 +318,22 @@ def test_the_explorer_refuses_what_is_not_in_the_text():
 
 # --- refusals ------------------------------------------------------------------------------------
 
-LOSSES = {"squared error": distillation.squared_error, "cross-entropy": distillation.cross_entropy(2.0),
-          "kl": distillation.kl(), "reverse kl": distillation.reverse_kl()}
+LOSSES = {
+    "squared error": distillation.squared_error,
+    "cross-entropy": distillation.cross_entropy(2.0),
+    "kl": distillation.kl(),
+    "reverse kl": distillation.reverse_kl(),
+}
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_teacher_of_other_classes_is_refused(name):
-    for teacher, student, told in (((2, 512), (2, 300), "512|300"), ((2, 1), (2, 3), "same classes"),
-                                   ((0, 5), (0, 5), "at least one"), ((2, 5), (3, 5), "same questions")):
+    for teacher, student, told in (
+        ((2, 512), (2, 300), "512|300"),
+        ((2, 1), (2, 3), "same classes"),
+        ((0, 5), (0, 5), "at least one"),
+        ((2, 5), (3, 5), "same questions"),
+    ):
         with pytest.raises(ValueError, match=told):
             LOSSES[name](np.zeros(teacher, np.float32), np.zeros(student, np.float32))
 
@@ -269,11 +351,18 @@ def test_a_teacher_of_another_vocabulary_is_refused_before_any_step():
 
 
 def test_nonsense_is_refused():
-    for call in (lambda: distillation.soften([1.0], 0), lambda: distillation.kl(-1), lambda: distillation.label_smoothing(2),
-                 lambda: distillation.both(distillation.kl(), 1.5), lambda: distillation.cross_entropy(0),
-                 lambda: distillation.hinted(distillation.kl(), -1), lambda: distillation.largest(np.zeros((1, 4)), 9),
-                 lambda: distillation.largest(np.zeros((1, 4)), 0), lambda: distillation.Lessons(None, None, 0),
-                 lambda: students.teach(pupil(0), None, 1, None)):
+    for call in (
+        lambda: distillation.soften([1.0], 0),
+        lambda: distillation.kl(-1),
+        lambda: distillation.label_smoothing(2),
+        lambda: distillation.both(distillation.kl(), 1.5),
+        lambda: distillation.cross_entropy(0),
+        lambda: distillation.hinted(distillation.kl(), -1),
+        lambda: distillation.largest(np.zeros((1, 4)), 9),
+        lambda: distillation.largest(np.zeros((1, 4)), 0),
+        lambda: distillation.Lessons(None, None, 0),
+        lambda: students.teach(pupil(0), None, 1, None),
+    ):
         with pytest.raises(ValueError, match="must be"):
             call()
     with pytest.raises(ValueError, match=r"must hold inputs, got shape \(0, 128\) at step 0"):
@@ -287,19 +376,27 @@ def test_the_record_is_whole_and_the_shipped_student_is_in_it():
     found = make.results("students")
     done = {(run["way"], run["seed"]) for run in found["runs"]}
     assert done == {(way, seed) for way in students.WAYS for seed in found["seeds"]}
-    assert len(found["runs"]) == len(students.WAYS) * len(found["seeds"]) and len(found["seeds"]) >= 3
+    assert (
+        len(found["runs"]) == len(students.WAYS) * len(found["seeds"]) and len(found["seeds"]) >= 3
+    )
     for split in ("validation", "test"):
         for way, gain in found["against_labels"][split].items():
             pair = (students.losses(found["runs"], name, split) for name in ("labels", way))
             mean, interval = students.paired(*pair)
-            assert gain["mean"] == pytest.approx(mean) and gain["interval"] == pytest.approx(interval)
-    best = min(students.WAYS, key=lambda way: np.mean(students.losses(found["runs"], way, "validation")))
+            assert gain["mean"] == pytest.approx(mean) and gain["interval"] == pytest.approx(
+                interval
+            )
+    best = min(
+        students.WAYS, key=lambda way: np.mean(students.losses(found["runs"], way, "validation"))
+    )
     record = models.record("docs-student")
     assert record["way"] == found["best"] == best and record["seed"] == found["seeds"][0]
     assert found["bytes"]["teacher"] > 4 * found["bytes"]["student"]
     student = models.load("docs-student")
     assert student.count_params() == found["parameters"]["student"]
-    told = next(run["test"] for run in found["runs"] if (run["way"], run["seed"]) == (best, record["seed"]))
+    told = next(
+        run["test"] for run in found["runs"] if (run["way"], run["seed"]) == (best, record["seed"])
+    )
     fresh = evaluation.next_token(student, docs.sequences("test", 64))
     # 64 of the 256 sequences, and docstrings of whatever versions are installed: known to about 4%
     assert fresh.perplexity == pytest.approx(told["perplexity"], rel=0.15)

@@ -1,4 +1,5 @@
-"""The document as printed, and every claim about it: recomputed, compared, and the comparison itself tested."""
+"""The document as printed, and every claim about it: recomputed, compared, and the comparison
+itself tested."""
 
 import re
 import subprocess
@@ -17,7 +18,8 @@ from course_utils.document.claims import VERDICTS
 
 ids = [claim.id for claim in CLAIMS]
 
-# The first characters of the document's formulas, one for each displayed block, with the section it stands in.
+# The first characters of the document's formulas, one for each displayed block, with the section it
+# stands in.
 FORMULAS = {
     "4.1.1": [r"\text{embed}(x) = W_x e^{Ax}"],
     "4.1.2": [r"h = \sigma(W_h h_{\text{prev}} + b_h)"],
@@ -38,7 +40,8 @@ def test_recomputed_now(claim):
 
 
 def changed(value, tolerance):
-    """The value, wrong by a little more than the tolerance; text by a letter, truth turned round."""
+    """The value, wrong by a little more than the tolerance; text by a letter, truth turned
+    round."""
     value = np.asarray(value)
     if value.dtype.kind == "U":
         return np.char.add(value, "x")
@@ -56,14 +59,16 @@ def test_a_changed_value_is_noticed(claim):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=ids)
 def test_tolerance_is_small_beside_the_value(claim):
-    """A tolerance as large as the value would accept anything; only a difference near zero may be of its size."""
+    """A tolerance as large as the value would accept anything; only a difference near zero may be
+    of its size."""
     value = np.asarray(claim.expected)
     if value.dtype.kind in "if":
         assert claim.tolerance <= max(0.15 * np.abs(value).max(), 0.005)
 
 
 def half_a_unit(printed):
-    """Half a unit in the last printed place: 0.355 was printed for anything from 0.3545 to 0.3555."""
+    """Half a unit in the last printed place: 0.355 was printed for anything from 0.3545 to
+    0.3555."""
     places = max(len(re.sub(r"^\d+\.?", "", str(number))) for number in np.ravel(printed).tolist())
     return 0.5 * 10.0**-places
 
@@ -74,8 +79,12 @@ def test_verdict_follows_the_printed_number(claim):
     if printed.dtype.kind == "U":
         same = str(value) == str(printed)
     else:
-        same = value.shape == printed.shape and bool(np.allclose(value, printed, rtol=0, atol=half_a_unit(printed)))
-    if claim.id == "4.3.3-loss":  # reached with a target made up for it, which is why it cannot be reproduced
+        same = value.shape == printed.shape and bool(
+            np.allclose(value, printed, rtol=0, atol=half_a_unit(printed))
+        )
+    if (
+        claim.id == "4.3.3-loss"
+    ):  # reached with a target made up for it, which is why it cannot be reproduced
         assert same and claim.verdict == "cannot be reproduced"
     else:
         assert same == (claim.verdict == "holds")
@@ -105,7 +114,9 @@ def test_claims_stand_in_the_order_of_the_document():
 def test_wrong_needs_a_number_or_a_source():
     for claim in CLAIMS:
         if claim.verdict == "wrong":
-            assert re.search(r"\d|same names|no arrow leaves|left only|raise|vectors", claim.because, re.I), claim.id
+            assert re.search(
+                r"\d|same names|no arrow leaves|left only|raise|vectors", claim.because, re.I
+            ), claim.id
 
 
 def test_notebooks_named_in_claims_exist_in_the_map():
@@ -146,7 +157,10 @@ def test_sections():
         "06_2_vision", "06_3_speech", "06_4_outlook", "07_tools", "08_1_frontier_quantization", "08_2_frontier_pruning",
         "08_3_frontier_decoding", "09_faq",
     }  # fmt: skip
-    assert all(re.search(r"[\u4e00-\u9fff]", section.chinese) and section.english.isascii() for section in SECTIONS)
+    assert all(
+        re.search(r"[\u4e00-\u9fff]", section.chinese) and section.english.isascii()
+        for section in SECTIONS
+    )
 
 
 def test_claims_of_a_section_and_its_subsections():
@@ -159,7 +173,9 @@ def test_a_section_number_is_no_text_prefix(monkeypatch):
     """Section 4.1 must not find 4.10, which the document does not have: so one is made up."""
     from dataclasses import replace
 
-    monkeypatch.setitem(claims.__globals__, "CLAIMS", (replace(CLAIMS[0], id="4.10-made-up"), *CLAIMS))
+    monkeypatch.setitem(
+        claims.__globals__, "CLAIMS", (replace(CLAIMS[0], id="4.10-made-up"), *CLAIMS)
+    )
     assert all(claim.id != "4.10-made-up" for claim in claims("4.1"))
     assert any(claim.id == "4.10-made-up" for claim in claims("4"))
 
@@ -178,7 +194,9 @@ def test_tally_counts_every_claim_once():
 
 def test_the_listing_as_printed():
     outcome = document.listing()
-    assert str(outcome["quantize"]) == "[3.1 2.7 1.4 0.9]" and outcome["quantize"].dtype == np.float64
+    assert (
+        str(outcome["quantize"]) == "[3.1 2.7 1.4 0.9]" and outcome["quantize"].dtype == np.float64
+    )
     assert str(outcome["prune"]) == "[0 0 0 0 0]" and outcome["prune"].dtype == PRINTED["w"].dtype
     from course_utils.backend import tf  # here, so that collecting the tests stays quick
 
@@ -205,14 +223,22 @@ def test_halves_go_to_even():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(-10, 10).filter(lambda v: abs(v) > 1e-3), min_size=1, max_size=8), st.floats(0.1, 10))
+@given(
+    st.lists(st.floats(-10, 10).filter(lambda v: abs(v) > 1e-3), min_size=1, max_size=8),
+    st.floats(0.1, 10),
+)
 def test_importance_falls_with_the_square_of_the_scale(weights, scale):
     weights = np.array(weights)
-    np.testing.assert_allclose(document.importance(scale * weights), document.importance(weights) / scale**2, rtol=1e-9)
+    np.testing.assert_allclose(
+        document.importance(scale * weights), document.importance(weights) / scale**2, rtol=1e-9
+    )
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(-10, 10).filter(lambda v: abs(v) > 1e-3), min_size=1, max_size=8), st.floats(0, 100))
+@given(
+    st.lists(st.floats(-10, 10).filter(lambda v: abs(v) > 1e-3), min_size=1, max_size=8),
+    st.floats(0, 100),
+)
 def test_prune_is_all_or_nothing(weights, theta):
     kept = document.prune(np.array(weights), theta)
     assert kept.tolist() in (weights, [0] * len(weights))
@@ -225,19 +251,31 @@ def test_squared_error_loss_is_the_mean_over_entries():
 
 def test_embed_and_encode_are_the_printed_formulas():
     table = np.array([[1.0, 2.0], [3.0, 4.0]])
-    np.testing.assert_allclose(document.embed(np.zeros(2), table, np.eye(2)), [3, 7])  # e^0 = 1: rows are summed
-    np.testing.assert_allclose(document.encode(np.ones(2), table, 1, activation=lambda z: z), [4, 8])
+    np.testing.assert_allclose(
+        document.embed(np.zeros(2), table, np.eye(2)), [3, 7]
+    )  # e^0 = 1: rows are summed
+    np.testing.assert_allclose(
+        document.encode(np.ones(2), table, 1, activation=lambda z: z), [4, 8]
+    )
 
 
 def test_references_are_complete():
     years = [reference.year for reference in REFERENCES.values()]
     assert years == sorted(years)
-    assert all(reference.authors and reference.title and reference.where for reference in REFERENCES.values())
+    assert all(
+        reference.authors and reference.title and reference.where
+        for reference in REFERENCES.values()
+    )
 
 
 def test_importing_the_document_is_light():
     heavy = ("tensorflow", "keras", "sklearn")
-    command = f"import sys, course_utils.document; print([name for name in {heavy} if name in sys.modules])"
+    command = (
+        f"import sys, course_utils.document; print([name for name in {heavy} if name in "
+        "sys.modules])"
+    )
     root = Path(__file__).resolve().parent.parent
-    run = subprocess.run([sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == "[]"

@@ -1,4 +1,5 @@
-"""The door of the course: who may come in, and how `.venv` is built, kept true and repaired. No network."""
+"""The door of the course: who may come in, and how `.venv` is built, kept true and repaired. No
+network."""
 
 import ast
 import os
@@ -23,11 +24,19 @@ def test_supported_pythons_come_in(version):
 
 @pytest.mark.parametrize("version", [(2, 7), (3, 6), (3, 9), (3, 14)])
 def test_other_pythons_hear_what_to_type(version):
-    found = door.refusal(version, "Linux", "x86_64", LAB, starts=lambda command: command == ["python3.11"])
-    assert "this is Python {}.{}".format(*version) in found and found.endswith("python3.11 -m course_utils lab")
-    launcher = door.refusal(version, "Windows", "AMD64", LAB, starts=lambda command: command[0] == "py")
+    found = door.refusal(
+        version, "Linux", "x86_64", LAB, starts=lambda command: command == ["python3.11"]
+    )
+    assert "this is Python {}.{}".format(*version) in found and found.endswith(
+        "python3.11 -m course_utils lab"
+    )
+    launcher = door.refusal(
+        version, "Windows", "AMD64", LAB, starts=lambda command: command[0] == "py"
+    )
     assert launcher.endswith("py -3.13 -m course_utils lab")
-    assert "https://www.python.org" in door.refusal(version, "Linux", "x86_64", LAB, starts=lambda command: False)
+    assert "https://www.python.org" in door.refusal(
+        version, "Linux", "x86_64", LAB, starts=lambda command: False
+    )
 
 
 def test_intel_macs_hear_of_binder_and_docker():
@@ -50,13 +59,17 @@ def test_an_old_python_can_read_the_door():
 
 def test_import_stays_light():
     ask = "import course_utils.__main__, course_utils.environment, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert not {"numpy", "tensorflow", "keras"} & set(loaded.split())
 
 
 @pytest.mark.parametrize("arguments, code", [([], 0), (["--help"], 0), (["nonsense"], 2)])
 def test_help_and_mistakes_build_nothing(arguments, code, monkeypatch, capsys):
-    monkeypatch.setattr(environment, "main", lambda *_: pytest.fail("no environment is needed for this"))
+    monkeypatch.setattr(
+        environment, "main", lambda *_: pytest.fail("no environment is needed for this")
+    )
     assert door.main(arguments) == code
     printed = capsys.readouterr()
     assert all(name in printed.out + printed.err for name in door.COMMANDS)
@@ -64,7 +77,8 @@ def test_help_and_mistakes_build_nothing(arguments, code, monkeypatch, capsys):
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """A course that needs nothing, whose installers only take notes: `calls` is what they were asked."""
+    """A course that needs nothing, whose installers only take notes: `calls` is what they were
+    asked."""
     (tmp_path / "requirements.txt").write_text("# nothing\n")
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
@@ -78,7 +92,9 @@ def course(tmp_path, monkeypatch):
         calls.append(command)
         if "uv" in command:
             return "uv is out of order"
-        return really(command) if "venv" in command else None  # a real environment, and no installer in it
+        return (
+            really(command) if "venv" in command else None
+        )  # a real environment, and no installer in it
 
     monkeypatch.setattr(environment, "run", run)
     environment.calls = calls
@@ -90,7 +106,14 @@ def test_a_new_course_is_built_and_then_ready(course):
     assert environment.state() == "absent"
     environment.build()
     assert environment.state() == "ready"
-    assert environment.calls[-1][1:] == ["-m", "pip", "install", "--no-input", "-r", "requirements.txt"]
+    assert environment.calls[-1][1:] == [
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "-r",
+        "requirements.txt",
+    ]
     assert environment.calls[-1][0] == str(environment.python())
 
 
@@ -127,7 +150,11 @@ def test_a_failed_update_keeps_what_was_there(course, monkeypatch):
     environment.build()
     (course / "requirements.txt").write_text("# changed\n")
     noting = environment.run
-    monkeypatch.setattr(environment, "run", lambda command: "no network" if "install" in command else noting(command))
+    monkeypatch.setattr(
+        environment,
+        "run",
+        lambda command: "no network" if "install" in command else noting(command),
+    )
     with pytest.raises(environment.BuildError, match="no network"):
         environment.build()
     assert environment.state() == "outdated"
@@ -135,7 +162,9 @@ def test_a_failed_update_keeps_what_was_there(course, monkeypatch):
 
 def test_a_failed_build_says_why_and_ends_with_1(course, monkeypatch, capsys):
     noting = environment.run
-    monkeypatch.setattr(environment, "run", lambda command: "disk full" if "install" in command else noting(command))
+    monkeypatch.setattr(
+        environment, "run", lambda command: "disk full" if "install" in command else noting(command)
+    )
     assert environment.main("check", []) == 1
     assert "disk full" in capsys.readouterr().err
     assert environment.state() == "absent"
@@ -157,7 +186,10 @@ def test_an_environment_made_by_hand_is_kept(course):
 def test_pip_takes_over_where_uv_fails(course, monkeypatch, capsys):
     monkeypatch.setattr(environment.shutil, "which", lambda name: name)
     environment.build()
-    assert environment.calls[0][:2] == ["uv", "venv"] and environment.calls[-1][1:3] == ["-m", "pip"]
+    assert environment.calls[0][:2] == ["uv", "venv"] and environment.calls[-1][1:3] == [
+        "-m",
+        "pip",
+    ]
     assert "pip tries" in capsys.readouterr().out
     assert environment.state() == "ready"
 
@@ -165,7 +197,9 @@ def test_pip_takes_over_where_uv_fails(course, monkeypatch, capsys):
 def test_the_hosts_pip_helps_where_ensurepip_is_missing(course, monkeypatch):
     noting = environment.run
     missing = {"ensurepip", "--version"}
-    monkeypatch.setattr(environment, "run", lambda words: "no" if missing & set(words) else noting(words))
+    monkeypatch.setattr(
+        environment, "run", lambda words: "no" if missing & set(words) else noting(words)
+    )
     environment.build()
     assert any("--target" in call and call[-1] == "pip" for call in environment.calls)
     assert environment.state() == "ready"
@@ -193,7 +227,13 @@ def test_current_uses_the_python_that_runs(course, monkeypatch):
 
 
 def test_check_tells_missing_and_old_from_good(course):
-    lines = ["pytest~=9.0  # why", "numpy~=99.0", "no-such-package", "not-here; python_version < '3'", "-e ."]
+    lines = [
+        "pytest~=9.0  # why",
+        "numpy~=99.0",
+        "no-such-package",
+        "not-here; python_version < '3'",
+        "-e .",
+    ]
     (course / "requirements.txt").write_text("\n".join(lines))
     verdicts = doctor.requirements()
     assert [verdict for verdict, _ in verdicts] == ["OK", "FAIL", "FAIL"]
@@ -207,4 +247,6 @@ def test_an_installers_last_words_are_kept(course, monkeypatch):
     assert environment.run([sys.executable, "-c", "print('fine')"]) is None
     said = environment.run([sys.executable, "-c", "print('no space left'); raise SystemExit(3)"])
     assert "no space left" in said and "ended with 3" in said
-    assert environment.run([sys.executable, "-c", "raise SystemExit(1)"])  # silence is a failure too
+    assert environment.run(
+        [sys.executable, "-c", "raise SystemExit(1)"]
+    )  # silence is a failure too

@@ -1,4 +1,5 @@
-"""Equalization: the function stays to the last decimals, and rounding hurts less where it should."""
+"""Equalization: the function stays to the last decimals, and rounding hurts less where it
+should."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ tokens = np.random.default_rng(0).integers(0, 40, (6, 24)).astype(np.int32)
 
 @pytest.fixture(scope="module")
 def small():
-    """An untrained model with uneven gains: enough to see whether a function stays, and what rounding does."""
+    """An untrained model with uneven gains: enough to see whether a function stays, and what
+    rounding does."""
     keras.utils.set_random_seed(1)
     model = DecoderLM(vocabulary=40, width=32, depth=1, heads=2, context=24)
     model.build()
@@ -31,28 +33,41 @@ def planted(small):
 
 def far(model, other):
     """Root mean square between two models' logits, against that of the logits."""
-    return float(np.sqrt(np.mean(np.square(model(tokens) - other(tokens))) / np.mean(np.square(model(tokens)))))
+    return float(
+        np.sqrt(
+            np.mean(np.square(model(tokens) - other(tokens))) / np.mean(np.square(model(tokens)))
+        )
+    )
 
 
 def same_function(model, other):
-    np.testing.assert_allclose(other(tokens), model(tokens), rtol=1e-4, atol=1e-4 * np.abs(model(tokens)).max())
+    np.testing.assert_allclose(
+        other(tokens), model(tokens), rtol=1e-4, atol=1e-4 * np.abs(model(tokens)).max()
+    )
 
 
 # --- the function stays --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("change", [
-    lambda m: equalization.plant_outliers(m),
-    lambda m: equalization.smoothquant(m, tokens),
-    lambda m: equalization.smoothquant(m, tokens, alpha=0.8),
-    lambda m: equalization.awq(m, tokens, bits=3, grid=4),
-    lambda m: equalization.awq(m, tokens, bits=4, group_size=24, grid=4),  # 24 does not divide 32
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: equalization.plant_outliers(m),
+        lambda m: equalization.smoothquant(m, tokens),
+        lambda m: equalization.smoothquant(m, tokens, alpha=0.8),
+        lambda m: equalization.awq(m, tokens, bits=3, grid=4),
+        lambda m: equalization.awq(
+            m, tokens, bits=4, group_size=24, grid=4
+        ),  # 24 does not divide 32
+    ],
+)
 def test_equalization_keeps_the_function_and_the_original(planted, change):
     before = [np.asarray(w).copy() for w in planted.weights]
     other = change(planted)
     same_function(planted, other)
-    assert any(not np.allclose(a, b) for a, b in zip(before, other.weights)), "nothing was equalized"
+    assert any(not np.allclose(a, b) for a, b in zip(before, other.weights)), (
+        "nothing was equalized"
+    )
     assert all(np.array_equal(a, b) for a, b in zip(before, planted.weights))
 
 
@@ -60,24 +75,35 @@ def test_on_a_trained_model_too():
     model = models.load("docs-base")
     text = np.arange(64, dtype=np.int32).reshape(1, 64) * 7 % 512
     other = equalization.plant_outliers(model)
-    np.testing.assert_allclose(other(text), model(text), rtol=1e-4, atol=1e-4 * np.abs(model(text)).max())
+    np.testing.assert_allclose(
+        other(text), model(text), rtol=1e-4, atol=1e-4 * np.abs(model(text)).max()
+    )
 
 
 def test_readers_are_the_layers_behind_each_norm(small):
     found = equalization.readers(small)
     assert [(norm.name, [layer.name for layer in layers]) for norm, layers in found] == [
-        ("attention_norm", ["query", "key", "value"]), ("mlp_norm", ["up"]), ("norm", ["head"])]
+        ("attention_norm", ["query", "key", "value"]),
+        ("mlp_norm", ["up"]),
+        ("norm", ["head"]),
+    ]
 
 
 def test_planted_outliers_are_as_many_and_as_loud_as_asked(small):
-    twin, again = (equalization.plant_outliers(small, channels=4, factor=10, seed=5) for _ in range(2))
+    twin, again = (
+        equalization.plant_outliers(small, channels=4, factor=10, seed=5) for _ in range(2)
+    )
     chosen = set()
-    for (norm, layers), (old, old_layers), (same, _) in zip(*map(equalization.readers, (twin, small, again))):
+    for (norm, layers), (old, old_layers), (same, _) in zip(
+        *map(equalization.readers, (twin, small, again))
+    ):
         ratio = np.asarray(norm.scale) / np.asarray(old.scale)
         np.testing.assert_array_equal(norm.scale, same.scale)
         np.testing.assert_allclose(np.sort(ratio), [1] * 28 + [10] * 4, rtol=1e-5)
         for layer, was in zip(layers, old_layers):
-            np.testing.assert_allclose(np.asarray(layer.kernel) * ratio[:, None], was.kernel, rtol=1e-5)
+            np.testing.assert_allclose(
+                np.asarray(layer.kernel) * ratio[:, None], was.kernel, rtol=1e-5
+            )
         chosen.add(tuple(np.flatnonzero(ratio > 5)))
     assert len(chosen) > 1  # each norm has its own
 
@@ -117,7 +143,10 @@ def test_a_silent_channel_stays(small):
 
 def test_awq_saves_weights_that_read_loud_channels(planted):
     def w4(model, rule):
-        return far(planted, compress(model, [Quantize(rule, only="block", bits=4)], calibration=tokens).model)
+        return far(
+            planted,
+            compress(model, [Quantize(rule, only="block", bits=4)], calibration=tokens).model,
+        )
 
     scaled = equalization.awq(planted, tokens, bits=4)
     nearest, alone = w4(planted, quantization.absmax), w4(planted, equalization.clipped_absmax)
@@ -131,7 +160,9 @@ def test_awq_saves_weights_that_read_loud_channels(planted):
 def test_clipping_by_the_output_beats_clipping_by_the_weights(seed, group_size):
     random = np.random.default_rng(seed)
     weights = random.standard_t(3, (64, 20)).astype(np.float32)
-    inputs = (random.standard_normal((300, 64)) * np.exp(1.5 * random.standard_normal(64))).astype(np.float32)
+    inputs = (random.standard_normal((300, 64)) * np.exp(1.5 * random.standard_normal(64))).astype(
+        np.float32
+    )
 
     def error(tensor):
         return np.square(inputs @ (tensor.dequantize() - weights)).mean()
@@ -145,7 +176,9 @@ def test_output_error_is_what_the_layer_shows():
     random = np.random.default_rng(0)
     inputs, change = random.standard_normal((50, 6)), random.standard_normal((6, 4))
     products = inputs.T @ inputs / 50
-    np.testing.assert_allclose(equalization.output_error(change, products), np.square(inputs @ change).mean(axis=0))
+    np.testing.assert_allclose(
+        equalization.output_error(change, products), np.square(inputs @ change).mean(axis=0)
+    )
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -157,23 +190,32 @@ def poisoned(model):
     return twin
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda m: equalization.readers(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
-    (lambda m: equalization.smoothquant(m, tokens, alpha=1.5), "alpha"),
-    (lambda m: equalization.smoothquant(m, tokens, alpha="half"), "alpha"),
-    (lambda m: equalization.smoothquant(m, tokens[:0]), "calibration"),
-    (lambda m: equalization.smoothquant(poisoned(m), tokens), "finite"),
-    (lambda m: equalization.awq(m, tokens[:0], bits=4), "calibration"),
-    (lambda m: equalization.awq(poisoned(m), tokens, bits=4), "finite"),
-    (lambda m: equalization.awq(m, tokens, bits=1), "bits"),
-    (lambda m: equalization.awq(m, tokens, bits=4, group_size=0), "group_size"),
-    (lambda m: equalization.awq(m, tokens, bits=4, grid=0), "grid"),
-    (lambda m: equalization.plant_outliers(m, channels=33), "channels"),
-    (lambda m: equalization.plant_outliers(m, factor=0), "factor"),
-    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.zeros((5, 4)), 4), "calibration saw nothing"),
-    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 3)), 4), "agree"),
-    (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 4)), 4, "tensor"), "group_size"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda m: equalization.readers(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
+        (lambda m: equalization.smoothquant(m, tokens, alpha=1.5), "alpha"),
+        (lambda m: equalization.smoothquant(m, tokens, alpha="half"), "alpha"),
+        (lambda m: equalization.smoothquant(m, tokens[:0]), "calibration"),
+        (lambda m: equalization.smoothquant(poisoned(m), tokens), "finite"),
+        (lambda m: equalization.awq(m, tokens[:0], bits=4), "calibration"),
+        (lambda m: equalization.awq(poisoned(m), tokens, bits=4), "finite"),
+        (lambda m: equalization.awq(m, tokens, bits=1), "bits"),
+        (lambda m: equalization.awq(m, tokens, bits=4, group_size=0), "group_size"),
+        (lambda m: equalization.awq(m, tokens, bits=4, grid=0), "grid"),
+        (lambda m: equalization.plant_outliers(m, channels=33), "channels"),
+        (lambda m: equalization.plant_outliers(m, factor=0), "factor"),
+        (
+            lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.zeros((5, 4)), 4),
+            "calibration saw nothing",
+        ),
+        (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 3)), 4), "agree"),
+        (
+            lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 4)), 4, "tensor"),
+            "group_size",
+        ),
+    ],
+)
 def test_bad_input_is_refused(small, call, message):
     with pytest.raises(ValueError, match=message):
         call(small)

@@ -18,7 +18,11 @@ def decoder():
     keras.utils.set_random_seed(1)
     model = DecoderLM(vocabulary=50, width=24, depth=2, heads=3, context=24, name="small")
     model.build()
-    for layer in (model.embedding, *(block.down for block in model.blocks), model.head):  # so that choices differ
+    for layer in (
+        model.embedding,
+        *(block.down for block in model.blocks),
+        model.head,
+    ):  # so that choices differ
         layer.weights[0].assign(layer.weights[0] * 4)
     return model
 
@@ -43,7 +47,9 @@ def test_next_token_is_what_plain_numpy_says(decoder, batch_size):
     assert result.accuracy == pytest.approx(hits.mean()) and result.predictions == 100
     rows = losses.mean(axis=1)
     half = 1.96 * rows.std(ddof=1) / np.sqrt(5)
-    assert result.perplexity_interval == pytest.approx(np.exp([rows.mean() - half, rows.mean() + half]), rel=1e-4)
+    assert result.perplexity_interval == pytest.approx(
+        np.exp([rows.mean() - half, rows.mean() + half]), rel=1e-4
+    )
     rows = hits.mean(axis=1)
     assert np.mean(result.accuracy_interval) == pytest.approx(rows.mean())
 
@@ -54,7 +60,9 @@ def test_weights_are_read_anew_at_each_call(decoder):
     assert before == pytest.approx(evaluation.next_token(decoder, TOKENS).loss)
     twin.head.kernel.assign(np.zeros(twin.head.kernel.shape))
     uniform = evaluation.next_token(twin, TOKENS)
-    assert uniform.perplexity == pytest.approx(50, rel=1e-5) and uniform.loss == pytest.approx(np.log(50), rel=1e-5)
+    assert uniform.perplexity == pytest.approx(50, rel=1e-5) and uniform.loss == pytest.approx(
+        np.log(50), rel=1e-5
+    )
     assert evaluation.next_token(decoder, TOKENS).loss == pytest.approx(before)
 
 
@@ -71,7 +79,9 @@ def test_interval_covers_the_truth_about_nineteen_times_in_twenty():
     assert evaluation.interval([1.0]) == (-np.inf, np.inf)
 
 
-@pytest.mark.parametrize("tokens", [np.empty((0, 5)), np.empty((3, 1)), np.arange(5), np.zeros((2, 3, 4))])
+@pytest.mark.parametrize(
+    "tokens", [np.empty((0, 5)), np.empty((3, 1)), np.arange(5), np.zeros((2, 3, 4))]
+)
 def test_tokens_of_another_shape(decoder, tokens):
     with pytest.raises(ValueError, match=r"tokens must have shape \(sequences, length \+ 1\)"):
         evaluation.next_token(decoder, tokens)
@@ -99,8 +109,12 @@ def test_classify_is_what_plain_numpy_says():
 
 def test_wilson_against_published_values():
     # Newcombe (1998), table I, method 3 (score): 81 of 263, 15 of 148, 0 of 20, 1 of 29
-    for hits, count, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611),
-                                   (1, 29, 0.0061, 0.1718)):
+    for hits, count, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
         assert evaluation.wilson(hits / count, count) == pytest.approx((low, high), abs=1e-4)
 
 
@@ -115,7 +129,9 @@ def test_cached_writing_equals_full_recompute(decoder, prompt):
         row.append(int(np.argmax(np.asarray(decoder(np.array([row])))[0, -1])))
     written = decoding.generate(decoder, prompt, length)
     assert written.tolist() == row
-    assert len(prompt) > 5 or len(set(row)) > 3  # the model does not repeat itself, so equality means something
+    assert (
+        len(prompt) > 5 or len(set(row)) > 3
+    )  # the model does not repeat itself, so equality means something
 
 
 def test_each_step_gives_the_logits_of_a_full_pass(decoder):
@@ -123,13 +139,22 @@ def test_each_step_gives_the_logits_of_a_full_pass(decoder):
     full = np.asarray(decoder(tokens))
     for position in range(20):
         logits, caches = decoder.step(tokens[:, position], caches, tf.constant(position))
-        np.testing.assert_allclose(np.asarray(logits), full[:, position], atol=1e-4 * np.abs(full).max())
+        np.testing.assert_allclose(
+            np.asarray(logits), full[:, position], atol=1e-4 * np.abs(full).max()
+        )
     assert caches[0].shape == (2, 5, 3, 24, 8)
 
 
-@pytest.mark.parametrize(("prompt", "length", "says"), [
-    ([], 3, "prompt length must be"), ([50], 3, "token ids from 0 to 49"), ([-1], 3, "token ids from 0 to 49"),
-    ([1] * 20, 5, "prompt length [+] length must be"), ([1], 0, "prompt length [+] length must be")])
+@pytest.mark.parametrize(
+    ("prompt", "length", "says"),
+    [
+        ([], 3, "prompt length must be"),
+        ([50], 3, "token ids from 0 to 49"),
+        ([-1], 3, "token ids from 0 to 49"),
+        ([1] * 20, 5, "prompt length [+] length must be"),
+        ([1], 0, "prompt length [+] length must be"),
+    ],
+)
 def test_prompts_are_checked(decoder, prompt, length, says):
     with pytest.raises(ValueError, match=says):
         decoding.generate(decoder, prompt, length)

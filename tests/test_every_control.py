@@ -1,4 +1,5 @@
-"""The sweep, which conftest.py adds to every notebook, visits every position; and proof that it can fail."""
+"""The sweep, which conftest.py adds to every notebook, visits every position; and proof that it can
+fail."""
 
 import os
 import subprocess
@@ -11,7 +12,9 @@ from sweep import ROOT, SweepError, sweep
 
 def notebook(folder, *cells):
     path = folder / "lesson.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]), path
+    )
     return path
 
 
@@ -25,13 +28,22 @@ def compute(**values):
 lesson = Explorer(compute, str, Q=log_slider("Q", 0.01, 1, 0.1, off=True), bits=slider("bits", 2, 8, 1, 4),
                   rule=choice("rule", ["step", "absmax"], "step"))
 lesson"""
-    report = sweep(notebook(tmp_path, explorer, "import ipywidgets; plain = ipywidgets.FloatLogSlider(min=-2, max=2)"))
+    report = sweep(
+        notebook(
+            tmp_path,
+            explorer,
+            "import ipywidgets; plain = ipywidgets.FloatLogSlider(min=-2, max=2)",
+        )
+    )
     assert report.cells == 2
     values = {}
     for owner, control, value in report.moves:
         values.setdefault((owner, control), []).append(value)
     assert values[("lesson", "Q")][0] == "None" and values[("lesson", "Q")][-1] == "1.0"
-    assert values[("lesson", "bits")] == ["2", "5", "8"] and values[("lesson", "rule")] == ["'step'", "'absmax'"]
+    assert values[("lesson", "bits")] == ["2", "5", "8"] and values[("lesson", "rule")] == [
+        "'step'",
+        "'absmax'",
+    ]
     assert values[("plain", "")] == ["0.01", "1.0", "100.0"]
     assert len(values) == 4  # the explorers' own parts are not swept a second time
 
@@ -61,7 +73,9 @@ bits.observe(lambda change: 1 // (8 - change["new"]), "value")""",
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_widget_is_found(tmp_path, kind):
-    with pytest.raises(SweepError, match=r"lesson\.ipynb: .*'bits' at 8: (ZeroDivisionError|AssertionError)"):
+    with pytest.raises(
+        SweepError, match=r"lesson\.ipynb: .*'bits' at 8: (ZeroDivisionError|AssertionError)"
+    ):
         sweep(notebook(tmp_path, BROKEN[kind]))
 
 
@@ -85,7 +99,22 @@ def test_a_broken_cell_is_found_and_an_announced_one_is_not(tmp_path):
 def test_pytest_itself_moves_the_controls_of_a_notebook(tmp_path):
     notebook(tmp_path, BROKEN["observe"])
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text("utf8"), "utf8")
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
-    run = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
-                         capture_output=True, text=True)
-    assert "1 failed, 1 passed" in run.stdout and "'bits' at 8: ZeroDivisionError" in run.stdout, run.stdout
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+    ]
+    run = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+    )
+    assert "1 failed, 1 passed" in run.stdout and "'bits' at 8: ZeroDivisionError" in run.stdout, (
+        run.stdout
+    )

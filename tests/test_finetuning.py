@@ -25,15 +25,23 @@ def batches(step):
 
 
 def accuracy(model, recipe):
-    return evaluation.classify(compression.compress(model, recipe).model, *digits.load("validation")).accuracy
+    return evaluation.classify(
+        compression.compress(model, recipe).model, *digits.load("validation")
+    ).accuracy
 
 
 def test_straight_through_recovers_what_plain_training_does_not(mlp):
     before = [np.asarray(weight).copy() for weight in mlp.weights]
     trained = finetuning.finetune(mlp, batches, 120, lambda step: ROUND)
     plain = finetuning.finetune(mlp, batches, 120, lambda step: [])
-    rounded = {name: accuracy(model, ROUND) for name, model in (("as it is", mlp), ("plain", plain), ("trained", trained))}
-    assert rounded["trained"] > 0.85 and rounded["trained"] > max(rounded["as it is"], rounded["plain"]) + 0.1, rounded
+    rounded = {
+        name: accuracy(model, ROUND)
+        for name, model in (("as it is", mlp), ("plain", plain), ("trained", trained))
+    }
+    assert (
+        rounded["trained"] > 0.85
+        and rounded["trained"] > max(rounded["as it is"], rounded["plain"]) + 0.1
+    ), rounded
     assert all(np.array_equal(a, np.asarray(b)) for a, b in zip(before, mlp.weights))
     kernel = np.asarray(trained.layers[0].kernel)
     assert len(np.unique(kernel)) > 1000  # floats come back, not the rounded values
@@ -66,11 +74,18 @@ def test_a_language_model_learns_through_four_bits():
         line = ((start + np.arange(13)) % 20).astype(np.int32)
         return line[:, :-1], line[:, 1:]
 
-    recipe = [Prune(pruning.magnitude, pruning.n_of_m(2, 4), only="up"), Quantize(quantization.absmax, bits=4, group_size=8)]
-    trained = compression.compress(finetuning.finetune(model, count, 150, lambda step: recipe, learning_rate=1e-2), recipe).model
+    recipe = [
+        Prune(pruning.magnitude, pruning.n_of_m(2, 4), only="up"),
+        Quantize(quantization.absmax, bits=4, group_size=8),
+    ]
+    trained = compression.compress(
+        finetuning.finetune(model, count, 150, lambda step: recipe, learning_rate=1e-2), recipe
+    ).model
     inputs, targets = count(999)
     assert np.mean(np.argmax(np.asarray(trained(inputs)), -1) == targets) > 0.95
-    assert np.mean(np.asarray(trained.blocks[0].up.kernel).reshape(4, 4, 64) != 0, axis=1).max() <= 0.5
+    assert (
+        np.mean(np.asarray(trained.blocks[0].up.kernel).reshape(4, 4, 64) != 0, axis=1).max() <= 0.5
+    )
 
 
 def test_same_seed_same_model(mlp):
@@ -110,4 +125,6 @@ def test_taylor_tells_which_weights_the_loss_would_miss(mlp):
 
 def test_recipes_that_ask_for_inputs_are_refused(mlp):
     with pytest.raises(ValueError, match="cannot ask for calibration inputs"):
-        finetuning.finetune(mlp, batches, 1, lambda step: [Prune(pruning.wanda, pruning.fraction_per_unit(0.5))])
+        finetuning.finetune(
+            mlp, batches, 1, lambda step: [Prune(pruning.wanda, pruning.fraction_per_unit(0.5))]
+        )

@@ -1,4 +1,5 @@
-"""The door to real large models: the course's functions on keras_hub's GPT-2, in a tiny random configuration."""
+"""The door to real large models: the course's functions on keras_hub's GPT-2, in a tiny random
+configuration."""
 
 import numpy as np
 import pytest
@@ -9,12 +10,20 @@ keras_hub = pytest.importorskip("keras_hub", reason="keras_hub is no requirement
 
 
 def test_gpt2_is_compressed_written_and_read_again(tmp_path):
-    backbone = keras_hub.models.GPT2Backbone(vocabulary_size=50, num_layers=2, num_heads=2, hidden_dim=16,
-                                             intermediate_dim=32, max_sequence_length=12)
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=50,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=16,
+        intermediate_dim=32,
+        max_sequence_length=12,
+    )
     small = compression.compress(backbone, [compression.Quantize(quantization.absmax, bits=8)])
     assert small.ledger.total == len(small.content)
     assert len(small.tensors) == len(backbone.weights)
-    assert all(name.endswith(("bias", "beta", "gamma")) or "position" in name for name in small.skipped)
+    assert all(
+        name.endswith(("bias", "beta", "gamma")) or "position" in name for name in small.skipped
+    )
     words = {"token_ids": np.arange(8)[None], "padding_mask": np.ones((1, 8), int)}
     assert 0 < np.abs(small.model(words) - backbone(words)).max() < 0.1
     again = compression.load(small.save(tmp_path / "gpt2.safetensors"))

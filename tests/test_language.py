@@ -28,19 +28,30 @@ def explorer():
 def test_the_truth_is_that_of_the_world():
     one = tales.read(STORY)
     assert tales.encode(truth("translate", STORY)).tolist() == tales.encode(one.chinese).tolist()
-    assert truth("mood", STORY).lower() == one.mood and truth("question", STORY, QUESTION) == "Daniel"
-    assert truth("question", STORY, "Who has the guitar?") is None  # a question that cannot be asked of this story
+    assert (
+        truth("mood", STORY).lower() == one.mood and truth("question", STORY, QUESTION) == "Daniel"
+    )
+    assert (
+        truth("question", STORY, "Who has the guitar?") is None
+    )  # a question that cannot be asked of this story
     assert truth("translate", "Anna smiles.") is None  # known words, and no story of this world
     assert truth("story", STORY) is None  # there is no one right story
 
 
 def test_the_model_answers_in_your_own_words():
     model = models.load("tales")
-    requests = [("story", "On a rainy Monday,", ""), ("translate", STORY, ""), ("question", STORY, QUESTION), ("mood", STORY, "")]
+    requests = [
+        ("story", "On a rainy Monday,", ""),
+        ("translate", STORY, ""),
+        ("question", STORY, QUESTION),
+        ("mood", STORY, ""),
+    ]
     together = respond_all(model, requests)
     assert together == [respond(model, *request) for request in requests]
     assert together[0].startswith("On a rainy Monday, ") and together[0].endswith(".")
-    assert together[1] == truth("translate", STORY) and together[2] == truth("question", STORY, QUESTION)
+    assert together[1] == truth("translate", STORY) and together[2] == truth(
+        "question", STORY, QUESTION
+    )
 
 
 def test_a_wrong_word_is_named_and_the_last_good_state_stays(explorer):
@@ -48,14 +59,18 @@ def test_a_wrong_word_is_named_and_the_last_good_state_stays(explorer):
     explorer.controls["story"].box.value = "John has a bycicle."
     assert "unknown word &#x27;bycicle&#x27;" in explorer.message.value and explorer.result is good
     explorer.controls["story"].box.value = ""
-    assert "needs a story" in explorer.message.value or "at least one word" in explorer.message.value
+    assert (
+        "needs a story" in explorer.message.value or "at least one word" in explorer.message.value
+    )
     explorer.controls["story"].box.value = STORY
     assert "unknown" not in explorer.message.value and explorer.result is not good
 
 
 def test_what_the_explorer_shows_is_what_compress_makes(explorer):
     seen = explorer.at(step=0.1)
-    small = compression.compress(models.load("tales"), [compression.Quantize(quantization.step, step=0.1)], "entropy")
+    small = compression.compress(
+        models.load("tales"), [compression.Quantize(quantization.step, step=0.1)], "entropy"
+    )
     assert seen.ledger.total == len(small.content)
     assert seen.skills == evaluation.skills(small.model, STORIES, "validation")
     requests = [("translate", STORY, ""), ("question", STORY, QUESTION), ("mood", STORY, "")]
@@ -76,7 +91,9 @@ def test_files_of_equal_size(fit):
 
 
 def test_wrong_answers_are_marked():
-    shown = conversation((("question", "Tom", "Anna", "Tom"), ("mood", "Neutral", "Negative", None)))
+    shown = conversation(
+        (("question", "Tom", "Anna", "Tom"), ("mood", "Neutral", "Negative", None))
+    )
     assert shown.count("<mark>") == 1 and "<mark>Anna</mark>" in shown
 
 
@@ -87,5 +104,7 @@ def test_each_skill_has_its_bar_interval_and_chance():
     bars, intervals, chance = drawn.marks
     assert list(bars.heights) == [90, 0, 50, 0, 50, 0, 50]
     assert {40, 60} <= set(intervals.y) and 25 in chance.y
-    assert "not shown" not in chart.svg(drawn) and all(name in chart.svg(drawn) for name in NAMES.values())
+    assert "not shown" not in chart.svg(drawn) and all(
+        name in chart.svg(drawn) for name in NAMES.values()
+    )
     assert np.isfinite([y for y in chance.y if y == y]).all()

@@ -1,4 +1,5 @@
-"""Training by hand: against TensorFlow's gradients, Keras's AdamW and schedule, and known floors."""
+"""Training by hand: against TensorFlow's gradients, Keras's AdamW and schedule, and known
+floors."""
 
 import random
 
@@ -10,7 +11,13 @@ from course_utils.backend import keras, tf
 from course_utils.datasets import tales
 from course_utils.datasets.tales import tasks
 from course_utils.experiments import training
-from course_utils.lessons.training.explorers import HIGHEST, curve_chart, descent, line, show_descent
+from course_utils.lessons.training.explorers import (
+    HIGHEST,
+    curve_chart,
+    descent,
+    line,
+    show_descent,
+)
 
 rng = np.random.default_rng(0)
 
@@ -29,13 +36,22 @@ def test_loss_and_slopes_are_those_of_tensorflow():
 
 
 def test_large_scores_do_not_overflow():
-    loss, gradient = learning.cross_entropy(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0]))
-    assert loss == pytest.approx(500) and np.isfinite(gradient).all() and gradient.sum() == pytest.approx(0)
+    loss, gradient = learning.cross_entropy(
+        np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0])
+    )
+    assert (
+        loss == pytest.approx(500)
+        and np.isfinite(gradient).all()
+        and gradient.sum() == pytest.approx(0)
+    )
 
 
 def test_adamw_is_that_of_keras():
     ours, moments = {"w": rng.normal(size=(4, 3)).astype(np.float32)}, {}
-    variable, optimizer = keras.Variable(ours["w"]), keras.optimizers.AdamW(0.03, weight_decay=0.05, beta_2=0.98)
+    variable, optimizer = (
+        keras.Variable(ours["w"]),
+        keras.optimizers.AdamW(0.03, weight_decay=0.05, beta_2=0.98),
+    )
     for step in range(20):
         slope = rng.normal(size=(4, 3)).astype(np.float32) * 10.0 ** rng.integers(-4, 3)
         learning.adamw(ours, {"w": slope}, moments, step, rate=0.03)
@@ -45,9 +61,13 @@ def test_adamw_is_that_of_keras():
 
 
 def test_the_schedule_is_that_of_the_shipped_models():
-    rate = keras.optimizers.schedules.CosineDecay(0.0, 1000 - 200, warmup_target=3e-3, warmup_steps=200)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, 1000 - 200, warmup_target=3e-3, warmup_steps=200
+    )
     for step in (0, 1, 100, 199, 200, 201, 600, 999, 1000):
-        assert learning.warm_up_then_cosine(step, 1000, 3e-3, 200) == pytest.approx(float(rate(step)), abs=1e-8)
+        assert learning.warm_up_then_cosine(step, 1000, 3e-3, 200) == pytest.approx(
+            float(rate(step)), abs=1e-8
+        )
 
 
 def test_learning_beats_word_frequencies_and_not_the_floor():
@@ -56,19 +76,30 @@ def test_learning_beats_word_frequencies_and_not_the_floor():
     frequencies = -(counts[counts > 0] * np.log(counts[counts > 0])).sum()
     assert losses[0] == pytest.approx(np.log(689), abs=0.2)
     assert learning.pair_floor(line(), 689) < losses[-10:].mean() < frequencies - 1
-    assert np.array_equal(losses, learning.learn(line(), len(tales.vocabulary()), rate=0.05))  # the same seed, the same run
+    assert np.array_equal(
+        losses, learning.learn(line(), len(tales.vocabulary()), rate=0.05)
+    )  # the same seed, the same run
 
 
 def test_a_schedule_forgives_a_rate_that_is_too_high():
-    constant, scheduled = (descent(3.0, "adamw", schedule).reached for schedule in learning.SCHEDULES)
+    constant, scheduled = (
+        descent(3.0, "adamw", schedule).reached for schedule in learning.SCHEDULES
+    )
     assert scheduled < constant - 1
     assert not descent(100.0, "sgd", "constant").reached < 100  # lost, without a warning
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    ({"rate": 0}, "rate must be a number > 0"), ({"rate": -1}, "rate must be"), ({"steps": 0}, "steps must be a whole number"),
-    ({"optimizer": "adam"}, "unknown optimizer 'adam'; choose from: sgd, adamw"),
-    ({"schedule": "linear"}, "unknown schedule 'linear'"), ({"seed": -1}, "seed must be")])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"rate": 0}, "rate must be a number > 0"),
+        ({"rate": -1}, "rate must be"),
+        ({"steps": 0}, "steps must be a whole number"),
+        ({"optimizer": "adam"}, "unknown optimizer 'adam'; choose from: sgd, adamw"),
+        ({"schedule": "linear"}, "unknown schedule 'linear'"),
+        ({"seed": -1}, "seed must be"),
+    ],
+)
 def test_arguments_are_checked(arguments, says):
     with pytest.raises(ValueError, match=says):
         learning.learn(line(), 689, **arguments)
@@ -106,6 +137,8 @@ def test_the_floor_of_the_exercises_is_that_of_their_dice():
 
 
 def test_curves_show_the_floor():
-    record = {"curve": [{"step": s, "train_loss": 2 / s, "validation_loss": 2.1 / s} for s in (1, 2, 3)]}
+    record = {
+        "curve": [{"step": s, "train_loss": 2 / s, "validation_loss": 2.1 / s} for s in (1, 2, 3)]
+    }
     chart = curve_chart(record, 0.5, "t")
     assert chart.marks[-1].y == [0.5, 0.5] and "0.500" in chart.description

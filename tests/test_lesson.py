@@ -1,4 +1,5 @@
-"""Exercises: the solution passes, known mistakes do not, and each of the four outcomes can be had."""
+"""Exercises: the solution passes, known mistakes do not, and each of the four outcomes can be
+had."""
 
 import html
 import inspect
@@ -23,7 +24,9 @@ def test_the_solution_passes(id):
     assert EXERCISES[id].why in lesson.exercise(id).solution().data
 
 
-@pytest.mark.parametrize("id, mistake", [(id, mistake) for id, one in EXERCISES.items() for mistake in one.mistakes])
+@pytest.mark.parametrize(
+    "id, mistake", [(id, mistake) for id, one in EXERCISES.items() for mistake in one.mistakes]
+)
 def test_a_mistake_is_told(id, mistake):
     outcome = lesson.exercise(id).check(mistake)
     assert outcome.outcome == "incorrect"
@@ -57,7 +60,10 @@ def test_claims_are_shown_as_a_table_with_their_verdicts():
 
 def test_the_source_shown_is_the_source_that_runs():
     shown = re.sub("<[^>]*>", "", lesson.source(document.quantize, document.prune).data)
-    assert html.unescape(shown) == f"{inspect.getsource(document.quantize)}\n\n{inspect.getsource(document.prune)}\n"
+    assert (
+        html.unescape(shown)
+        == f"{inspect.getsource(document.quantize)}\n\n{inspect.getsource(document.prune)}\n"
+    )
 
 
 def test_the_manifest_is_true():

@@ -24,16 +24,23 @@ def tokens():
 @pytest.fixture(scope="module")
 def content(model):
     calibration = docs.sequences("test", 8, LENGTH)[:, :-1]
-    return {mode: litert.export(model, mode, LENGTH, calibration=calibration) for mode in litert.modes()}
+    return {
+        mode: litert.export(model, mode, LENGTH, calibration=calibration) for mode in litert.modes()
+    }
 
 
 def floats(content):
     """How many tensors of a file, weights and results between layers, are float32."""
-    return sum(detail["dtype"] == np.float32 for detail in litert.Runner(content).interpreter.get_tensor_details())
+    return sum(
+        detail["dtype"] == np.float32
+        for detail in litert.Runner(content).interpreter.get_tensor_details()
+    )
 
 
 def test_float_computes_what_keras_computes(model, tokens, content):
-    assert np.allclose(litert.Runner(content["float"])(tokens[:2, :-1]), model(tokens[:2, :-1]), atol=1e-4)
+    assert np.allclose(
+        litert.Runner(content["float"])(tokens[:2, :-1]), model(tokens[:2, :-1]), atol=1e-4
+    )
 
 
 def test_two_threads_compute_the_same(tokens, content):
@@ -41,9 +48,13 @@ def test_two_threads_compute_the_same(tokens, content):
     assert np.allclose(one, two, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode, most, rise", [("float", 1.02, 1e-4), ("dynamic", 0.31, 0.01), ("int8", 0.29, 0.03),
-                                              ("int4", 0.26, 0.10)])
-def test_each_mode_keeps_its_promise_on_bytes_and_perplexity(model, tokens, content, mode, most, rise):
+@pytest.mark.parametrize(
+    "mode, most, rise",
+    [("float", 1.02, 1e-4), ("dynamic", 0.31, 0.01), ("int8", 0.29, 0.03), ("int4", 0.26, 0.10)],
+)
+def test_each_mode_keeps_its_promise_on_bytes_and_perplexity(
+    model, tokens, content, mode, most, rise
+):
     if mode not in content:
         pytest.skip("ai-edge-quantizer is not installed")
     score = evaluation.next_token(litert.Runner(content[mode]), tokens)
@@ -63,7 +74,9 @@ def test_calibration_decides_the_scales(tokens):
     model = DecoderLM(64, 16, 1, 2, context=8)
     model.build()
     rows = np.random.default_rng(0).integers(0, 64, (8, 8))
-    files = [litert.export(model, "int8", 8, calibration=some) for some in (rows, np.zeros_like(rows))]
+    files = [
+        litert.export(model, "int8", 8, calibration=some) for some in (rows, np.zeros_like(rows))
+    ]
     wanted = np.asarray(model(rows))
     errors = [np.abs(litert.Runner(file)(rows) - wanted).mean() for file in files]
     assert errors[0] < 0.5 * errors[1]
@@ -82,7 +95,9 @@ def test_bad_arguments_are_named(tokens):
     model = DecoderLM(64, 16, 1, 2, context=8)
     model.build()
     rows = np.zeros((4, 8), np.int32)
-    with pytest.raises(ValueError, match=r"unknown mode 'int7'; choose from: float, dynamic, int8, int4"):
+    with pytest.raises(
+        ValueError, match=r"unknown mode 'int7'; choose from: float, dynamic, int8, int4"
+    ):
         litert.export(model, "int7", 8)
     with pytest.raises(ValueError, match="needs calibration data"):
         litert.export(model, "int8", 8)

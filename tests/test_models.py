@@ -1,4 +1,5 @@
-"""Architectures and checkpoints: what is loaded is what was saved, and attention sees only the past."""
+"""Architectures and checkpoints: what is loaded is what was saved, and attention sees only the
+past."""
 
 import json
 
@@ -17,7 +18,17 @@ TOKENS = rng.integers(0, 40, (3, 10)).astype(np.int32)
 
 def small(**changes):
     keras.utils.set_random_seed(1)
-    model = DecoderLM(**{"vocabulary": 40, "width": 16, "depth": 2, "heads": 4, "context": 12, "name": "small", **changes})
+    model = DecoderLM(
+        **{
+            "vocabulary": 40,
+            "width": 16,
+            "depth": 2,
+            "heads": 4,
+            "context": 12,
+            "name": "small",
+            **changes,
+        }
+    )
     model.build()
     return model
 
@@ -48,18 +59,29 @@ def test_every_position_sees_the_whole_past(decoder):
 def test_attention_is_the_formula(decoder):
     layer = decoder.blocks[0].attention
     x = rng.standard_normal((1, 5, 16)).astype(np.float32)
-    q, k, v = ((x[0] @ np.asarray(p.kernel)).reshape(5, 4, 4).transpose(1, 0, 2)  # (heads, time, head_size)
-               for p in (layer.query_projection, layer.key_projection, layer.value_projection))
+    q, k, v = (
+        (x[0] @ np.asarray(p.kernel))
+        .reshape(5, 4, 4)
+        .transpose(1, 0, 2)  # (heads, time, head_size)
+        for p in (layer.query_projection, layer.key_projection, layer.value_projection)
+    )
     scores = np.where(np.tril(np.ones((5, 5), bool)), q @ k.transpose(0, 2, 1) / 2, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     mixed = (weights / weights.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(5, 16)
-    np.testing.assert_allclose(np.asarray(layer(x))[0], mixed @ np.asarray(layer.output_projection.kernel), atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(layer(x))[0], mixed @ np.asarray(layer.output_projection.kernel), atol=1e-5
+    )
 
 
 def test_parameters_add_up(decoder):
-    assert decoder.count_params() == 40 * 16 + 12 * 16 + 2 * (4 * 16 * 16 + 2 * 16 * 64 + 2 * 16) + 16 + 16 * 40
+    assert (
+        decoder.count_params()
+        == 40 * 16 + 12 * 16 + 2 * (4 * 16 * 16 + 2 * 16 * 64 + 2 * 16) + 16 + 16 * 40
+    )
     narrow = small(heads=[3, 4], head_size=4, mlp_width=[10, 20])
-    assert narrow.count_params() == 2 * 40 * 16 + 12 * 16 + 4 * 16 * (12 + 16) + 2 * 16 * 30 + 5 * 16
+    assert (
+        narrow.count_params() == 2 * 40 * 16 + 12 * 16 + 4 * 16 * (12 + 16) + 2 * 16 * 30 + 5 * 16
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, {"heads": [3, 4], "head_size": 4, "mlp_width": [10, 20]}])
@@ -125,12 +147,20 @@ def test_damaged_checkpoints_do_not_load(decoder, tmp_path):
 
 def test_other_files_are_told_apart(decoder, tmp_path):
     path = files.write(tmp_path / "it.safetensors", storage.encode({"w": np.ones(3)})[0])
-    with pytest.raises(ValueError, match=r"is no checkpoint; compressed models are read with compression\.load"):
+    with pytest.raises(
+        ValueError, match=r"is no checkpoint; compressed models are read with compression\.load"
+    ):
         checkpoint.load(path)
     arrays = {weight.path: np.asarray(weight) for weight in decoder.weights}
     arrays["small/norm/scale"] = np.ones(17, np.float32)
-    notes = {"model": checkpoint.describe(decoder), "weights": [w.path for w in decoder.weights], "record": {}}
-    files.write(path, storage.pack(arrays, {key: json.dumps(value) for key, value in notes.items()}))
+    notes = {
+        "model": checkpoint.describe(decoder),
+        "weights": [w.path for w in decoder.weights],
+        "record": {},
+    }
+    files.write(
+        path, storage.pack(arrays, {key: json.dumps(value) for key, value in notes.items()})
+    )
     with pytest.raises(ValueError, match="does not hold the weights that its model 'small' needs"):
         checkpoint.load(path)
 

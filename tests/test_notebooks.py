@@ -10,33 +10,56 @@ from course_utils import document
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-COLUMNS = 78  # that fit into a window of 800 pixels; a longer line is wrapped, and no table survives that
+COLUMNS = (
+    78  # that fit into a window of 800 pixels; a longer line is wrapped, and no table survives that
+)
 
 
 def problems(notebook):
     """Lists what is wrong with a notebook, given as the dict its file holds."""
     cells = notebook["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
+    code = [
+        cell for cell in cells if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+    ]
     ids = [cell.get("id", "") for cell in cells]
     checked = [cell for cell in code if "NBVAL_CHECK_OUTPUT" in "".join(cell["source"])]
     text = json.dumps(notebook, ensure_ascii=False)
     found = []
     if not checked:
         found.append("no cell is marked NBVAL_CHECK_OUTPUT")
-    found += [f"{cell['id']} is to be checked but has no saved output" for cell in checked if not cell["outputs"]]
+    found += [
+        f"{cell['id']} is to be checked but has no saved output"
+        for cell in checked
+        if not cell["outputs"]
+    ]
     found += [f"{cell['id']} was never run" for cell in code if cell["execution_count"] is None]
-    found += [f"{cell['id']} has an error as its output" for cell in code
-              if any(output["output_type"] == "error" for output in cell["outputs"])]
-    found += [f"{cell['id']} writes to stderr: {''.join(output['text'])[:80]!r}" for cell in code
-              for output in cell["outputs"] if output.get("name") == "stderr"]
+    found += [
+        f"{cell['id']} has an error as its output"
+        for cell in code
+        if any(output["output_type"] == "error" for output in cell["outputs"])
+    ]
+    found += [
+        f"{cell['id']} writes to stderr: {''.join(output['text'])[:80]!r}"
+        for cell in code
+        for output in cell["outputs"]
+        if output.get("name") == "stderr"
+    ]
     if "widgets" in notebook["metadata"]:
         found.append("metadata.widgets is saved")
     if path := re.search(r"(/(?:root|home|tmp|work|Users|var)/[\w.]+|[A-Z]:\\\\)", text):
         found.append(f"an absolute path: {path[0]}")
-    found += [f"{id!r} is no readable cell id" for id in ids if not re.fullmatch(r"\d\d[a-z0-9-]*[a-z][a-z0-9-]*", id)]
+    found += [
+        f"{id!r} is no readable cell id"
+        for id in ids
+        if not re.fullmatch(r"\d\d[a-z0-9-]*[a-z][a-z0-9-]*", id)
+    ]
     found += [f"cell id {id} stands twice" for id in set(ids) if ids.count(id) > 1]
-    found += [f"{cell['id']} has a line of {len(line)} characters" for cell in code
-              for line in "".join(cell["source"]).split("\n") if len(line) > 130]
+    found += [
+        f"{cell['id']} has a line of {len(line)} characters"
+        for cell in code
+        for line in "".join(cell["source"]).split("\n")
+        if len(line) > 130
+    ]
     for cell in code:
         lines = "".join("".join(output.get("text", "")) for output in cell["outputs"]).splitlines()
         wide = sum(len(line) > COLUMNS for line in lines)
@@ -55,14 +78,44 @@ def test_notebook_is_fit_to_ship(path):
 
 
 def test_the_check_finds_what_is_wrong():
-    bad = {"metadata": {"widgets": {}}, "cells": [
-        {"cell_type": "code", "id": "3f2a99c1", "execution_count": None, "outputs": [], "metadata": {},
-         "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"]},
-        {"cell_type": "code", "id": "00-wide", "execution_count": 1, "metadata": {}, "source": ["print(table)"],
-         "outputs": [{"output_type": "stream", "name": "stdout", "text": ["a" * 79 + "\n", "b" * 79 + "\n"]}]}]}
+    bad = {
+        "metadata": {"widgets": {}},
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": "3f2a99c1",
+                "execution_count": None,
+                "outputs": [],
+                "metadata": {},
+                "source": ["# NBVAL_CHECK_OUTPUT\n", "open('/home/me/x')"],
+            },
+            {
+                "cell_type": "code",
+                "id": "00-wide",
+                "execution_count": 1,
+                "metadata": {},
+                "source": ["print(table)"],
+                "outputs": [
+                    {
+                        "output_type": "stream",
+                        "name": "stdout",
+                        "text": ["a" * 79 + "\n", "b" * 79 + "\n"],
+                    }
+                ],
+            },
+        ],
+    }
     found = " ".join(problems(bad))
-    for part in ("no saved output", "never run", "metadata.widgets", "absolute path", "readable cell id", "asserted", "heading",
-                 "00-wide prints 2 lines"):
+    for part in (
+        "no saved output",
+        "never run",
+        "metadata.widgets",
+        "absolute path",
+        "readable cell id",
+        "asserted",
+        "heading",
+        "00-wide prints 2 lines",
+    ):
         assert part in found
 
 
@@ -70,12 +123,19 @@ def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
     readme = (ROOT / "README.md").read_text(encoding="utf8")
     for path in NOTEBOOKS:
         assert f"notebooks/{path.name}" in readme, f"README.md does not mention {path.name}"
-        text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf8"))["cells"]
-                       if cell["cell_type"] == "markdown")
+        text = "".join(
+            "".join(cell["source"])
+            for cell in json.loads(path.read_text(encoding="utf8"))["cells"]
+            if cell["cell_type"] == "markdown"
+        )
         for named in lessons_named(text):
-            assert (path.parent / f"{named}.ipynb").is_file(), f"{path.name} names {named}, which is not there"
+            assert (path.parent / f"{named}.ipynb").is_file(), (
+                f"{path.name} names {named}, which is not there"
+            )
         for target in re.findall(r"\]\(([\w./-]+\.ipynb)\)", text):
-            assert (path.parent / target).is_file(), f"{path.name} links to {target}, which is not there"
+            assert (path.parent / target).is_file(), (
+                f"{path.name} links to {target}, which is not there"
+            )
     for target in re.findall(r"\]\(([\w./-]+)\)", readme):
         assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
 
@@ -88,7 +148,9 @@ def test_claims_lead_to_lessons_that_are_there():
     assert lessons_named("see 06_9_nowhere, and 07_tools.") == ["06_9_nowhere", "07_tools"]
     for claim in document.CLAIMS:
         for named in lessons_named(claim.because):
-            assert (ROOT / "notebooks" / f"{named}.ipynb").is_file(), f"claim {claim.id} names {named}, which is not there"
+            assert (ROOT / "notebooks" / f"{named}.ipynb").is_file(), (
+                f"claim {claim.id} names {named}, which is not there"
+            )
 
 
 def test_the_readme_leads_from_every_heading_to_a_notebook():
@@ -96,16 +158,26 @@ def test_the_readme_leads_from_every_heading_to_a_notebook():
     for section in document.SECTIONS:
         own = ROOT / "notebooks" / f"{section.notebook}.ipynb"
         name = section.notebook if own.is_file() else "10_errata"  # which has every heading
-        assert f"| {section.number} {section.chinese} | [{name}](notebooks/{name}.ipynb) |" in readme
+        assert (
+            f"| {section.number} {section.chinese} | [{name}](notebooks/{name}.ipynb) |" in readme
+        )
 
 
 def test_the_errata_has_every_heading_and_every_claim():
     cells = json.loads((ROOT / "notebooks" / "10_errata.ipynb").read_text(encoding="utf8"))["cells"]
-    shown = "".join(str(output.get("data", {}).get("text/html", "")) for cell in cells for output in cell.get("outputs", []))
-    assert [section.number for section in document.SECTIONS if f"<b>{section.number} <span" not in shown] == []
+    shown = "".join(
+        str(output.get("data", {}).get("text/html", ""))
+        for cell in cells
+        for output in cell.get("outputs", [])
+    )
+    assert [
+        section.number for section in document.SECTIONS if f"<b>{section.number} <span" not in shown
+    ] == []
     assert shown.count("margin-left: 1.5em") == len(document.CLAIMS)
 
 
 def test_the_readme_counts_the_verdicts():
     counted = ", ".join(f"*{verdict}* {count}" for verdict, count in document.tally().items())
-    assert f"{len(document.CLAIMS)} claims. The verdicts: {counted}." in (ROOT / "README.md").read_text(encoding="utf8")
+    assert f"{len(document.CLAIMS)} claims. The verdicts: {counted}." in (
+        ROOT / "README.md"
+    ).read_text(encoding="utf8")

@@ -38,9 +38,15 @@ def test_scores_of_the_documents_vector():
 
 @given(matrices, st.sampled_from([0.5, 2.0, 10.0]))
 def test_only_the_participation_ratio_has_no_unit(weights, unit):
-    np.testing.assert_allclose(pruning.participation_ratio(weights * unit), pruning.participation_ratio(weights))
-    np.testing.assert_allclose(pruning.unit_document(weights * unit), pruning.unit_document(weights) / unit**2)
-    np.testing.assert_allclose(pruning.unit_magnitude(weights * unit), pruning.unit_magnitude(weights) * unit)
+    np.testing.assert_allclose(
+        pruning.participation_ratio(weights * unit), pruning.participation_ratio(weights)
+    )
+    np.testing.assert_allclose(
+        pruning.unit_document(weights * unit), pruning.unit_document(weights) / unit**2
+    )
+    np.testing.assert_allclose(
+        pruning.unit_magnitude(weights * unit), pruning.unit_magnitude(weights) * unit
+    )
 
 
 @given(matrices)
@@ -52,25 +58,36 @@ def test_participation_counts_weights(weights):
 
 
 def test_the_documents_importance_ranks_large_weights_last():
-    np.testing.assert_array_equal(np.argsort(pruning.document(normal), axis=None),
-                                  np.argsort(-pruning.magnitude(normal), axis=None, kind="stable"))
+    np.testing.assert_array_equal(
+        np.argsort(pruning.document(normal), axis=None),
+        np.argsort(-pruning.magnitude(normal), axis=None, kind="stable"),
+    )
 
 
 def test_wanda_sees_loud_inputs():
     inputs = rng.standard_normal((200, 64)) * np.where(np.arange(64) < 8, 30, 1)
     scores = pruning.wanda(normal, inputs)
-    np.testing.assert_allclose(scores, np.abs(normal) * np.sqrt((inputs**2).sum(axis=0))[:, None], rtol=1e-6)
+    np.testing.assert_allclose(
+        scores, np.abs(normal) * np.sqrt((inputs**2).sum(axis=0))[:, None], rtol=1e-6
+    )
     kept = pruning.fraction_per_unit(0.5)(scores)
-    assert kept[:8].mean() > 0.9 > pruning.fraction_per_unit(0.5)(pruning.magnitude(normal))[:8].mean()
+    assert (
+        kept[:8].mean() > 0.9 > pruning.fraction_per_unit(0.5)(pruning.magnitude(normal))[:8].mean()
+    )
     # scaling an input up and its weights down changes no output, and no score
     loud = np.where(np.arange(64) < 8, 30, 1)
-    np.testing.assert_allclose(pruning.wanda(normal / loud[:, None], inputs * loud), scores, rtol=1e-5)
+    np.testing.assert_allclose(
+        pruning.wanda(normal / loud[:, None], inputs * loud), scores, rtol=1e-5
+    )
 
 
 def test_wanda_damages_outputs_less_than_magnitude():
     inputs = rng.standard_normal((200, 64)) * np.exp(rng.standard_normal(64))
     damage = {}
-    for name, scores in (("wanda", pruning.wanda(normal, inputs)), ("magnitude", pruning.magnitude(normal))):
+    for name, scores in (
+        ("wanda", pruning.wanda(normal, inputs)),
+        ("magnitude", pruning.magnitude(normal)),
+    ):
         kept = np.where(pruning.fraction_per_unit(0.5)(scores), normal, 0)
         damage[name] = np.square(inputs @ (kept - normal)).sum()
     assert damage["wanda"] < 0.8 * damage["magnitude"]
@@ -80,8 +97,13 @@ def test_taylor_predicts_what_removal_costs():
     # A quadratic loss: removing one weight changes it by -w * gradient + curvature, here made small
     w, target = normal[:6, :1].astype(np.float64), np.full((6, 1), 100.0)
     gradient = w - target
-    change = [abs(0.5 * np.sum((np.where(np.arange(6)[:, None] == i, 0, w) - target) ** 2)
-                  - 0.5 * np.sum((w - target) ** 2)) for i in range(6)]
+    change = [
+        abs(
+            0.5 * np.sum((np.where(np.arange(6)[:, None] == i, 0, w) - target) ** 2)
+            - 0.5 * np.sum((w - target) ** 2)
+        )
+        for i in range(6)
+    ]
     np.testing.assert_allclose(pruning.taylor(gradient)(w).ravel(), change, rtol=0.1)
 
 
@@ -127,7 +149,7 @@ def test_n_of_m_keeps_the_best_of_each_run(weights, m, n):
         here, among = kept[start : start + m], scores[start : start + m]
         assert np.all(here.sum(axis=0) == min(n, len(among)))
         for unit in range(scores.shape[1]):
-            best = np.sort(among[:, unit])[len(among) - here[:, unit].sum():]
+            best = np.sort(among[:, unit])[len(among) - here[:, unit].sum() :]
             np.testing.assert_array_equal(np.sort(among[here[:, unit], unit]), best)
 
 
@@ -140,7 +162,12 @@ def test_above_is_a_strict_threshold_and_nested(weights, theta):
 
 def test_ties_fall_in_order_of_place():
     same = np.ones((4, 2))
-    assert pruning.fraction(0.5)(same).tolist() == [[False, False], [False, False], [True, True], [True, True]]
+    assert pruning.fraction(0.5)(same).tolist() == [
+        [False, False],
+        [False, False],
+        [True, True],
+        [True, True],
+    ]
     assert pruning.n_of_m(2, 4)(same)[:, 0].tolist() == [False, False, True, True]
 
 

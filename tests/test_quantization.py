@@ -1,4 +1,5 @@
-"""Rules that turn floats into integers: bounds, invariances, published figures, and agreement with other libraries."""
+"""Rules that turn floats into integers: bounds, invariances, published figures, and agreement with
+other libraries."""
 
 import numpy as np
 import pytest
@@ -14,10 +15,14 @@ settings.load_profile("quick")
 
 GROUPS = ("tensor", "channel", 1, 5, 32)
 SCALED = {  # rules that choose a scale: name -> (rule, lowest number of bits)
-    "absmax": (quantization.absmax, 2), "clipped": (quantization.clipped, 2), "affine": (quantization.affine, 1),
+    "absmax": (quantization.absmax, 2),
+    "clipped": (quantization.clipped, 2),
+    "affine": (quantization.affine, 1),
 }
 values = st.floats(-8, 8, width=32).map(lambda v: v if abs(v) > 1e-3 else 0.0)
-matrices = arrays.arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 6)), elements=values)
+matrices = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 20), st.integers(1, 6)), elements=values
+)
 normal = np.random.default_rng(0).standard_normal((512, 256)).astype(np.float32)
 
 
@@ -30,7 +35,10 @@ def scales(tensor):
 
 @given(matrices, st.floats(0.01, 10))
 def test_step_is_the_documents_rule(weights, step):
-    ours, printed = quantization.step(weights, step).dequantize(), document.quantize(weights.astype(np.float64), step)
+    ours, printed = (
+        quantization.step(weights, step).dequantize(),
+        document.quantize(weights.astype(np.float64), step),
+    )
     np.testing.assert_allclose(ours, printed, rtol=1e-6, atol=step * 1e-6)
 
 
@@ -38,7 +46,11 @@ def test_step_keeps_integers_and_counts_their_bits():
     tensor = quantization.step(np.array([3.14, 2.71, 1.41, 0.87]), 0.1)
     assert tensor.codes.tolist() == [31, 27, 14, 9] and tensor.codes.dtype == np.int32
     assert tensor.bits == 5  # 9 .. 31 are 23 levels
-    assert quantization.step(np.array([0.5, 1.5, 2.5]), 1).codes.tolist() == [0, 2, 2]  # halves to even
+    assert quantization.step(np.array([0.5, 1.5, 2.5]), 1).codes.tolist() == [
+        0,
+        2,
+        2,
+    ]  # halves to even
     assert quantization.step(normal, 1e6).bits == 0  # every weight is 0: nothing to store
 
 
@@ -70,7 +82,10 @@ def test_codes_stay_in_range_and_error_within_half_a_step(weights, bits, group_s
         return
     # as_stored moves a scale by up to 2**-11 of itself: at the last code that is top * 2**-11 steps
     error = np.abs(tensor.dequantize() - weights)
-    assert np.all(error <= scales(tensor) * (0.5 + (top + 1) * 2**-11 + (0.5 if name == "affine" else 0)) + 1e-7)
+    assert np.all(
+        error
+        <= scales(tensor) * (0.5 + (top + 1) * 2**-11 + (0.5 if name == "affine" else 0)) + 1e-7
+    )
 
 
 @given(matrices, st.integers(1, 8), st.sampled_from(GROUPS))
@@ -97,15 +112,22 @@ def test_quantizing_twice_changes_nothing(weights, bits, group_size):
 @given(matrices, st.integers(2, 8), st.sampled_from(GROUPS), st.sampled_from([0.25, 2.0, 8.0]))
 def test_unit_of_the_weights_does_not_matter(weights, bits, group_size, unit):
     for rule in (quantization.absmax, quantization.affine):  # powers of two: no rounding of its own
-        here, there = rule(weights, bits, group_size), rule(weights * np.float32(unit), bits, group_size)
-        if np.all(here.scale * min(unit, 1) >= 2.0**-14) and np.all(here.scale * max(unit, 1) < 60000):
+        here, there = (
+            rule(weights, bits, group_size),
+            rule(weights * np.float32(unit), bits, group_size),
+        )
+        if np.all(here.scale * min(unit, 1) >= 2.0**-14) and np.all(
+            here.scale * max(unit, 1) < 60000
+        ):
             np.testing.assert_array_equal(here.codes, there.codes)
 
 
 @given(matrices, st.integers(2, 8), st.sampled_from(GROUPS))
 def test_sign_symmetry(weights, bits, group_size):
     for rule in (quantization.absmax, quantization.clipped):
-        np.testing.assert_array_equal(rule(-weights, bits, group_size).codes, -rule(weights, bits, group_size).codes)
+        np.testing.assert_array_equal(
+            rule(-weights, bits, group_size).codes, -rule(weights, bits, group_size).codes
+        )
 
 
 def test_each_group_has_its_own_scale():
@@ -128,24 +150,35 @@ def test_finer_groups_and_more_bits_help(bits):
 
 @given(matrices, st.integers(2, 8), st.sampled_from(GROUPS))
 def test_clipping_is_never_worse_than_absmax(weights, bits, group_size):
-    clipped, plain = (rule(weights, bits, group_size).dequantize() for rule in (quantization.clipped, quantization.absmax))
+    clipped, plain = (
+        rule(weights, bits, group_size).dequantize()
+        for rule in (quantization.clipped, quantization.absmax)
+    )
     assert np.sum((clipped - weights) ** 2) <= np.sum((plain - weights) ** 2) * (1 + 1e-5) + 1e-12
 
 
 @pytest.mark.parametrize(("bits", "factor"), [(2, 3.5), (3, 1.9), (4, 1.3)])
 def test_clipping_helps_most_where_codes_are_few(bits, factor):
-    clipped, plain = (np.mean((rule(normal, bits, "channel").dequantize() - normal) ** 2)
-                      for rule in (quantization.clipped, quantization.absmax))
+    clipped, plain = (
+        np.mean((rule(normal, bits, "channel").dequantize() - normal) ** 2)
+        for rule in (quantization.clipped, quantization.absmax)
+    )
     assert plain / clipped > factor
 
 
 def test_affine_wastes_no_code_on_an_empty_side():
     positive = np.abs(normal)
-    one_sided, symmetric = (np.mean((rule(positive, 4, "channel").dequantize() - positive) ** 2)
-                            for rule in (quantization.affine, quantization.absmax))
+    one_sided, symmetric = (
+        np.mean((rule(positive, 4, "channel").dequantize() - positive) ** 2)
+        for rule in (quantization.affine, quantization.absmax)
+    )
     assert symmetric / one_sided > 3.5  # twice the levels: a quarter of the squared error
     tensor = quantization.affine(positive, 4, "channel")
-    assert np.all(tensor.zero_point == 0) and tensor.zero_point.dtype == np.uint8 and tensor.codes.dtype == np.uint8
+    assert (
+        np.all(tensor.zero_point == 0)
+        and tensor.zero_point.dtype == np.uint8
+        and tensor.codes.dtype == np.uint8
+    )
 
 
 # --- codebooks -----------------------------------------------------------------------------------
@@ -155,13 +188,31 @@ def test_published_error_of_nf4_and_fp4():
     # bitsandbytes' own tests: on N(0, 1) with blocks of 64, mean absolute error 0.0728 and 0.0965
     weights = np.random.default_rng(1).standard_normal((1024, 1024)).astype(np.float32)
     for rule, published in ((quantization.nf4, 0.0728), (quantization.fp4, 0.0965)):
-        assert np.abs(rule(weights).dequantize() - weights).mean() == pytest.approx(published, abs=2e-4)
+        assert np.abs(rule(weights).dequantize() - weights).mean() == pytest.approx(
+            published, abs=2e-4
+        )
 
 
 def test_nf4_levels_are_the_published_ones():
     levels = quantization.normal_levels()  # QLoRA, appendix E
-    published = [-1, -0.6961928, -0.5250730, -0.3949175, -0.2844414, -0.1847734, -0.0910500, 0,
-                 0.0795803, 0.1609302, 0.2461123, 0.3379152, 0.4407098, 0.5626170, 0.7229568, 1]
+    published = [
+        -1,
+        -0.6961928,
+        -0.5250730,
+        -0.3949175,
+        -0.2844414,
+        -0.1847734,
+        -0.0910500,
+        0,
+        0.0795803,
+        0.1609302,
+        0.2461123,
+        0.3379152,
+        0.4407098,
+        0.5626170,
+        0.7229568,
+        1,
+    ]
     np.testing.assert_allclose(levels, published, atol=1e-6)
     assert levels[7] == 0 and len(quantization.FP4) == 15 and np.all(np.diff(quantization.FP4) > 0)
 
@@ -181,7 +232,10 @@ def test_kmeans_beats_even_levels_and_agrees_with_scikit_learn():
     weights = normal[:64, :64]
     ours = quantization.kmeans(weights, 4)
     error = np.mean((ours.dequantize() - weights) ** 2)
-    assert error < np.mean((quantization.absmax(weights, 4, "tensor").dequantize() - weights) ** 2) / 2.5
+    assert (
+        error
+        < np.mean((quantization.absmax(weights, 4, "tensor").dequantize() - weights) ** 2) / 2.5
+    )
     start = np.linspace(weights.min(), weights.max(), 16)[:, None]
     theirs = KMeans(16, init=start, n_init=1, max_iter=300, tol=0).fit(weights.reshape(-1, 1))
     assert error == pytest.approx(theirs.inertia_ / weights.size, rel=1e-3)
@@ -200,7 +254,9 @@ def test_kmeans_levels_are_sorted_and_zero_stays_zero(weights, bits):
 def test_kmeans_is_exact_where_there_are_levels_enough():
     weights = np.array([[-1, 0, 0], [1.125, 1.125, 2]], np.float32)
     np.testing.assert_array_equal(quantization.kmeans(weights, 2).dequantize(), weights)
-    np.testing.assert_array_equal(quantization.kmeans(np.full((3, 2), 0.3, np.float32), 4).dequantize(), np.float32(0.3))
+    np.testing.assert_array_equal(
+        quantization.kmeans(np.full((3, 2), 0.3, np.float32), 4).dequantize(), np.float32(0.3)
+    )
 
 
 def test_binary_is_the_best_single_scale():
@@ -241,11 +297,21 @@ def test_integer_product_refuses_what_does_not_fit():
 
 
 @pytest.mark.parametrize("per", ["token", "tensor"])
-@pytest.mark.parametrize("rule", [
-    lambda w: quantization.absmax(w, 8), lambda w: quantization.absmax(w, 4, 100), lambda w: quantization.affine(w, 8, 32),
-    lambda w: quantization.affine(w, 3, "tensor"), lambda w: quantization.step(w, 0.05)])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda w: quantization.absmax(w, 8),
+        lambda w: quantization.absmax(w, 4, 100),
+        lambda w: quantization.affine(w, 8, 32),
+        lambda w: quantization.affine(w, 3, "tensor"),
+        lambda w: quantization.step(w, 0.05),
+    ],
+)
 def test_integers_give_what_dequantized_floats_give(rule, per):
-    x, weights = np.random.default_rng(2).standard_normal((16, 512)).astype(np.float32), rule(normal)
+    x, weights = (
+        np.random.default_rng(2).standard_normal((16, 512)).astype(np.float32),
+        rule(normal),
+    )
     x[3] *= 50
     floats = quantization.absmax(x.T, 8, "channel" if per == "token" else "tensor").dequantize().T
     expected = floats.astype(np.float64) @ weights.dequantize().astype(np.float64)
@@ -259,7 +325,10 @@ def test_one_loud_token_spoils_a_scale_per_tensor():
     x[3] *= 50
     weights, quiet = quantization.absmax(normal, 8), np.arange(16) != 3
     true = x @ weights.dequantize()
-    errors = {per: np.abs(quantization.quantized_matmul(x, weights, per=per) - true)[quiet].mean() for per in ("token", "tensor")}
+    errors = {
+        per: np.abs(quantization.quantized_matmul(x, weights, per=per) - true)[quiet].mean()
+        for per in ("token", "tensor")
+    }
     assert errors["tensor"] > 10 * errors["token"]
 
 
@@ -288,15 +357,23 @@ def test_agrees_with_keras_where_it_does_the_same():
 
     codes, inverse = keras.quantizers.abs_max_quantize(normal, axis=0, to_numpy=True)
     ours = quantization.absmax(normal, 8, "channel")
-    # Keras keeps 127 / (largest + 1e-7) as float32, we keep largest / 127 rounded to float16: the scales
-    # differ by up to 2**-11, and a weight that lay halfway between two codes may fall to the other one.
+    # Keras keeps 127 / (largest + 1e-7) as float32, we keep largest / 127 rounded to float16: the
+    # scales differ by up to 2**-11, and a weight that lay halfway between two codes may fall to the
+    # other one.
     np.testing.assert_allclose(ours.scale, 1 / np.asarray(inverse), rtol=2**-11)
     difference = np.abs(ours.codes.astype(int) - np.asarray(codes, int))
     assert difference.max() <= 1 and difference.mean() < 0.02
-    exact = quantization.round_to(normal, 1 / np.asarray(inverse), 8)  # given Keras's scale, every code agrees
-    assert np.mean(exact.codes != np.asarray(codes)) < 1e-4  # but for ties broken by the last bit of a division
-    # At 4 bits Keras uses -8 .. 7 with the scale of 7, we use -7 .. 7: no weight can reach -8 either way.
-    four, inverse = keras.quantizers.abs_max_quantize(normal, axis=0, value_range=(-8, 7), to_numpy=True)
+    exact = quantization.round_to(
+        normal, 1 / np.asarray(inverse), 8
+    )  # given Keras's scale, every code agrees
+    assert (
+        np.mean(exact.codes != np.asarray(codes)) < 1e-4
+    )  # but for ties broken by the last bit of a division
+    # At 4 bits Keras uses -8 .. 7 with the scale of 7, we use -7 .. 7: no weight can reach -8
+    # either way.
+    four, inverse = keras.quantizers.abs_max_quantize(
+        normal, axis=0, value_range=(-8, 7), to_numpy=True
+    )
     assert np.asarray(four).min() == -7
     assert np.mean(quantization.absmax(normal, 4).codes == np.asarray(four)) > 0.999
 
@@ -306,20 +383,36 @@ def test_agrees_with_tensorflow_fake_quant():
 
     weights = normal[:64, :64]
     tensor = quantization.affine(weights, 8, "tensor")
-    low, high = -float(tensor.zero_point) * tensor.scale, (255 - float(tensor.zero_point)) * tensor.scale
-    theirs = tf.quantization.fake_quant_with_min_max_args(weights, min=float(low), max=float(high), num_bits=8).numpy()
+    low, high = (
+        -float(tensor.zero_point) * tensor.scale,
+        (255 - float(tensor.zero_point)) * tensor.scale,
+    )
+    theirs = tf.quantization.fake_quant_with_min_max_args(
+        weights, min=float(low), max=float(high), num_bits=8
+    ).numpy()
     same = np.isclose(tensor.dequantize(), theirs, atol=1e-5)
-    assert same.mean() > 0.999  # the rest: exact halves, which TensorFlow rounds up and we round to even
+    assert (
+        same.mean() > 0.999
+    )  # the rest: exact halves, which TensorFlow rounds up and we round to even
     np.testing.assert_allclose(tensor.dequantize(), theirs, atol=float(tensor.scale) * 1.001)
 
 
 # --- refusals ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [
-    lambda w: quantization.step(w, 0.1), lambda w: quantization.absmax(w, 4), lambda w: quantization.affine(w, 4),
-    lambda w: quantization.clipped(w, 4), lambda w: quantization.kmeans(w, 4), quantization.nf4, quantization.fp4,
-    quantization.binary])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda w: quantization.step(w, 0.1),
+        lambda w: quantization.absmax(w, 4),
+        lambda w: quantization.affine(w, 4),
+        lambda w: quantization.clipped(w, 4),
+        lambda w: quantization.kmeans(w, 4),
+        quantization.nf4,
+        quantization.fp4,
+        quantization.binary,
+    ],
+)
 @pytest.mark.parametrize("bad", [[[np.nan, 1]], [[np.inf, 1]], np.empty((0, 3))])
 def test_every_rule_refuses_what_is_not_finite(rule, bad):
     with pytest.raises(ValueError, match=r"finite|at least one"):
@@ -327,16 +420,26 @@ def test_every_rule_refuses_what_is_not_finite(rule, bad):
 
 
 @pytest.mark.parametrize("bits", [0, 9, 2.5, -1, True, "4", None, np.nan])
-@pytest.mark.parametrize("rule", [quantization.absmax, quantization.affine, quantization.clipped, quantization.kmeans])
+@pytest.mark.parametrize(
+    "rule", [quantization.absmax, quantization.affine, quantization.clipped, quantization.kmeans]
+)
 def test_bits_out_of_range(rule, bits):
     with pytest.raises(ValueError, match="bits must be a whole number"):
         rule(normal[:4], bits)
 
 
 @pytest.mark.parametrize("group_size", ["row", None, 0, -32, 1.5])
-@pytest.mark.parametrize("rule", [
-    lambda w, g: quantization.absmax(w, 4, g), lambda w, g: quantization.affine(w, 4, g),
-    lambda w, g: quantization.clipped(w, 4, g), quantization.nf4, quantization.fp4, quantization.binary])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda w, g: quantization.absmax(w, 4, g),
+        lambda w, g: quantization.affine(w, 4, g),
+        lambda w, g: quantization.clipped(w, 4, g),
+        quantization.nf4,
+        quantization.fp4,
+        quantization.binary,
+    ],
+)
 def test_unknown_group_size(rule, group_size):
     with pytest.raises(ValueError, match="group_size must be"):
         rule(normal[:4], group_size)
@@ -364,5 +467,11 @@ def test_quantized_matmul_refuses():
 
 
 def test_unsigned_codes_do_not_wrap_around():
-    tensor = QuantizedTensor(np.array([[0], [3]], np.uint8), np.float32(1), 2, zero_point=np.array([[1]], np.uint8), group_size=2)
+    tensor = QuantizedTensor(
+        np.array([[0], [3]], np.uint8),
+        np.float32(1),
+        2,
+        zero_point=np.array([[1]], np.uint8),
+        group_size=2,
+    )
     assert tensor.dequantize().ravel().tolist() == [-1, 2]

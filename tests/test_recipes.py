@@ -1,4 +1,5 @@
-"""The shipped compressed models keep what their records promise, and the table of methods can be measured again."""
+"""The shipped compressed models keep what their records promise, and the table of methods can be
+measured again."""
 
 import json
 
@@ -29,24 +30,34 @@ def test_a_file_is_as_small_as_its_record_says(name):
     original = models.load(found["model"])
     assert len(content) == found["bytes"] == sum(found["ledger"].values())
     assert found["float_bytes"] == compression.baseline(original)
-    assert found["ratio"] == pytest.approx(found["float_bytes"] / len(content)) and found["ratio"] >= COMPRESSED[name]
+    assert (
+        found["ratio"] == pytest.approx(found["float_bytes"] / len(content))
+        and found["ratio"] >= COMPRESSED[name]
+    )
     assert type(compression.load(path(name))) is type(original)
 
 
 def test_every_matrix_of_the_language_model_is_rounded():
     tensors, _ = decode(path("docs-base-small").read_bytes())
     steps = make.results("docs-base-small")["steps"]
-    matrices = {name: tensor for name, tensor in tensors.items() if np.ndim(getattr(tensor, "codes", tensor)) == 2}
+    matrices = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if np.ndim(getattr(tensor, "codes", tensor)) == 2
+    }
     assert len(matrices) == len(steps) == 27
     for (name, tensor), told in zip(matrices.items(), steps, strict=True):
-        assert told == f"Quantize(quantization.step, only={name!r}, step={round(float(tensor.scale), 3)})"
+        assert (
+            told
+            == f"Quantize(quantization.step, only={name!r}, step={round(float(tensor.scale), 3)})"
+        )
 
 
 def test_the_language_model_lost_little(base):
     small, tokens = compression.load(path("docs-base-small")), docs.sequences("validation", 64)
     measured = docs_small.compared(base, small, tokens)
-    # 2.8% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the rise over 64
-    # sequences is known to about 1 point, and other text moves it by less than that.
+    # 2.8% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the
+    # rise over 64 sequences is known to about 1 point, and other text moves it by less than that.
     assert measured["rise"] < 0.05
     found = make.results("docs-base-small")
     for split in ("validation", "test"):
@@ -55,7 +66,8 @@ def test_the_language_model_lost_little(base):
         told = found[split]["small"]["perplexity"] / found[split]["float"]["perplexity"] - 1
         assert told == pytest.approx(found[split]["rise"], abs=1e-5)
     assert found["validation"]["rise_interval"][1] <= 0.05
-    # The same steps without training: as small, and several times the loss. Training is what the recipe adds.
+    # The same steps without training: as small, and several times the loss. Training is what the
+    # recipe adds.
     assert found["before_training"]["bytes"] == pytest.approx(found["bytes"], rel=0.05)
     assert found["before_training"]["rise"] > 4 * found["validation"]["rise"]
 
@@ -63,10 +75,17 @@ def test_the_language_model_lost_little(base):
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_no_digit_is_lost(split):
     found = make.results("digits-lenet-small")
-    scores = {"float": evaluation.classify(models.load("digits-lenet"), *digits.load(split)),
-              "small": evaluation.classify(compression.load(path("digits-lenet-small")), *digits.load(split))}
+    scores = {
+        "float": evaluation.classify(models.load("digits-lenet"), *digits.load(split)),
+        "small": evaluation.classify(
+            compression.load(path("digits-lenet-small")), *digits.load(split)
+        ),
+    }
     assert scores["small"].accuracy >= scores["float"].accuracy - 0.001
-    for name, score in scores.items():  # scans and weights are shipped: every machine arrives at the same
+    for (
+        name,
+        score,
+    ) in scores.items():  # scans and weights are shipped: every machine arrives at the same
         assert score.accuracy == pytest.approx(found[split][name]["accuracy"])
         assert score.perplexity == pytest.approx(found[split][name]["perplexity"], rel=1e-3)
 
@@ -81,7 +100,15 @@ def test_every_row_of_the_table_is_whole():
     rows = {row["method"]: row for row in found["rows"]}
     assert len(rows) == len(found["rows"]) and set(methods_table.method_recipes()) <= set(rows)
     for row in rows.values():
-        assert set(row) == {"method", "accuracy", "perplexity", "bytes", "bits_per_weight", "bytes_entropy", "computed"}
+        assert set(row) == {
+            "method",
+            "accuracy",
+            "perplexity",
+            "bytes",
+            "bits_per_weight",
+            "bytes_entropy",
+            "computed",
+        }
         assert 0 < row["accuracy"] < 1 and row["perplexity"] >= 0.99 * rows["float"]["perplexity"]
         assert row["bytes_entropy"] <= row["bytes"] <= found["baseline"]
         for timing in (row["computed"] or {}).values():
@@ -95,18 +122,33 @@ def test_better_methods_stand_better_in_the_table():
     perplexity = {row["method"]: row["perplexity"] for row in make.results("methods")["rows"]}
     for bits in (3, 2):
         for group in ("channel", "group 32"):
-            assert perplexity[f"gptq {bits} bits, {group}"] < perplexity[f"absmax {bits} bits, {group}"]
+            assert (
+                perplexity[f"gptq {bits} bits, {group}"]
+                < perplexity[f"absmax {bits} bits, {group}"]
+            )
     for share in ("50%", "2:4"):
         assert perplexity[f"sparsegpt {share}"] < perplexity[f"magnitude {share}"]
 
 
 def test_rows_can_be_measured_again(base):
     stored, tokens = make.results("methods")["repeated"], docs.sequences("validation", 64)
-    twins = {name: compression.compress(base, methods_table.method_recipes()[name]).model for name in methods_table.REPEATED}
-    measured = {name: evaluation.next_token(twin, tokens).perplexity for name, twin in twins.items()}
-    if digest({"": tokens}, None) == stored["tokens_sha256"]:  # the same text: only the order of float sums differs
+    twins = {
+        name: compression.compress(base, methods_table.method_recipes()[name]).model
+        for name in methods_table.REPEATED
+    }
+    measured = {
+        name: evaluation.next_token(twin, tokens).perplexity for name, twin in twins.items()
+    }
+    if (
+        digest({"": tokens}, None) == stored["tokens_sha256"]
+    ):  # the same text: only the order of float sums differs
         assert measured == pytest.approx(stored["perplexity"], rel=1e-3)
-    for name, value in measured.items():  # other versions bring other docstrings; what a method costs hardly changes
+    for (
+        name,
+        value,
+    ) in (
+        measured.items()
+    ):  # other versions bring other docstrings; what a method costs hardly changes
         rise, told = (of[name] / of["float"] - 1 for of in (measured, stored["perplexity"]))
         assert rise == pytest.approx(told, rel=0.25, abs=0.005), (name, value)
 

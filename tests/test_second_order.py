@@ -1,4 +1,5 @@
-"""GPTQ and SparseGPT: the core against surgery by the book, and both against the methods without a Hessian."""
+"""GPTQ and SparseGPT: the core against surgery by the book, and both against the methods without a
+Hessian."""
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ from course_utils.datasets import docs
 
 
 def layer(seed, inputs=96, units=40, samples=400):
-    """A random matrix and inputs that go together, as those of real layers do: `(weights, inputs)`."""
+    """A random matrix and inputs that go together, as those of real layers do:
+    `(weights, inputs)`."""
     random = np.random.default_rng(seed)
-    mixed = random.standard_normal((samples, inputs // 4)) @ random.standard_normal((inputs // 4, inputs))
+    mixed = random.standard_normal((samples, inputs // 4)) @ random.standard_normal(
+        (inputs // 4, inputs)
+    )
     loud = np.exp(random.standard_normal(inputs))
-    return (random.standard_normal((inputs, units)).astype(np.float32),
-            ((mixed + random.standard_normal((samples, inputs))) * loud).astype(np.float32))
+    return (
+        random.standard_normal((inputs, units)).astype(np.float32),
+        ((mixed + random.standard_normal((samples, inputs))) * loud).astype(np.float32),
+    )
 
 
 def output_error(weights, other, inputs):
@@ -41,13 +47,19 @@ def surgery(weights, products, fix):
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 50))
 def test_the_core_is_optimal_brain_surgery(seed, inputs, block):
     random = np.random.default_rng(seed)
-    weights, products = random.standard_normal((inputs, 3)), second_order.hessian(random.standard_normal((60, inputs)))
+    weights, products = (
+        random.standard_normal((inputs, 3)),
+        second_order.hessian(random.standard_normal((60, inputs))),
+    )
 
     def tenths(i, rows, freedom):
         return np.round(rows[0], 1)
 
-    np.testing.assert_allclose(second_order.settle(weights, products, tenths, block),
-                               surgery(weights, products, tenths), atol=1e-9)
+    np.testing.assert_allclose(
+        second_order.settle(weights, products, tenths, block),
+        surgery(weights, products, tenths),
+        atol=1e-9,
+    )
 
 
 def test_freedom_is_what_the_score_needs():
@@ -59,7 +71,9 @@ def test_freedom_is_what_the_score_needs():
         return rows[0]
 
     second_order.settle(weights, products, look, block=5)
-    np.testing.assert_allclose(seen, [np.linalg.inv(products[i:, i:])[0, 0] for i in range(16)], rtol=1e-8)
+    np.testing.assert_allclose(
+        seen, [np.linalg.inv(products[i:, i:])[0, 0] for i in range(16)], rtol=1e-8
+    )
 
 
 def test_inverse_factor_is_upper_and_gives_the_inverse():
@@ -71,8 +85,12 @@ def test_inverse_factor_is_upper_and_gives_the_inverse():
 
 def test_the_hessian_is_the_mean_product_with_damping_and_dead_inputs():
     inputs = np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
-    np.testing.assert_allclose(second_order.hessian(inputs, damping=0), [[5, 0, 1], [0, 1, 0], [1, 0, 2]])
-    np.testing.assert_allclose(second_order.hessian(inputs, damping=0.3).diagonal(), np.array([5, 1, 2]) + 0.3 * 7 / 3)
+    np.testing.assert_allclose(
+        second_order.hessian(inputs, damping=0), [[5, 0, 1], [0, 1, 0], [1, 0, 2]]
+    )
+    np.testing.assert_allclose(
+        second_order.hessian(inputs, damping=0.3).diagonal(), np.array([5, 1, 2]) + 0.3 * 7 / 3
+    )
 
 
 # --- GPTQ ----------------------------------------------------------------------------------------
@@ -86,20 +104,29 @@ def test_gptq_beats_rounding_with_the_same_scales(seed, bits, group_size):
         nearest = output_error(weights, scales(weights, bits, group_size).dequantize(), inputs)
         best = second_order.gptq(weights, inputs, bits, group_size, scales=scales)
         assert output_error(weights, best.dequantize(), inputs) < 0.5 * nearest
-        if scales is quantization.absmax:  # the file has the scales of round-to-nearest, in their places
+        if (
+            scales is quantization.absmax
+        ):  # the file has the scales of round-to-nearest, in their places
             np.testing.assert_array_equal(best.scale, scales(weights, bits, group_size).scale)
         assert best.codes.dtype == np.int8 and np.abs(best.codes).max() <= 2 ** (bits - 1) - 1
 
 
 def test_loud_inputs_first_is_better():
-    errors = {first: sum(output_error(w, second_order.gptq(w, x, 3, activation_order=first).dequantize(), x)
-                         for w, x in map(layer, range(3))) for first in (True, False)}
+    errors = {
+        first: sum(
+            output_error(w, second_order.gptq(w, x, 3, activation_order=first).dequantize(), x)
+            for w, x in map(layer, range(3))
+        )
+        for first in (True, False)
+    }
     assert errors[True] < 0.9 * errors[False]
 
 
 def test_gptq_is_round_to_nearest_where_inputs_do_not_go_together():
     weights, inputs = layer(0, inputs=16)[0], np.eye(16)
-    np.testing.assert_array_equal(second_order.gptq(weights, inputs, 4).codes, quantization.clipped(weights, 4).codes)
+    np.testing.assert_array_equal(
+        second_order.gptq(weights, inputs, 4).codes, quantization.clipped(weights, 4).codes
+    )
 
 
 def test_a_last_group_may_be_shorter():
@@ -107,7 +134,8 @@ def test_a_last_group_may_be_shorter():
     tensor = second_order.gptq(weights, inputs, 4, 32)
     assert tensor.scale.shape == (2, 40)
     assert output_error(weights, tensor.dequantize(), inputs) < output_error(
-        weights, quantization.clipped(weights, 4, 32).dequantize(), inputs)
+        weights, quantization.clipped(weights, 4, 32).dequantize(), inputs
+    )
 
 
 def test_follow_finds_the_least_squares_answer_to_what_was_lost():
@@ -115,7 +143,9 @@ def test_follow_finds_the_least_squares_answer_to_what_was_lost():
     inputs = original + np.random.default_rng(5).standard_normal(original.shape).astype(np.float32)
     best = np.linalg.lstsq(inputs, original @ weights, rcond=None)[0]
     products = second_order.hessian(inputs, damping=0)
-    np.testing.assert_allclose(second_order.follow(weights, products, inputs, original, 1), best, atol=1e-3)
+    np.testing.assert_allclose(
+        second_order.follow(weights, products, inputs, original, 1), best, atol=1e-3
+    )
     half = second_order.follow(weights, products, inputs, original, 0.5)
     np.testing.assert_allclose(half, (weights + best) / 2, atol=1e-3)
 
@@ -124,17 +154,27 @@ def test_follow_finds_the_least_squares_answer_to_what_was_lost():
 def test_gptq_follows_the_original_where_the_inputs_have_moved(seed):
     weights, original = layer(seed)
     mixed = np.eye(96) + 0.03 * np.random.default_rng(seed).standard_normal((96, 96))
-    inputs, wanted = (original @ mixed).astype(np.float32), original @ weights  # layers in front have changed
+    inputs, wanted = (
+        (original @ mixed).astype(np.float32),
+        original @ weights,
+    )  # layers in front have changed
 
     def error(**more):
-        return np.square(inputs @ second_order.gptq(weights, inputs, 4, 32, **more).dequantize() - wanted).mean()
+        return np.square(
+            inputs @ second_order.gptq(weights, inputs, 4, 32, **more).dequantize() - wanted
+        ).mean()
 
     assert error(original_inputs=original) < 0.7 * error()
     assert error(original_inputs=original, strength=0) == error() == error(original_inputs=inputs)
 
 
-@pytest.mark.parametrize("solve", [lambda w, x: second_order.gptq(w, x, 4).dequantize(),
-                                   lambda w, x: second_order.sparsegpt(w, x, pruning.fraction(0.5))])
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda w, x: second_order.gptq(w, x, 4).dequantize(),
+        lambda w, x: second_order.sparsegpt(w, x, pruning.fraction(0.5)),
+    ],
+)
 def test_singular_hessians_are_damped_and_dead_inputs_let_go(solve):
     weights, inputs = layer(3)
     few = inputs[:10].copy()  # fewer samples than inputs
@@ -149,7 +189,10 @@ def test_singular_hessians_are_damped_and_dead_inputs_let_go(solve):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("mask, block", [(pruning.fraction(0.5), 16), (pruning.n_of_m(2, 4), 4), (pruning.n_of_m(2, 4), 32)])
+@pytest.mark.parametrize(
+    "mask, block",
+    [(pruning.fraction(0.5), 16), (pruning.n_of_m(2, 4), 4), (pruning.n_of_m(2, 4), 32)],
+)
 def test_sparsegpt_beats_the_same_mask_without_repair_and_wanda(seed, mask, block):
     weights, inputs = layer(seed)
     sparse = second_order.sparsegpt(weights, inputs, mask, block)
@@ -169,7 +212,9 @@ def test_what_all_inputs_share_is_kept_in_the_rows_that_stay():
     weights, inputs = np.ones((4, 1), np.float32), np.repeat(np.arange(1.0, 6)[:, None], 4, axis=1)
     sparse = second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 4), block=4, damping=1e-6)
     assert np.count_nonzero(sparse) == 1
-    assert sparse.sum() == pytest.approx(4, rel=1e-3)  # four copies of one input: one weight does the work of four
+    assert sparse.sum() == pytest.approx(
+        4, rel=1e-3
+    )  # four copies of one input: one weight does the work of four
 
 
 # --- a real model --------------------------------------------------------------------------------
@@ -179,20 +224,34 @@ def test_what_all_inputs_share_is_kept_in_the_rows_that_stay():
 def perplexity():
     """Perplexity of docs-base under a recipe; calibrated on some sequences, measured on others."""
     model, tokens = models.load("docs-base"), docs.sequences("validation", 64)
-    return lambda *steps: evaluation.next_token(
-        compress(model, steps, calibration=tokens[::2, :-1]).model, tokens[1::2]).perplexity
+    return lambda *steps: (
+        evaluation.next_token(
+            compress(model, steps, calibration=tokens[::2, :-1]).model, tokens[1::2]
+        ).perplexity
+    )
 
 
 def test_both_take_perplexity_back(perplexity):
     exact, four = perplexity(), pruning.n_of_m(2, 4)
     three = {"only": "block", "bits": 3, "group_size": 32}
-    nearest, clipped, published, best = (perplexity(step) for step in (
-        Quantize(quantization.absmax, **three), Quantize(quantization.clipped, **three),
-        Quantize(second_order.gptq, strength=0, **three), Quantize(second_order.gptq, **three)))
+    nearest, clipped, published, best = (
+        perplexity(step)
+        for step in (
+            Quantize(quantization.absmax, **three),
+            Quantize(quantization.clipped, **three),
+            Quantize(second_order.gptq, strength=0, **three),
+            Quantize(second_order.gptq, **three),
+        )
+    )
     assert best < published < clipped
     assert best - exact < 0.4 * (nearest - exact)
-    removed, repaired = (perplexity(step) for step in (
-        Prune(pruning.magnitude, four, only="up/"), Apply(second_order.sparsegpt, only="up/", mask=four, block=4)))
+    removed, repaired = (
+        perplexity(step)
+        for step in (
+            Prune(pruning.magnitude, four, only="up/"),
+            Apply(second_order.sparsegpt, only="up/", mask=four, block=4),
+        )
+    )
     assert repaired - exact < 0.75 * (removed - exact)
 
 
@@ -201,25 +260,40 @@ def test_both_take_perplexity_back(perplexity):
 weights, inputs = layer(0, inputs=8, units=3, samples=20)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: second_order.hessian(np.zeros((5, 3))), "calibration saw nothing"),
-    (lambda: second_order.hessian(np.full((5, 3), np.nan)), "finite"),
-    (lambda: second_order.hessian(np.empty((0, 3))), "at least one"),
-    (lambda: second_order.hessian(np.ones(3)), r"\(samples, inputs\)"),
-    (lambda: second_order.hessian(inputs, damping=-1), "damping"),
-    (lambda: second_order.inverse_factor(-np.eye(3)), "Cholesky"),
-    (lambda: second_order.gptq(weights, inputs[:, :5], 4), "agree"),
-    (lambda: second_order.gptq(weights[0], inputs, 4), "agree"),
-    (lambda: second_order.gptq(weights, inputs, 9), "bits"),
-    (lambda: second_order.gptq(weights, inputs, 4, "row"), "group_size"),
-    (lambda: second_order.gptq(weights * np.inf, inputs, 4), "finite"),
-    (lambda: second_order.gptq(weights, inputs * 0, 4), "calibration saw nothing"),
-    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs[:5]), "original_inputs must have the shape"),
-    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs * np.inf), "original_inputs must be finite"),
-    (lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs, strength=2), "strength"),
-    (lambda: second_order.sparsegpt(weights, inputs * 0, pruning.fraction(0.5)), "calibration saw nothing"),
-    (lambda: second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), block=0), "block"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: second_order.hessian(np.zeros((5, 3))), "calibration saw nothing"),
+        (lambda: second_order.hessian(np.full((5, 3), np.nan)), "finite"),
+        (lambda: second_order.hessian(np.empty((0, 3))), "at least one"),
+        (lambda: second_order.hessian(np.ones(3)), r"\(samples, inputs\)"),
+        (lambda: second_order.hessian(inputs, damping=-1), "damping"),
+        (lambda: second_order.inverse_factor(-np.eye(3)), "Cholesky"),
+        (lambda: second_order.gptq(weights, inputs[:, :5], 4), "agree"),
+        (lambda: second_order.gptq(weights[0], inputs, 4), "agree"),
+        (lambda: second_order.gptq(weights, inputs, 9), "bits"),
+        (lambda: second_order.gptq(weights, inputs, 4, "row"), "group_size"),
+        (lambda: second_order.gptq(weights * np.inf, inputs, 4), "finite"),
+        (lambda: second_order.gptq(weights, inputs * 0, 4), "calibration saw nothing"),
+        (
+            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs[:5]),
+            "original_inputs must have the shape",
+        ),
+        (
+            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs * np.inf),
+            "original_inputs must be finite",
+        ),
+        (
+            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs, strength=2),
+            "strength",
+        ),
+        (
+            lambda: second_order.sparsegpt(weights, inputs * 0, pruning.fraction(0.5)),
+            "calibration saw nothing",
+        ),
+        (lambda: second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), block=0), "block"),
+    ],
+)
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,5 @@
-"""The encoder-decoder: who sees what, padding that nobody sees, writing, exact matches, and the pictures of lesson 2.1."""
+"""The encoder-decoder: who sees what, padding that nobody sees, writing, exact matches, and the
+pictures of lesson 2.1."""
 
 import numpy as np
 import pytest
@@ -27,8 +28,14 @@ def model():
     keras.utils.set_random_seed(2)
     small = EncoderDecoder(30, width=16, depth=2, heads=4, context=12, name="small")
     small.build()
-    for table, times in ((small.embedding.embeddings, 20), (small.positions.embeddings, 20), (small.head.kernel, 3)):
-        table.assign(times * table.numpy())  # as far from zero as in a trained model, so that every influence is seen
+    for table, times in (
+        (small.embedding.embeddings, 20),
+        (small.positions.embeddings, 20),
+        (small.head.kernel, 3),
+    ):
+        table.assign(
+            times * table.numpy()
+        )  # as far from zero as in a trained model, so that every influence is seen
     return small
 
 
@@ -49,13 +56,17 @@ def test_padding_is_not_seen(model):
     padded = np.pad(SOURCE, [(0, 0), (0, 5)])
     np.testing.assert_allclose(model((padded, TARGET)), model((SOURCE, TARGET)), atol=1e-5)
     np.testing.assert_allclose(model.encode(padded)[:, :7], model.encode(SOURCE), atol=1e-5)
-    seen = np.where(padded == 0, 29, padded)  # the same places filled with a word do change the answer
+    seen = np.where(
+        padded == 0, 29, padded
+    )  # the same places filled with a word do change the answer
     assert change(model((seen, TARGET)), model((SOURCE, TARGET))).min() > 1e-3
     # and a row's own padding is masked, not that of its neighbours
     mixed = SOURCE.copy()
     mixed[1, 4:] = 0
     np.testing.assert_allclose(model((mixed, TARGET))[0], model((SOURCE, TARGET))[0], atol=1e-5)
-    np.testing.assert_allclose(model((mixed, TARGET))[1:2], model((SOURCE[1:2, :4], TARGET[1:2])), atol=1e-5)
+    np.testing.assert_allclose(
+        model((mixed, TARGET))[1:2], model((SOURCE[1:2, :4], TARGET[1:2])), atol=1e-5
+    )
 
 
 def test_the_encoder_looks_both_ways_and_the_decoder_back_only(model):
@@ -76,8 +87,12 @@ def test_attention_with_padding_agrees_with_keras(model):
     theirs = keras.layers.MultiHeadAttention(4, 4, use_bias=False)
     theirs(x, memory)
     names = (layer.query_projection, layer.key_projection, layer.value_projection)
-    theirs.set_weights([*(p.kernel.numpy().reshape(16, 4, 4) for p in names),
-                        layer.output_projection.kernel.numpy().reshape(4, 4, 16)])
+    theirs.set_weights(
+        [
+            *(p.kernel.numpy().reshape(16, 4, 4) for p in names),
+            layer.output_projection.kernel.numpy().reshape(4, 4, 16),
+        ]
+    )
     wanted = theirs(x, memory, attention_mask=np.repeat(visible[:, None] > 0, 6, axis=1))
     np.testing.assert_allclose(layer(x, memory, tf.constant(visible)), wanted, atol=1e-5)
 
@@ -102,7 +117,9 @@ def test_training_goes_on_from_a_backup_as_if_nothing_had_happened(tmp_path):
     keras.utils.set_random_seed(4)
     uncut = EncoderDecoder(30, width=8, depth=1, heads=2, context=12)
     uncut.build()
-    uncut.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    uncut.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     first, second = (((SOURCE, row[:, :-1]), row[:, 1:]) for row in (TARGET, other(TARGET, [2])))
     uncut.train_on_batch(*first)
     uncut.save(tmp_path / "backup.keras")
@@ -132,10 +149,14 @@ def test_greedy_writing_takes_the_first_choice_at_every_step(model, written):
     lengths = set()
     for one, row in zip(*written):
         assert row.dtype == np.int32 and (row[-1] == END or len(row) == 12) and END not in row[:-1]
-        choices = np.argmax(model((one[None], np.array([[START, *row[:-1]]], np.int32))), axis=-1)[0]
+        choices = np.argmax(model((one[None], np.array([[START, *row[:-1]]], np.int32))), axis=-1)[
+            0
+        ]
         assert choices.tolist() == row.tolist()
         lengths.add(len(row))
-    assert len(lengths) > 2 and 12 in lengths  # some rows end by themselves, at different lengths, and some are cut
+    assert (
+        len(lengths) > 2 and 12 in lengths
+    )  # some rows end by themselves, at different lengths, and some are cut
 
 
 def test_what_was_written_is_all_right(model, written):
@@ -145,7 +166,9 @@ def test_what_was_written_is_all_right(model, written):
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 11), st.integers(0, 11), st.integers(1, 28))
-def test_one_token_that_greedy_writing_does_not_choose_makes_a_row_wrong(model, written, row, place, shift):
+def test_one_token_that_greedy_writing_does_not_choose_makes_a_row_wrong(
+    model, written, row, place, shift
+):
     source, rows = written
     spoiled = rows[row].copy()
     place %= len(spoiled)
@@ -157,27 +180,39 @@ def test_all_right_does_not_depend_on_the_size_of_its_batches(model, written):
     source, target = written[0], padded(written[1])
     target[::3, 1] = target[::3, 1] % 29 + 1
     wanted = [row % 3 != 0 for row in range(12)]
-    assert all_right(model, source, target, 5).tolist() == all_right(model, source, target).tolist() == wanted
+    assert (
+        all_right(model, source, target, 5).tolist()
+        == all_right(model, source, target).tolist()
+        == wanted
+    )
 
 
-@pytest.mark.parametrize("tokens, message", [
-    (np.zeros((0, 3), int), r"got int64 of shape \(0, 3\)"),
-    (np.zeros((1, 0), int), r"got int64 of shape \(1, 0\)"),
-    ([1, 2, 3], r"got int64 of shape \(3,\)"),
-    ([[1.5, 2.0]], "got float64"),
-    ([[1, 30]], "from 0 to 29, got 30"),
-    ([[-1, 2]], "from 0 to 29, got -1"),
-    ([[1, 2], [0, 0]], "row 1 is all padding"),
-    (np.ones((1, 13), int), "length of source must be a whole number from 1 to 12, got 13"),
-])
+@pytest.mark.parametrize(
+    "tokens, message",
+    [
+        (np.zeros((0, 3), int), r"got int64 of shape \(0, 3\)"),
+        (np.zeros((1, 0), int), r"got int64 of shape \(1, 0\)"),
+        ([1, 2, 3], r"got int64 of shape \(3,\)"),
+        ([[1.5, 2.0]], "got float64"),
+        ([[1, 30]], "from 0 to 29, got 30"),
+        ([[-1, 2]], "from 0 to 29, got -1"),
+        ([[1, 2], [0, 0]], "row 1 is all padding"),
+        (np.ones((1, 13), int), "length of source must be a whole number from 1 to 12, got 13"),
+    ],
+)
 def test_wrong_sources_are_named(model, tokens, message):
-    for ask in (lambda: translate(model, tokens, START, END), lambda: all_right(model, tokens, [[START, END]])):
+    for ask in (
+        lambda: translate(model, tokens, START, END),
+        lambda: all_right(model, tokens, [[START, END]]),
+    ):
         with pytest.raises(ValueError, match=message):
             ask()
 
 
 def test_wrong_targets_are_named(model):
-    with pytest.raises(ValueError, match="length of target must be a whole number from 1 to 12, got 13"):
+    with pytest.raises(
+        ValueError, match="length of target must be a whole number from 1 to 12, got 13"
+    ):
         all_right(model, SOURCE, np.ones((3, 14), int))
     with pytest.raises(ValueError, match="target must hold token ids from 0 to 29, got 31"):
         all_right(model, SOURCE, np.full((3, 4), 31))
@@ -190,11 +225,17 @@ def test_wrong_targets_are_named(model):
 
 def test_pairs_are_stories_and_their_translations():
     source, target = tales.translation_batch("test", 5, 64, step=2)
-    assert source.shape == (5, 64) and target.shape == (5, 65) and source.dtype == target.dtype == np.int32
+    assert (
+        source.shape == (5, 64)
+        and target.shape == (5, 65)
+        and source.dtype == target.dtype == np.int32
+    )
     for row, index in zip(range(5), range(10, 15)):
         one = tales.story("test", index)
         assert tales.decode(source[row]) == tales.decode(tales.encode(one.english))
-        assert tales.decode(target[row]) == tales.decode(tales.encode(("<answer>", *one.chinese, "<end>")))
+        assert tales.decode(target[row]) == tales.decode(
+            tales.encode(("<answer>", *one.chinese, "<end>"))
+        )
     with pytest.raises(ValueError, match="length must be at least"):
         tales.translation_batch("test", 5, 20)
     with pytest.raises(ValueError, match="unknown split 'tests'"):
@@ -203,7 +244,13 @@ def test_pairs_are_stories_and_their_translations():
 
 def test_a_training_batch_pairs_what_is_read_with_what_comes_next():
     (source, read), wanted, weights = training.translations(1, 3)
-    assert source.shape == read.shape == wanted.shape == weights.shape == (training.ROWS, training.LENGTH // 2)
+    assert (
+        source.shape
+        == read.shape
+        == wanted.shape
+        == weights.shape
+        == (training.ROWS, training.LENGTH // 2)
+    )
     np.testing.assert_array_equal(read[:, 1:], wanted[:, :-1])
     assert ((weights > 0) == (wanted != 0)).all() and weights.mean() == pytest.approx(1)
     assert not np.array_equal(source, training.translations(1, 4)[0][0])
@@ -219,14 +266,26 @@ def test_the_trained_model_translates(trained):
     source, target = tales.translation_batch("test", 64)
     right = all_right(trained, source, target)
     assert right.mean() >= 0.95  # 99.3% of 1000
-    # What it writes is what was counted; and it reads: a name that is changed in the source is changed in the translation.
+    # What it writes is what was counted; and it reads: a name that is changed in the source is
+    # changed in the translation.
     start, end = tales.encode("<answer> <end>")
-    text = "on a cold night , anna is in the park . anna has a red kite and loves it . anna yawns . anna smiles . anna nods ."
+    text = (
+        "on a cold night , anna is in the park . anna has a red kite and loves it . anna yawns . "
+        "anna smiles . anna nods ."
+    )
     told = [tales.encode(text.replace("anna", name)) for name in ("anna", "oscar")]
     mine = np.array([np.pad(one, (0, 64 - len(one))) for one in told])
-    *written, anna, oscar = map(tales.decode, translate(trained, np.vstack([source[14:16], mine]), start, end))
-    assert [one == tales.decode(row[1:]) for one, row in zip(written, target[14:16])] == right[14:16].tolist() == [True, False]
-    assert anna.count("安娜") == oscar.count("奥斯卡") == 5 and anna.replace("安娜", "奥斯卡") == oscar
+    *written, anna, oscar = map(
+        tales.decode, translate(trained, np.vstack([source[14:16], mine]), start, end)
+    )
+    assert (
+        [one == tales.decode(row[1:]) for one, row in zip(written, target[14:16])]
+        == right[14:16].tolist()
+        == [True, False]
+    )
+    assert (
+        anna.count("安娜") == oscar.count("奥斯卡") == 5 and anna.replace("安娜", "奥斯卡") == oscar
+    )
 
 
 # --- the lesson's pictures -----------------------------------------------------------------------
@@ -243,28 +302,46 @@ def decoder():
 def test_the_pass_by_hand_is_the_model_and_every_part_counts(decoder):
     np.testing.assert_allclose(attribution.forward(decoder, SOURCE), decoder(SOURCE), atol=1e-6)
     for part in attribution.PARTS:
-        assert np.abs(attribution.forward(decoder, SOURCE, [part]) - decoder(SOURCE)).max() > 1e-3, part
+        assert (
+            np.abs(attribution.forward(decoder, SOURCE, [part]) - decoder(SOURCE)).max() > 1e-3
+        ), part
     with pytest.raises(ValueError, match="unknown part 'head'"):
         attribution.forward(decoder, SOURCE, ["head"])
 
 
 def test_maps_are_the_weights_the_layers_use(decoder, model):
     maps = attribution.self_attention(decoder, SOURCE[0])
-    assert maps.shape == (2, 4, 7, 7) and np.allclose(maps.sum(-1), 1) and np.triu(maps, 1).max() < 1e-9
-    layer, x = decoder.blocks[0].attention, decoder.blocks[0].attention_norm(
-        decoder.embedding(SOURCE[:1]) + decoder.positions(np.arange(7)))
-    mixed = maps[0] @ np.asarray(layer.split(layer.value_projection(x)))[0]  # (heads, time, head_size)
+    assert (
+        maps.shape == (2, 4, 7, 7)
+        and np.allclose(maps.sum(-1), 1)
+        and np.triu(maps, 1).max() < 1e-9
+    )
+    layer, x = (
+        decoder.blocks[0].attention,
+        decoder.blocks[0].attention_norm(
+            decoder.embedding(SOURCE[:1]) + decoder.positions(np.arange(7))
+        ),
+    )
+    mixed = (
+        maps[0] @ np.asarray(layer.split(layer.value_projection(x)))[0]
+    )  # (heads, time, head_size)
     out = mixed.transpose(1, 0, 2).reshape(7, 16) @ layer.output_projection.kernel.numpy()
     np.testing.assert_allclose(out, layer(x)[0], atol=1e-5)
 
     cross = attribution.cross_attention(model, [*SOURCE[0], 0, 0], TARGET[0])
-    assert cross.shape == (2, 4, 6, 9) and np.allclose(cross.sum(-1), 1) and cross[..., 7:].max() < 1e-6
+    assert (
+        cross.shape == (2, 4, 6, 9)
+        and np.allclose(cross.sum(-1), 1)
+        and cross[..., 7:].max() < 1e-6
+    )
 
 
 def test_a_look_counts_what_it_says():
     weights = np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.2, 0.6, 0.2, 0], [0.1, 0.2, 0.3, 0.4]])
     look = explorers.Look(weights, tuple("abcd"), tuple("abcd"), "it")
-    assert look.previous == pytest.approx((0.5 + 0.6 + 0.3) / 3) and look.itself == pytest.approx((0.5 + 0.2 + 0.4) / 3)
+    assert look.previous == pytest.approx((0.5 + 0.6 + 0.3) / 3) and look.itself == pytest.approx(
+        (0.5 + 0.2 + 0.4) / 3
+    )
     assert look.first == pytest.approx(0.15) and look.choices.tolist() == [0, 0, 1, 3]
     assert explorers.Look(np.full((3, 4), 0.25), (), (), "").spread == pytest.approx(4)
     assert explorers.Look(np.eye(4), (), (), "").spread == pytest.approx(1)

@@ -1,4 +1,5 @@
-"""The four skills of the story world: measured in one pass, which must agree with really writing the answers."""
+"""The four skills of the story world: measured in one pass, which must agree with really writing
+the answers."""
 
 import collections
 import random
@@ -23,9 +24,12 @@ def tales_model():
 
 @pytest.fixture(scope="module")
 def rounded(tales_model):
-    """Rounded until some answers are right and some are wrong, so that agreement means something."""
+    """Rounded until some answers are right and some are wrong, so that agreement means
+    something."""
     for bits in (3, 4, 5):
-        model = compression.compress(tales_model, [compression.Quantize(quantization.absmax, bits=bits, group_size=32)]).model
+        model = compression.compress(
+            tales_model, [compression.Quantize(quantization.absmax, bits=bits, group_size=32)]
+        ).model
         result = evaluation.skills(model, 16)
         if 0.1 < np.mean([result[name].score for name in tales.TASKS[1:]]) < 0.9:
             return model
@@ -34,16 +38,24 @@ def rounded(tales_model):
 
 def test_one_pass_sees_what_greedy_writing_writes(rounded):
     given = evaluation.exercises(16, "test")
-    _, hits = evaluation.read_through(compiled(rounded, evaluation.answered), given.tokens, given.answers)
+    _, hits = evaluation.read_through(
+        compiled(rounded, evaluation.answered), given.tokens, given.answers
+    )
     right = hits == given.answers.sum(1)
     agreed, close = collections.Counter(), 0
     for row in np.flatnonzero(given.names != "story"):
         answer = np.flatnonzero(given.answers[row]) + 1
         truth = given.tokens[row, answer]
         written = decoding.answers(rounded, [given.tokens[row, : answer[0]]], END)[0]
-        assert right[row] == (written.tolist() == truth[:-1].tolist()), tales.decode(given.tokens[row])
+        assert right[row] == (written.tolist() == truth[:-1].tolist()), tales.decode(
+            given.tokens[row]
+        )
         agreed[bool(right[row])] += 1
-        close += not right[row] and len(written) == len(truth) - 1 and np.mean(written == truth[:-1]) > 0.5
+        close += (
+            not right[row]
+            and len(written) == len(truth) - 1
+            and np.mean(written == truth[:-1]) > 0.5
+        )
     assert min(agreed[True], agreed[False]) >= 4  # both happen, ...
     assert close >= 1  # ... and an answer that is right in most of its words is still a wrong one
     result = evaluation.skills(rounded, 16)
@@ -61,9 +73,14 @@ def test_perplexity_of_stories_is_what_plain_numpy_says(rounded):
         count, floor = count + len(tokens) - 2, floor - one.log_probability
     told = evaluation.skills(rounded, 5, "validation")["story"]
     assert told.perplexity == pytest.approx(np.exp(total / count), rel=1e-4)
-    assert told.floor == pytest.approx(np.exp(floor / count)) and told.accuracy == pytest.approx(hits / count)
+    assert told.floor == pytest.approx(np.exp(floor / count)) and told.accuracy == pytest.approx(
+        hits / count
+    )
     assert told.score == pytest.approx(told.floor / told.perplexity)
-    assert told.interval[0] < told.score < told.interval[1] and told.perplexity_interval[0] < told.perplexity
+    assert (
+        told.interval[0] < told.score < told.interval[1]
+        and told.perplexity_interval[0] < told.perplexity
+    )
 
 
 def test_the_generator_itself_would_score_one():
@@ -71,8 +88,15 @@ def test_the_generator_itself_would_score_one():
     tokens, log_probability = rng.integers(40, 60, 200), -rng.uniform(30, 60, 200)
     perfect = evaluation.telling(-log_probability, tokens, tokens, log_probability, np.log(100))
     assert perfect.score == pytest.approx(1) and perfect.perplexity == pytest.approx(perfect.floor)
-    worse = evaluation.telling(-log_probability + 0.1 * tokens, tokens / 2, tokens, log_probability, np.log(100))
-    assert worse.score == pytest.approx(np.exp(-0.1)) == pytest.approx(worse.interval[0]) == pytest.approx(worse.interval[1])
+    worse = evaluation.telling(
+        -log_probability + 0.1 * tokens, tokens / 2, tokens, log_probability, np.log(100)
+    )
+    assert (
+        worse.score
+        == pytest.approx(np.exp(-0.1))
+        == pytest.approx(worse.interval[0])
+        == pytest.approx(worse.interval[1])
+    )
     assert worse.accuracy == 0.5 and worse.chance == pytest.approx(worse.floor / 100)
     broken = evaluation.telling(np.full(200, np.nan), tokens, tokens, log_probability, np.log(100))
     assert broken.perplexity == np.inf and broken.score == 0
@@ -93,8 +117,12 @@ def test_the_floor_is_that_of_the_world():
     assert told.floor == pytest.approx(np.e)
     given = evaluation.exercises(300, "test")
     tokens = given.answers[given.names == "story"].sum()
-    floor, error = tales.entropy_floor("test", "english")  # counts the first word, whose probability is one
-    assert -given.log_probability.sum() / (tokens + 300) == pytest.approx(floor, abs=4 * error * np.sqrt(2000 / 300))
+    floor, error = tales.entropy_floor(
+        "test", "english"
+    )  # counts the first word, whose probability is one
+    assert -given.log_probability.sum() / (tokens + 300) == pytest.approx(
+        floor, abs=4 * error * np.sqrt(2000 / 300)
+    )
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -107,7 +135,13 @@ def test_exercises_are_those_of_the_world(split):
         text = tales.decode(answer).lower()
         expected = {"story": one.english[1:], "translate": one.chinese, "mood": (one.mood,)}
         if name == "question":
-            asked = tales.decode(given.tokens[row]).lower().split(". ")[-1].split(" <answer>")[0].replace("?", " ?")
+            asked = (
+                tales.decode(given.tokens[row])
+                .lower()
+                .split(". ")[-1]
+                .split(" <answer>")[0]
+                .replace("?", " ?")
+            )
             assert (asked, text.split(" <end>")[0]) in tales.questions(one)
         else:
             assert answer.tolist() == words.encode((*expected[name], words.END)).tolist()
@@ -119,7 +153,9 @@ def test_padding_and_batches_do_not_matter(rounded):
     run = compiled(rounded, evaluation.answered)
     nats, hits = evaluation.read_through(run, given.tokens, given.answers)
     for row in (0, 13, 25, 39):
-        alone, fine = evaluation.read_through(run, given.tokens[row : row + 1], given.answers[row : row + 1])
+        alone, fine = evaluation.read_through(
+            run, given.tokens[row : row + 1], given.answers[row : row + 1]
+        )
         assert alone[0] == pytest.approx(nats[row], rel=1e-4) and fine[0] == hits[row]
 
 
@@ -129,11 +165,16 @@ def test_chance_is_the_best_constant_answer_to_each_form_of_question():
     for i, one in enumerate(told):
         question, answer = tales.ask(one, random.Random(f"skills test {i}").random)
         asked[tuple(w if w in words.ASKING else "_" for w in question.split())][answer] += 1
-    best = sum(answers.most_common(1)[0][1] for answers in asked.values()) / 400  # with the answers in hand
+    best = (
+        sum(answers.most_common(1)[0][1] for answers in asked.values()) / 400
+    )  # with the answers in hand
     one_for_all = sum(asked.values(), collections.Counter()).most_common(1)[0][1] / 400
     assert one_for_all <= given.chance["question"] <= best
     moods = collections.Counter(one.mood for one in told)
-    assert given.chance["mood"] in {count / 400 for count in moods.values()} and 0.25 < given.chance["mood"] < 0.5
+    assert (
+        given.chance["mood"] in {count / 400 for count in moods.values()}
+        and 0.25 < given.chance["mood"] < 0.5
+    )
     assert given.chance["translate"] == 0
     assert 0.9 < evaluation.frequencies().sum() < 1.0001
     assert 2.5 < given.chance["story"] < np.log(len(tales.vocabulary()))
@@ -142,11 +183,26 @@ def test_chance_is_the_best_constant_answer_to_each_form_of_question():
 def test_forms_of_questions_leave_gaps_for_names():
     def form(text):
         return " ".join(evaluation.form(tales.prompt("question", "Anna smiles.", text)))
+
     assert form("Where is Tom?") == form("Where is Anna?") == "<question> where is _ ? _"
-    assert len({form(q) for q in ("Where is the kite?", "Who has the kite?", "Is Anna happy?", "Is Anna sad?")}) == 4
+    assert (
+        len(
+            {
+                form(q)
+                for q in (
+                    "Where is the kite?",
+                    "Who has the kite?",
+                    "Is Anna happy?",
+                    "Is Anna sad?",
+                )
+            }
+        )
+        == 4
+    )
 
 
-# --- what is refused ---------------------------------------------------------------------------------
+# --- what is refused
+# ---------------------------------------------------------------------------------
 
 
 def test_a_model_of_another_vocabulary():
@@ -162,22 +218,38 @@ def test_a_model_that_reads_too_little():
         evaluation.skills(short)
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    ({"rows": 0}, "rows must be a whole number from 1"), ({"rows": -3}, "rows must be"), ({"rows": 2.5}, "rows must be"),
-    ({"split": "tests"}, "unknown split 'tests'; choose from: train, validation, test"),
-    ({"opening": "<mood>"}, "unknown opening '<mood>'; choose from: <story>, <end>")])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"rows": 0}, "rows must be a whole number from 1"),
+        ({"rows": -3}, "rows must be"),
+        ({"rows": 2.5}, "rows must be"),
+        ({"split": "tests"}, "unknown split 'tests'; choose from: train, validation, test"),
+        ({"opening": "<mood>"}, "unknown opening '<mood>'; choose from: <story>, <end>"),
+    ],
+)
 def test_arguments_are_checked(tales_model, arguments, says):
     with pytest.raises(ValueError, match=says):
         evaluation.skills(tales_model, **arguments)
 
 
-@pytest.mark.parametrize(("name", "text", "asked", "says"), [
-    ("translate", "", "", "'translate' needs a story, got none"), ("mood", "   ", "", "'mood' needs a story, got none"),
-    ("question", "Anna smiles.", "", "'question' needs a question, got none"),
-    ("translate", "Anna smlies.", "", "unknown word 'smlies'; did you mean: smiles"),
-    ("question", "Anna smiles.", "Who smiels?", "unknown word 'smiels'"),
-    ("translate", "Anna smiles. <answer>", "", "must not stand in a text, got <answer>"),
-    ("sing", "Anna smiles.", "", "unknown task 'sing'; choose from: story, translate, question, mood")])
+@pytest.mark.parametrize(
+    ("name", "text", "asked", "says"),
+    [
+        ("translate", "", "", "'translate' needs a story, got none"),
+        ("mood", "   ", "", "'mood' needs a story, got none"),
+        ("question", "Anna smiles.", "", "'question' needs a question, got none"),
+        ("translate", "Anna smlies.", "", "unknown word 'smlies'; did you mean: smiles"),
+        ("question", "Anna smiles.", "Who smiels?", "unknown word 'smiels'"),
+        ("translate", "Anna smiles. <answer>", "", "must not stand in a text, got <answer>"),
+        (
+            "sing",
+            "Anna smiles.",
+            "",
+            "unknown task 'sing'; choose from: story, translate, question, mood",
+        ),
+    ],
+)
 def test_prompts_are_checked(name, text, asked, says):
     with pytest.raises(ValueError, match=says):
         tales.prompt(name, text, asked)
@@ -190,12 +262,17 @@ def test_a_prompt_of_your_own_is_the_prompt_of_the_exercise():
         prompt, _ = tales.task(name, one, random.Random(0))
         assert prompt.tolist() == tales.prompt(name, text if name != "story" else "").tolist()
     prompt, _ = tales.task("question", one, random.Random(0))
-    assert prompt.tolist() == tales.prompt("question", text, tales.ask(one, random.Random(0).random)[0]).tolist()
+    assert (
+        prompt.tolist()
+        == tales.prompt("question", text, tales.ask(one, random.Random(0).random)[0]).tolist()
+    )
 
 
 def test_an_answer_ends_at_the_mark_or_where_the_context_does(tales_model):
     prompt, _ = tales.task("mood", tales.story("test", 1), None)
-    assert decoding.answers(tales_model, [prompt], END)[0].tolist() in [words.encode([mood]).tolist() for mood in words.MOODS]
+    assert decoding.answers(tales_model, [prompt], END)[0].tolist() in [
+        words.encode([mood]).tolist() for mood in words.MOODS
+    ]
     never = int(words.encode([words.TRANSLATE])[0])  # a mark that is never written
     assert len(decoding.answers(tales_model, [prompt], never)[0]) == 128 - len(prompt)
 
@@ -207,6 +284,10 @@ def test_several_prompts_are_answered_as_each_alone(tales_model):
     for prompt, written in zip(prompts, together):
         alone = decoding.generate(tales_model, prompt, len(written)) if len(written) else prompt
         assert alone.tolist() == [*prompt.tolist(), *written.tolist()]
-    for bad, says in (([[]], "prompt length must be"), ([[1, 2], [700]], "token ids from 0 to 688"), ([[1] * 128], "length")):
+    for bad, says in (
+        ([[]], "prompt length must be"),
+        ([[1, 2], [700]], "token ids from 0 to 688"),
+        ([[1] * 128], "length"),
+    ):
         with pytest.raises(ValueError, match=says):
             decoding.answers(tales_model, bad, END)

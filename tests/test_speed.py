@@ -1,4 +1,5 @@
-"""Speed: candidates really take turns, ratios come out as they were put in, and every way computes the same."""
+"""Speed: candidates really take turns, ratios come out as they were put in, and every way computes
+the same."""
 
 import itertools
 
@@ -17,11 +18,14 @@ def test_candidates_take_turns_and_only_the_counted_rounds_count():
     assert calls[::2] == ["-"] * 126
     rounds = ["".join(calls[i : i + 6 : 2]) for i in range(1, 252, 6)]
     assert {"".join(sorted(order)) for order in rounds} == {"ABC"} and len(set(rounds)) == 6
-    assert list(timings) == ["A", "B", "C"] and all(timing.rounds == 40 for timing in timings.values())
+    assert list(timings) == ["A", "B", "C"] and all(
+        timing.rounds == 40 for timing in timings.values()
+    )
 
 
 class Machine:
-    """A clock that candidates move by what they cost, times what the machine makes of it in that round."""
+    """A clock that candidates move by what they cost, times what the machine makes of it in that
+    round."""
 
     def __init__(self, monkeypatch, factors):
         self.now, self.factors = 0.0, iter(factors)
@@ -36,9 +40,13 @@ class Machine:
 
 def test_a_slow_minute_falls_out_of_the_ratio(monkeypatch):
     machine = Machine(monkeypatch, [1] * 6 + [10] * 6 + [1] * 8)  # 10 times slower for three rounds
-    timings = speed.pairs({"A": machine.candidate(2.0), "B": machine.candidate(0.5)}, rounds=10, warm_up=0)
+    timings = speed.pairs(
+        {"A": machine.candidate(2.0), "B": machine.candidate(0.5)}, rounds=10, warm_up=0
+    )
     assert timings["A"].speedup == 1 and timings["A"].interval == (1, 1)
-    assert timings["B"].speedup == pytest.approx(4) and timings["B"].interval == pytest.approx((4, 4))
+    assert timings["B"].speedup == pytest.approx(4) and timings["B"].interval == pytest.approx(
+        (4, 4)
+    )
     assert timings["B"].median == pytest.approx(0.5)
 
 
@@ -57,7 +65,9 @@ def test_a_clock_that_did_not_move_gives_no_infinity(monkeypatch):
 
 def test_work_that_takes_longer_is_slower():
     small, large = np.ones((64, 64), np.float32), np.ones((512, 512), np.float32)
-    timings = speed.pairs({"large": lambda: large @ large, "small": lambda: small @ small}, rounds=15)
+    timings = speed.pairs(
+        {"large": lambda: large @ large, "small": lambda: small @ small}, rounds=15
+    )
     assert timings["small"].speedup > 4  # 512 times the work
 
 
@@ -90,7 +100,10 @@ def test_every_way_of_a_matrix_product_is_as_exact_as_its_bits():
 
 
 def test_latencies_are_compared_with_the_first_way():
-    small = products.matmul_latency(64, 64, rounds=2, flush=False), products.sparse_latency(0.5, 1, 64, 64, rounds=2)
+    small = (
+        products.matmul_latency(64, 64, rounds=2, flush=False),
+        products.sparse_latency(0.5, 1, 64, 64, rounds=2),
+    )
     for timings in small:
         first, *_ = timings.values()
         assert first.speedup == 1 and all(timing.median > 0 for timing in timings.values())
@@ -110,14 +123,20 @@ def test_the_measured_roof_is_a_roof():
     assert roof.ridge > 1  # arithmetic outruns memory
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: speed.pairs({}), "at least one function"),
-    (lambda: speed.pairs({"A": int}, rounds=0), "rounds must be a whole number from 1"),
-    (lambda: products.sparse_latency(1.0), "inputs that are left must be a whole number from 1"),
-    (lambda: products.sparse_latency(1.5), "sparsity must be between 0 and 1, got 1.5"),
-    (lambda: products.matmul_latency(0, 4), "inputs must be a whole number from 1"),
-    (lambda: products.roofline(threads=0), "threads must be a whole number from 1"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: speed.pairs({}), "at least one function"),
+        (lambda: speed.pairs({"A": int}, rounds=0), "rounds must be a whole number from 1"),
+        (
+            lambda: products.sparse_latency(1.0),
+            "inputs that are left must be a whole number from 1",
+        ),
+        (lambda: products.sparse_latency(1.5), "sparsity must be between 0 and 1, got 1.5"),
+        (lambda: products.matmul_latency(0, 4), "inputs must be a whole number from 1"),
+        (lambda: products.roofline(threads=0), "threads must be a whole number from 1"),
+    ],
+)
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -1,4 +1,5 @@
-"""The file format: everything comes back, the ledger is the file, and nothing damaged ever loads."""
+"""The file format: everything comes back, the ledger is the file, and nothing damaged ever
+loads."""
 
 import json
 import pickle
@@ -24,22 +25,36 @@ def tensors(draw):
     """One tensor of any kind that a recipe can make, pruned or not."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = draw(st.sampled_from([(1, 1), (7, 3), (40, 5), (64, 33)]))
-    weights = rng.standard_normal(shape).astype(np.float32) * draw(st.sampled_from([1e-6, 0.05, 1.0, 1e6]))
+    weights = rng.standard_normal(shape).astype(np.float32) * draw(
+        st.sampled_from([1e-6, 0.05, 1.0, 1e6])
+    )
     weights[rng.random(shape) < draw(st.sampled_from([0, 0.5, 0.9, 0.99, 1]))] = 0
     if draw(st.booleans()):
         weights = np.full_like(weights, weights.flat[0])  # all equal
     group = draw(st.sampled_from(["tensor", "channel", 1, 3, 32]))
     bits = draw(st.integers(2, 8))
     rules = [
-        lambda: weights, lambda: weights.astype(np.float64), lambda: weights[0], lambda: np.float32(weights[0, 0]),
-        lambda: quantization.step(weights, draw(st.sampled_from([0.01, 1, 1e9])) * max(np.abs(weights).max(), 1e-9)),
-        lambda: quantization.step(weights.astype(float),  # codes of 32 bits
-                                  max(float(np.abs(weights).max()), 1e-9) / (2**31 - 2)),
-        lambda: quantization.absmax(weights, bits, group), lambda: quantization.clipped(weights, bits, group),
-        lambda: quantization.affine(weights, bits, group), lambda: quantization.kmeans(weights, bits),
-        lambda: quantization.nf4(weights, group), lambda: quantization.fp4(weights, group),
+        lambda: weights,
+        lambda: weights.astype(np.float64),
+        lambda: weights[0],
+        lambda: np.float32(weights[0, 0]),
+        lambda: quantization.step(
+            weights, draw(st.sampled_from([0.01, 1, 1e9])) * max(np.abs(weights).max(), 1e-9)
+        ),
+        lambda: quantization.step(
+            weights.astype(float),  # codes of 32 bits
+            max(float(np.abs(weights).max()), 1e-9) / (2**31 - 2),
+        ),
+        lambda: quantization.absmax(weights, bits, group),
+        lambda: quantization.clipped(weights, bits, group),
+        lambda: quantization.affine(weights, bits, group),
+        lambda: quantization.kmeans(weights, bits),
+        lambda: quantization.nf4(weights, group),
+        lambda: quantization.fp4(weights, group),
         lambda: quantization.binary(weights, group),
-        lambda: QuantizedTensor(rng.integers(-(2**31) + 1, 2**31, shape, dtype=np.int64), np.float32(0.5), 32),
+        lambda: QuantizedTensor(
+            rng.integers(-(2**31) + 1, 2**31, shape, dtype=np.int64), np.float32(0.5), 32
+        ),
     ]
     return draw(st.sampled_from(rules))()
 
@@ -65,11 +80,15 @@ def test_any_mix_of_tensors_comes_back(mix, kind):
             np.testing.assert_array_equal(back[name].codes, tensor.codes)
             assert (back[name].bits, back[name].group_size) == (tensor.bits, tensor.group_size)
     assert ledger.total == sum(ledger.parts.values()) == len(content)
-    assert sum(size for _, _, size in ledger.layouts.values()) == ledger.total - ledger.parts["header"]
+    assert (
+        sum(size for _, _, size in ledger.layouts.values()) == ledger.total - ledger.parts["header"]
+    )
     assert ledger.weights == sum(floats(tensor).size for tensor in mix)
 
 
-@given(st.integers(1, 400), st.integers(0, 2**32), st.integers(-(10**6), 10**6), st.integers(0, 300))
+@given(
+    st.integers(1, 400), st.integers(0, 2**32), st.integers(-(10**6), 10**6), st.integers(0, 300)
+)
 def test_entropy_coding_round_trip(count, seed, low, span):
     codes = low + np.random.default_rng(seed).geometric(0.2, count).clip(0, span)
     table, words = storage.entropy_encode(codes, low, low + span)
@@ -83,7 +102,12 @@ def test_gaps_point_at_every_kept_weight(size, share, seed, bits):
         return
     stored = storage.gap_entries(kept, bits)
     distances = np.diff(stored, prepend=-1) - 1
-    assert np.isin(kept, stored).all() and np.all(np.diff(stored) > 0) and stored[0] >= 0 and stored[-1] == kept[-1]
+    assert (
+        np.isin(kept, stored).all()
+        and np.all(np.diff(stored) > 0)
+        and stored[0] >= 0
+        and stored[-1] == kept[-1]
+    )
     assert distances.max() < 2**bits
     chosen, entries = storage.gap_bits(kept)
     assert len(storage.gap_entries(kept, chosen)) == entries
@@ -107,12 +131,16 @@ def test_entropy_coder_reaches_the_entropy_and_beats_zlib():
     table, words = storage.entropy_encode(codes, int(codes.min()), int(codes.max()))
     bits = 8 * (len(table) + words.nbytes) / codes.size
     assert entropy <= bits < 1.01 * entropy
-    assert len(zlib.compress(codes.astype(np.int8).tobytes(), 9)) > 1.08 * (len(table) + words.nbytes)
+    assert len(zlib.compress(codes.astype(np.int8).tobytes(), 9)) > 1.08 * (
+        len(table) + words.nbytes
+    )
 
 
 def test_each_layout_is_chosen_where_it_is_smallest():
     def layout(share, kind="fixed", rule=lambda w: quantization.absmax(w, 4)):
-        weights = np.where(np.random.default_rng(2).random(normal.shape) < share, normal, 0).astype(np.float32)
+        weights = np.where(np.random.default_rng(2).random(normal.shape) < share, normal, 0).astype(
+            np.float32
+        )
         return storage.encode({"w": rule(weights)}, kind)[1].layouts["w"][0]
 
     assert layout(1) == "packed, 4 bits"
@@ -120,11 +148,17 @@ def test_each_layout_is_chosen_where_it_is_smallest():
     assert layout(0.05).startswith("gaps of")
     assert layout(1, rule=lambda w: w) == "raw" and layout(0.5, rule=lambda w: w) == "bitmap"
     skewed = np.repeat([0, 0, 0, 0, 0, 0, 0, 1, 2, 7], 1000)[None].astype(np.float32)
-    assert storage.encode({"w": quantization.step(skewed, 1)}, "entropy")[1].layouts["w"][0] == "ans"
+    assert (
+        storage.encode({"w": quantization.step(skewed, 1)}, "entropy")[1].layouts["w"][0] == "ans"
+    )
 
 
 def test_ledger_names_where_bytes_went():
-    weights = {"a": quantization.absmax(normal, 4, 32), "b": quantization.kmeans(normal, 3), "bias": np.ones(40, np.float32)}
+    weights = {
+        "a": quantization.absmax(normal, 4, 32),
+        "b": quantization.kmeans(normal, 3),
+        "bias": np.ones(40, np.float32),
+    }
     ledger = storage.encode(weights)[1]
     assert ledger.parts["payload"] == normal.size * 4 // 8 + normal.size * 3 // 8
     assert ledger.parts["scales"] == 3 * 40 * 2  # float16
@@ -147,14 +181,36 @@ def test_unknown_storage():
 
 # --- damage --------------------------------------------------------------------------------------
 
-CONTENT = storage.encode({
-    "a": quantization.absmax(np.where(np.abs(normal) > 1.5, normal, 0), 4, 32), "b": quantization.affine(normal, 3),
-    "c": quantization.kmeans(normal, 3), "bias": normal[0]}, "entropy", model={"name": "x"})[0]
+CONTENT = storage.encode(
+    {
+        "a": quantization.absmax(np.where(np.abs(normal) > 1.5, normal, 0), 4, 32),
+        "b": quantization.affine(normal, 3),
+        "c": quantization.kmeans(normal, 3),
+        "bias": normal[0],
+    },
+    "entropy",
+    model={"name": "x"},
+)[0]
 HEADER = 8 + int.from_bytes(CONTENT[:8], "little")
 
 
-@pytest.mark.parametrize("length", sorted({0, 1, 7, 8, 9, HEADER - 1, HEADER, HEADER + 1, len(CONTENT) - 1,
-                                           *range(16, len(CONTENT), len(CONTENT) // 40)}))
+@pytest.mark.parametrize(
+    "length",
+    sorted(
+        {
+            0,
+            1,
+            7,
+            8,
+            9,
+            HEADER - 1,
+            HEADER,
+            HEADER + 1,
+            len(CONTENT) - 1,
+            *range(16, len(CONTENT), len(CONTENT) // 40),
+        }
+    ),
+)
 def test_truncated_files_do_not_load(length):
     with pytest.raises(ValueError, match=r"m\.safetensors is (damaged|not a file of this course)"):
         storage.decode(CONTENT[:length], "m.safetensors")
@@ -162,29 +218,46 @@ def test_truncated_files_do_not_load(length):
 
 def test_no_flipped_bit_goes_unnoticed():
     rng = np.random.default_rng(3)
-    places = np.concatenate([np.arange(min(HEADER, 400)), rng.integers(0, HEADER, 100), rng.integers(HEADER, len(CONTENT), 300)])
+    places = np.concatenate(
+        [
+            np.arange(min(HEADER, 400)),
+            rng.integers(0, HEADER, 100),
+            rng.integers(HEADER, len(CONTENT), 300),
+        ]
+    )
     for place in places:
         damaged = bytearray(CONTENT)
         damaged[place] ^= 1 << rng.integers(8)
         try:
             storage.decode(bytes(damaged), "m.safetensors")
         except ValueError as problem:
-            assert "m.safetensors" in str(problem) and type(problem) is ValueError  # not a UnicodeDecodeError
+            assert (
+                "m.safetensors" in str(problem) and type(problem) is ValueError
+            )  # not a UnicodeDecodeError
         else:  # pragma: no cover
             raise AssertionError(f"a flipped bit at byte {place} of {len(CONTENT)} went unnoticed")
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (b"", "damaged or no safetensors"),
-    (b"\0" * 64, "damaged or no safetensors"),
-    (pickle.dumps({"w": [1.0, 2.0]}), "damaged or no safetensors"),
-    (b"PK\3\4" + b"\0" * 100, "damaged or no safetensors"),
-    (safetensors.numpy.save({"w": normal}), "not a file of this course: format None"),
-    (safetensors.numpy.save({"w": normal}, {"format": "pt"}), "not a file of this course: format 'pt'"),
-    (safetensors.numpy.save({"w": normal}, {"format": container.FORMAT}), "do not match their checksum"),
-    (storage.pack({"w": normal}, {"record": "{}"}), "holds no compressed model"),
-    (CONTENT + b"\0", "damaged"),
-])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "damaged or no safetensors"),
+        (b"\0" * 64, "damaged or no safetensors"),
+        (pickle.dumps({"w": [1.0, 2.0]}), "damaged or no safetensors"),
+        (b"PK\3\4" + b"\0" * 100, "damaged or no safetensors"),
+        (safetensors.numpy.save({"w": normal}), "not a file of this course: format None"),
+        (
+            safetensors.numpy.save({"w": normal}, {"format": "pt"}),
+            "not a file of this course: format 'pt'",
+        ),
+        (
+            safetensors.numpy.save({"w": normal}, {"format": container.FORMAT}),
+            "do not match their checksum",
+        ),
+        (storage.pack({"w": normal}, {"record": "{}"}), "holds no compressed model"),
+        (CONTENT + b"\0", "damaged"),
+    ],
+)
 def test_foreign_files_do_not_load(content, says):
     with pytest.raises(ValueError, match=says):
         storage.decode(content, "m.safetensors")

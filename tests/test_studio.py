@@ -15,18 +15,30 @@ PLAIN = {"step": None, "theta": None, "score": "magnitude", "on": "weight", "sto
 
 
 def test_docs_base_is_as_good_as_promised():
-    # 7.0 is asked for; the text comes from installed packages, whose versions move it by a percent or two
-    assert evaluation.next_token(models.load("docs-base"), docs.sequences("validation", 256)).perplexity <= 7.0
+    # 7.0 is asked for; the text comes from installed packages, whose versions move it by a percent
+    # or two
+    assert (
+        evaluation.next_token(
+            models.load("docs-base"), docs.sequences("validation", 256)
+        ).perplexity
+        <= 7.0
+    )
 
 
 def test_the_number_under_the_slider_is_the_length_of_the_file():
-    seen = bench("docs-tiny").measure(**{**PLAIN, "step": 0.05, "theta": 0.02, "storage": "entropy"})
-    recipe = [compression.Prune(pruning.magnitude, pruning.above(0.02)),
-              compression.Quantize(quantization.step, step=0.05)]
+    seen = bench("docs-tiny").measure(
+        **{**PLAIN, "step": 0.05, "theta": 0.02, "storage": "entropy"}
+    )
+    recipe = [
+        compression.Prune(pruning.magnitude, pruning.above(0.02)),
+        compression.Quantize(quantization.step, step=0.05),
+    ]
     small = compression.compress(models.load("docs-tiny"), recipe, "entropy")
     assert seen.ledger.total == len(small.content)
     after = evaluation.next_token(small.model, docs.sequences("validation", 16))
-    assert np.isclose(seen.perplexity, after.perplexity, rtol=1e-6) and seen.accuracy == after.accuracy
+    assert (
+        np.isclose(seen.perplexity, after.perplexity, rtol=1e-6) and seen.accuracy == after.accuracy
+    )
 
 
 def test_both_sliders_off_is_the_original():
@@ -79,7 +91,9 @@ def test_a_model_of_the_tales_shows_its_skills():
     fine, rough = (here.measure(**{**PLAIN, "step": step}) for step in (None, 0.3))
     assert (fine.accuracy, fine.perplexity, fine.ledger.total) == fine.original
     assert fine.skills == evaluation.skills(models.load("tales"), STORIES, "validation")
-    assert evaluation.exercises(STORIES, "validation").answers[:STORIES].sum() >= 2048  # predictions, of stories alone
+    assert (
+        evaluation.exercises(STORIES, "validation").answers[:STORIES].sum() >= 2048
+    )  # predictions, of stories alone
     for name in ("translate", "question", "mood"):
         assert rough.skills[name].score < fine.skills[name].score - 0.2
     shown = page(render(rough))

@@ -1,4 +1,5 @@
-"""Sweeps: rows say what a lone measurement says, on every kind of worker, and what is measured stays measured."""
+"""Sweeps: rows say what a lone measurement says, on every kind of worker, and what is measured
+stays measured."""
 
 import dataclasses
 import json
@@ -28,7 +29,10 @@ RECIPES = {
     "as it is": [],
     "8 bits": [Quantize(quantization.absmax, bits=8)],
     "half": [Prune(pruning.magnitude, pruning.fraction(0.5))],
-    "both": [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.absmax, bits=3)],
+    "both": [
+        Prune(pruning.magnitude, pruning.fraction(0.5)),
+        Quantize(quantization.absmax, bits=3),
+    ],
 }
 
 
@@ -55,21 +59,32 @@ def test_rows_say_what_compress_and_next_token_say(model, rows):
     for row in rows:
         small = compression.compress(model, RECIPES[row.recipe], row.storage)
         score = evaluation.next_token(small.model, TOKENS)
-        assert (row.bytes, row.bits_per_weight) == (len(small.content), small.ledger.bits_per_weight)
-        assert row.accuracy == score.accuracy and row.perplexity == pytest.approx(score.perplexity, rel=1e-6)
+        assert (row.bytes, row.bits_per_weight) == (
+            len(small.content),
+            small.ledger.bits_per_weight,
+        )
+        assert row.accuracy == score.accuracy and row.perplexity == pytest.approx(
+            score.perplexity, rel=1e-6
+        )
     assert len({row.bytes for row in rows}) > 4
 
 
 def test_a_shipped_model_is_known_by_its_name():
     tokens = docs.sequences("validation", 2)
-    (row,) = sweeps.sweep("docs-base", {"4 bits": [Quantize(quantization.absmax, bits=4)]}, tokens, jobs=1)
+    (row,) = sweeps.sweep(
+        "docs-base", {"4 bits": [Quantize(quantization.absmax, bits=4)]}, tokens, jobs=1
+    )
     small = compression.compress(models.load("docs-base"), [Quantize(quantization.absmax, bits=4)])
     assert row.bytes == len(small.content)
-    assert row.perplexity == pytest.approx(evaluation.next_token(small.model, tokens).perplexity, rel=1e-5)
+    assert row.perplexity == pytest.approx(
+        evaluation.next_token(small.model, tokens).perplexity, rel=1e-5
+    )
 
 
 def test_processes_give_the_rows_of_one_process(model, rows, tmp_path):
-    apart = sweeps.sweep(model, RECIPES, TOKENS, storage=("fixed", "entropy"), path=tmp_path / "rows.jsonl", jobs=2)
+    apart = sweeps.sweep(
+        model, RECIPES, TOKENS, storage=("fixed", "entropy"), path=tmp_path / "rows.jsonl", jobs=2
+    )
     for one, other in zip(timeless(rows), timeless(apart), strict=True):
         assert one.perplexity == pytest.approx(other.perplexity, rel=1e-5)
         assert dataclasses.replace(one, perplexity=0) == dataclasses.replace(other, perplexity=0)
@@ -91,17 +106,26 @@ def test_a_worker_computes_on_one_thread_and_the_learner_keeps_all(model):
 def test_a_cluster_gives_the_rows_of_one_process(model, rows, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-          distributed.Client(cluster) as client):
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         with joblib.parallel_config(backend="dask"):
             apart = sweeps.sweep(model, RECIPES, TOKENS, storage=("fixed", "entropy"))
-        loaded = client.run(lambda: len(vars(sys.modules.get("course_utils.sweeps", sys)).get("_loaded", ())))
+        loaded = client.run(
+            lambda: len(vars(sys.modules.get("course_utils.sweeps", sys)).get("_loaded", ()))
+        )
     assert [row.bytes for row in apart] == [row.bytes for row in rows]
-    assert np.allclose([row.perplexity for row in apart], [row.perplexity for row in rows], rtol=1e-5)
+    assert np.allclose(
+        [row.perplexity for row in apart], [row.perplexity for row in rows], rtol=1e-5
+    )
     assert sum(loaded.values()) >= 1  # the work was done over there
 
 
-# --- nothing is lost -------------------------------------------------------------------------------
+# --- nothing is lost
+# -------------------------------------------------------------------------------
 
 
 def interrupting(weights, after):
@@ -111,15 +135,28 @@ def interrupting(weights, after):
 
 def test_an_interrupted_sweep_goes_on_where_it_was(model, rows, tmp_path, monkeypatch):
     path = tmp_path / "rows.jsonl"
-    broken = {"as it is": RECIPES["as it is"], "8 bits": RECIPES["8 bits"], "stop": [Apply(interrupting, after=2)]}
+    broken = {
+        "as it is": RECIPES["as it is"],
+        "8 bits": RECIPES["8 bits"],
+        "stop": [Apply(interrupting, after=2)],
+    }
     with pytest.raises(KeyboardInterrupt):
         sweeps.sweep(model, broken, TOKENS, path=path, jobs=1)
-    assert [json.loads(line)["recipe"] for line in path.read_text().splitlines()] == ["as it is", "8 bits"]
+    assert [json.loads(line)["recipe"] for line in path.read_text().splitlines()] == [
+        "as it is",
+        "8 bits",
+    ]
     measured, measure = [], sweeps.measure
-    monkeypatch.setattr(sweeps, "measure", lambda *args: measured.append(args[2:5:2]) or measure(*args))
+    monkeypatch.setattr(
+        sweeps, "measure", lambda *args: measured.append(args[2:5:2]) or measure(*args)
+    )
     whole = sweeps.sweep(model, RECIPES, TOKENS, storage=("fixed", "entropy"), path=path, jobs=1)
-    assert measured == [("as it is", ["entropy"]), ("8 bits", ["entropy"]), ("half", ["fixed", "entropy"]),
-                        ("both", ["fixed", "entropy"])]
+    assert measured == [
+        ("as it is", ["entropy"]),
+        ("8 bits", ["entropy"]),
+        ("half", ["fixed", "entropy"]),
+        ("both", ["fixed", "entropy"]),
+    ]
     assert timeless(whole) == timeless(rows)
     again = sweeps.sweep(model, RECIPES, TOKENS, storage=("fixed", "entropy"), path=path, jobs=1)
     assert again == whole and len(measured) == 4
@@ -142,7 +179,9 @@ sweeps.sweep(model, recipes, TOKENS, path=sys.argv[1], jobs=1)
 def test_a_killed_sweep_leaves_only_whole_rows(tmp_path):
     path, script = tmp_path / "rows.jsonl", tmp_path / "killed.py"
     script.write_text(KILLED)
-    here = {"PYTHONPATH": os.pathsep.join([str(pathlib.Path(__file__).parent), *filter(None, sys.path)])}
+    here = {
+        "PYTHONPATH": os.pathsep.join([str(pathlib.Path(__file__).parent), *filter(None, sys.path)])
+    }
     command = [sys.executable, script, path]
     with subprocess.Popen(command, env={**os.environ, **here}, stderr=subprocess.DEVNULL) as run:
         while run.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < 2):
@@ -171,7 +210,9 @@ def test_a_file_cut_anywhere_keeps_its_whole_rows_and_can_be_added_to(tmp_path_f
     assert sweeps.finished(path)["new"].perplexity == float("inf")
 
 
-@pytest.mark.parametrize("content", [b"model weights", b"a,b\n1,2\n", b'{"key": "0"}\n', b"[]\n", LINES + b"\x00\x01"])
+@pytest.mark.parametrize(
+    "content", [b"model weights", b"a,b\n1,2\n", b'{"key": "0"}\n', b"[]\n", LINES + b"\x00\x01"]
+)
 def test_a_foreign_file_is_refused_and_left_alone(model, tmp_path, content):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
@@ -180,7 +221,8 @@ def test_a_foreign_file_is_refused_and_left_alone(model, tmp_path, content):
     assert path.read_bytes() == content
 
 
-# --- what makes two rows the same --------------------------------------------------------------------
+# --- what makes two rows the same
+# --------------------------------------------------------------------
 
 
 def scaled(weights, by):
@@ -194,10 +236,15 @@ class Remembering:
 
 def test_recipes_say_what_they_are():
     described = {
-        "Quantize(quantization.absmax, bits=4, group_size=32)": Quantize(quantization.absmax, group_size=32, bits=4),
-        "Prune(pruning.magnitude, pruning.above(theta=0.1))": Prune(pruning.magnitude, pruning.above(0.1)),
-        "Prune(pruning.unit_magnitude, pruning.fraction(share=0.5), only='up')":
-            Prune(pruning.unit_magnitude, pruning.fraction(0.5), only="up"),
+        "Quantize(quantization.absmax, bits=4, group_size=32)": Quantize(
+            quantization.absmax, group_size=32, bits=4
+        ),
+        "Prune(pruning.magnitude, pruning.above(theta=0.1))": Prune(
+            pruning.magnitude, pruning.above(0.1)
+        ),
+        "Prune(pruning.unit_magnitude, pruning.fraction(share=0.5), only='up')": Prune(
+            pruning.unit_magnitude, pruning.fraction(0.5), only="up"
+        ),
         "Apply(test_sweeps.scaled, by=[2, 0.5])": Apply(scaled, by=(2, 0.5)),
     }
     assert [repr(step) for step in described.values()] == list(described)
@@ -206,8 +253,14 @@ def test_recipes_say_what_they_are():
     assert zeros != one and " at 0x" not in zeros
 
 
-@pytest.mark.parametrize("make, value, other", [(pruning.above, 0.1, 0.2), (pruning.fraction, 0.1, 0.2),
-                                                (pruning.taylor, np.ones((2, 2)), np.zeros((2, 2)))])
+@pytest.mark.parametrize(
+    "make, value, other",
+    [
+        (pruning.above, 0.1, 0.2),
+        (pruning.fraction, 0.1, 0.2),
+        (pruning.taylor, np.ones((2, 2)), np.zeros((2, 2))),
+    ],
+)
 def test_what_a_mask_remembers_is_in_its_words(make, value, other):
     words = [compression.spell(make(argument)) for argument in (value, value, other)]
     assert words[0] == words[1] != words[2] and words[0].startswith(f"pruning.{make.__name__}(")
@@ -219,7 +272,12 @@ def edited(version):
     source = f"def rule(weights):\n    return weights * {version}\n"
     import linecache
 
-    linecache.cache[f"<cell {version}>"] = len(source), None, source.splitlines(True), f"<cell {version}>"
+    linecache.cache[f"<cell {version}>"] = (
+        len(source),
+        None,
+        source.splitlines(True),
+        f"<cell {version}>",
+    )
     exec(compile(source, f"<cell {version}>", "exec"), space)
     return [Apply(space["rule"])]
 
@@ -231,21 +289,31 @@ def test_a_row_is_measured_anew_when_anything_it_rests_on_changes(model, tmp_pat
     other.build()
     eight = RECIPES["8 bits"]
     for changed in (
-        (model, eight, TOKENS), (other, eight, TOKENS), (model, eight, TOKENS[:5]), (model, RECIPES["both"], TOKENS),
-        (model, [Quantize(quantization.absmax, bits=7)], TOKENS), (model, eight, TOKENS, "entropy"),
-        (model, eight, TOKENS, "fixed", TOKENS[:, :-1]), (model, edited(1), TOKENS), (model, edited(2), TOKENS),
+        (model, eight, TOKENS),
+        (other, eight, TOKENS),
+        (model, eight, TOKENS[:5]),
+        (model, RECIPES["both"], TOKENS),
+        (model, [Quantize(quantization.absmax, bits=7)], TOKENS),
+        (model, eight, TOKENS, "entropy"),
+        (model, eight, TOKENS, "fixed", TOKENS[:, :-1]),
+        (model, edited(1), TOKENS),
+        (model, edited(2), TOKENS),
     ):
         before = len(measured)
         sweeps.sweep(changed[0], {"one": changed[1]}, *changed[2:], path=path, jobs=1)
         (row,) = sweeps.sweep(changed[0], {"the same": changed[1]}, *changed[2:], path=path, jobs=1)
-        assert len(measured) == before + 1 and row.recipe == "the same"  # once, and a new name costs nothing
+        assert (
+            len(measured) == before + 1 and row.recipe == "the same"
+        )  # once, and a new name costs nothing
 
 
 def test_a_rule_without_a_name_is_refused_where_rows_are_kept(model, tmp_path):
     for rule in (lambda weights: weights / 2, Remembering().rule):
         assert len(sweeps.sweep(model, {"half": [Apply(rule)]}, TOKENS, jobs=1)) == 1
         with pytest.raises(ValueError, match="needs a name"):
-            sweeps.sweep(model, {"half": [Apply(rule)]}, TOKENS, path=tmp_path / "rows.jsonl", jobs=1)
+            sweeps.sweep(
+                model, {"half": [Apply(rule)]}, TOKENS, path=tmp_path / "rows.jsonl", jobs=1
+            )
 
 
 def test_a_worker_with_another_model_of_that_name_says_so():
@@ -263,12 +331,21 @@ def test_bad_arguments_are_named(model):
         sweeps.sweep("docs-huge", RECIPES, TOKENS)
 
 
-# --- what it shows -----------------------------------------------------------------------------------
+# --- what it shows
+# -----------------------------------------------------------------------------------
 
 
 def test_the_front_holds_what_nothing_beats():
-    rows = [sweeps.Row(name, "fixed", 0.5, perplexity, size, 4.0, 0.1) for name, perplexity, size in
-            (("a", 9.0, 100), ("worse than a", 9.5, 100), ("b", 7.0, 200), ("beaten by b", 8.0, 300), ("c", 6.0, 400))]
+    rows = [
+        sweeps.Row(name, "fixed", 0.5, perplexity, size, 4.0, 0.1)
+        for name, perplexity, size in (
+            ("a", 9.0, 100),
+            ("worse than a", 9.5, 100),
+            ("b", 7.0, 200),
+            ("beaten by b", 8.0, 300),
+            ("c", 6.0, 400),
+        )
+    ]
     assert [row.recipe for row in sweeps.front(rows)] == ["a", "b", "c"]
     chart = tables.pareto(rows)
     assert "b (fixed): 0 kB, perplexity 7" in chart.description and len(chart.marks) == 2
@@ -276,5 +353,7 @@ def test_the_front_holds_what_nothing_beats():
 
 def test_the_table_shows_every_row_and_escapes_names(rows):
     shown = tables.table([dataclasses.replace(rows[0], recipe="<b>")])
-    assert str(shown).splitlines()[0].split() == list(tables.Table.HEAD) and f"{rows[0].bytes:,}" in str(shown)
+    assert str(shown).splitlines()[0].split() == list(
+        tables.Table.HEAD
+    ) and f"{rows[0].bytes:,}" in str(shown)
     assert "&lt;b&gt;" in shown._repr_html_() and "<b>" not in shown._repr_html_()

@@ -1,4 +1,5 @@
-"""The story world: exact probabilities, exact translations, and answers checked by a second reader of the text."""
+"""The story world: exact probabilities, exact translations, and answers checked by a second reader
+of the text."""
 
 import collections
 import copy
@@ -23,12 +24,26 @@ def drawn():
     return tales.stories("train", 10_000)
 
 
-# --- probability -----------------------------------------------------------------------------------------------------
+# --- probability
+# -----------------------------------------------------------------------------------------------------
 
-TINY = dataclasses.replace(world.WORLD, names=("anna", "tom"), places=("park", "market"), things=("umbrella", "apple"),
-                           looks=1, weathers=("clear",), times=("night",), attitudes=("and loves it", "but hates it"),
-                           deeds=("hugs",), feelings=1, activities=("yawns",), lengths=(1, 2))
-CROWD = dataclasses.replace(TINY, names=("anna", "tom", "lucy"), things=("cat", "kite"), looks=2, lengths=(1, 1))
+TINY = dataclasses.replace(
+    world.WORLD,
+    names=("anna", "tom"),
+    places=("park", "market"),
+    things=("umbrella", "apple"),
+    looks=1,
+    weathers=("clear",),
+    times=("night",),
+    attitudes=("and loves it", "but hates it"),
+    deeds=("hugs",),
+    feelings=1,
+    activities=("yawns",),
+    lengths=(1, 2),
+)
+CROWD = dataclasses.replace(
+    TINY, names=("anna", "tom", "lucy"), things=("cat", "kite"), looks=2, lengths=(1, 1)
+)
 
 
 def fork(state):
@@ -40,7 +55,8 @@ def fork(state):
 
 
 def every_story(state, events=(), log_probability=0.0):
-    """All stories of a tiny world, each with its log-probability, by following every choice there is."""
+    """All stories of a tiny world, each with its log-probability, by following every choice there
+    is."""
     for probability, kind, choices in world.possible(state):
         if kind == "end":
             yield events, log_probability + math.log(probability)
@@ -60,20 +76,29 @@ def text(module, events):
 def test_probabilities_of_all_texts_of_a_tiny_world_add_up_to_one(tiny):
     everything = list(every_story(world.State(tiny)))
     table = {text(english, events): p for events, p in everything}
-    assert len(table) == len(everything) == len({text(chinese, events) for events, _ in everything}) > 1000
+    assert (
+        len(table)
+        == len(everything)
+        == len({text(chinese, events) for events, _ in everything})
+        > 1000
+    )
     assert math.fsum(map(math.exp, table.values())) == pytest.approx(1, abs=1e-9)
 
     draw = random.Random(1).random
     sampled = [tell(draw, tiny) for _ in range(4000)]
     for one in sampled:
         assert table[" ".join(one.english)] == pytest.approx(one.log_probability, abs=1e-9)
-    # The sampler follows the table, and does not merely report it: the mean surprise is the entropy, ...
+    # The sampler follows the table, and does not merely report it: the mean surprise is the
+    # entropy, ...
     probabilities, surprise = np.exp(list(table.values())), -np.array(list(table.values()))
     mean = probabilities @ surprise
     error = math.sqrt(probabilities @ (surprise - mean) ** 2 / len(sampled))
     assert abs(np.mean([-one.log_probability for one in sampled]) - mean) < 4 * error
     # ... and kinds of third event come as often as they should.
-    expected, seen = collections.Counter(), collections.Counter(one.events[2].kind for one in sampled)
+    expected, seen = (
+        collections.Counter(),
+        collections.Counter(one.events[2].kind for one in sampled),
+    )
     for events, p in everything:
         expected[events[2].kind] += math.exp(p)
     for kind, share in expected.items():
@@ -88,27 +113,49 @@ def test_every_text_reads_back_to_one_chain_of_events(drawn):
 
 
 def groups(**slots):
-    return {name: f"(?P<{name}>{'|'.join(map(re.escape, sorted(set(values))))})" for name, values in slots.items()}
+    return {
+        name: f"(?P<{name}>{'|'.join(map(re.escape, sorted(set(values))))})"
+        for name, values in slots.items()
+    }
 
 
 def chinese_patterns():
-    """What a reader of Chinese sees: each sentence form with the words that may stand in its places."""
-    people, ones = [zh for zh, in chinese.NAMES.values()], ["一" + m for _, m in chinese.THINGS.values()]
-    common = dict(who=people, other=people, thing=[t for t, _ in chinese.THINGS.values()], one=ones,
-                  place=[p[0] for p in chinese.PLACES.values()], at=[" ".join(p) for p in chinese.PLACES.values()],
-                  away=["拿走了", "带走了"], after=[a and f" {a}" for _, a in chinese.DEEDS.values()])
-    common |= {name: [zh for zh, in chinese.OTHERS.values()] for name in ("look", "weather", "time")}
+    """What a reader of Chinese sees: each sentence form with the words that may stand in its
+    places."""
+    people, ones = (
+        [zh for (zh,) in chinese.NAMES.values()],
+        ["一" + m for _, m in chinese.THINGS.values()],
+    )
+    common = dict(
+        who=people,
+        other=people,
+        thing=[t for t, _ in chinese.THINGS.values()],
+        one=ones,
+        place=[p[0] for p in chinese.PLACES.values()],
+        at=[" ".join(p) for p in chinese.PLACES.values()],
+        away=["拿走了", "带走了"],
+        after=[a and f" {a}" for _, a in chinese.DEEDS.values()],
+    )
+    common |= {
+        name: [zh for (zh,) in chinese.OTHERS.values()] for name in ("look", "weather", "time")
+    }
     feelings = [f for values in world.FEELINGS.values() for f in values]
-    said = {"has": [chinese.PHRASES[a] for a in world.ATTITUDES], "reacts": [chinese.PHRASES[f] for f in feelings],
-            "passes_time": [chinese.PHRASES[a] for a in world.ACTIVITIES],
-            "does": [before for before, _ in chinese.DEEDS.values()]}
+    said = {
+        "has": [chinese.PHRASES[a] for a in world.ATTITUDES],
+        "reacts": [chinese.PHRASES[f] for f in feelings],
+        "passes_time": [chinese.PHRASES[a] for a in world.ACTIVITIES],
+        "does": [before for before, _ in chinese.DEEDS.values()],
+    }
     forms = {kind: form.replace(" {after}", "{after}") for kind, form in chinese.SENTENCES.items()}
-    return {kind: re.compile(form.format_map(groups(**common, word=said.get(kind, ["-"]))))
-            for kind, form in forms.items()}
+    return {
+        kind: re.compile(form.format_map(groups(**common, word=said.get(kind, ["-"]))))
+        for kind, form in forms.items()
+    }
 
 
 def test_both_languages_name_every_choice(drawn):
-    """One sentence form fits, and its words are what the event says: nothing is merged, nothing lost."""
+    """One sentence form fits, and its words are what the event says: nothing is merged, nothing
+    lost."""
     forms = {english: patterns(), chinese: chinese_patterns()}
     for table in (chinese.NAMES, chinese.PLACES, chinese.OTHERS, chinese.PHRASES, chinese.DEEDS):
         assert len(set(table.values())) == len(table)
@@ -117,11 +164,17 @@ def test_both_languages_name_every_choice(drawn):
         for event in one.events:
             for module, form in forms.items():
                 sentence = " ".join(module.sentence(event))
-                fits = {kind: match for kind, pattern in form.items() if (match := pattern.fullmatch(sentence))}
+                fits = {
+                    kind: match
+                    for kind, pattern in form.items()
+                    if (match := pattern.fullmatch(sentence))
+                }
                 assert list(fits) == [event.kind], sentence
                 found = fits[event.kind].groupdict()
                 for slot in world.RULES[event.kind].slots:
-                    value = getattr(event, slot) if module is english else chinese.slots(event)[slot]
+                    value = (
+                        getattr(event, slot) if module is english else chinese.slots(event)[slot]
+                    )
                     assert value == (found.get(slot) or found["at"].split()[0]), sentence
 
 
@@ -143,7 +196,9 @@ def test_entropy_floor_is_the_mean_surprise_per_token():
     assert both > tales.entropy_floor("test", "english", 300)[0]
 
 
-# --- splits and seeds ------------------------------------------------------------------------------------------------
+# --- splits and seeds
+# ------------------------------------------------------------------------------------------------
+
 
 def test_a_story_depends_on_split_seed_and_index_alone():
     assert tales.stories("test", 30) == tales.stories("test", 50)[:30]
@@ -157,7 +212,9 @@ def test_a_story_depends_on_split_seed_and_index_alone():
 
 
 def test_splits_share_not_even_a_beginning(drawn):
-    parts = {split: tales.stories(split, 1000) for split in ("validation", "test")} | {"train": drawn}
+    parts = {split: tales.stories(split, 1000) for split in ("validation", "test")} | {
+        "train": drawn
+    }
     starts = {split: {one.events[:2] for one in ones} for split, ones in parts.items()}
     for a, b in itertools.combinations(starts, 2):
         assert not starts[a] & starts[b]
@@ -169,7 +226,8 @@ def test_splits_share_not_even_a_beginning(drawn):
         assert max(shares) - min(shares) < 0.07
 
 
-# --- truth: a second reader, who knows only the English text ----------------------------------------------------------
+# --- truth: a second reader, who knows only the English text
+# ----------------------------------------------------------
 
 BAD = {"scolds", "laughs", "shouts", "pushes", "lies"}
 GOOD = {"praises", "thanks", "hugs", "helps", "encourages"}
@@ -223,7 +281,9 @@ class Reader:
             self.look[rest[2]] = rest[1]
             self.get(who, rest[2])
             said = " ".join(rest[3:])
-            self.like[rest[2]] = 1 if said.startswith("and") else 0 if "care" in said or "need" in said else -1
+            self.like[rest[2]] = (
+                1 if said.startswith("and") else 0 if "care" in said or "need" in said else -1
+            )
         elif verb == "wants":
             self.wish = rest[1]
         elif verb in ("goes", "comes"):
@@ -288,8 +348,10 @@ class Reader:
             return self.time
         if w[:2] == ["how", "many"]:
             return {1: "one", 2: "two", 3: "three"}[len(self.place)]
-        told = [sentence.split() for sentence in " ".join(tokens).split(" . ")]  # who praises anna ?
-        who, = {s[0] for s in told if [t for t in s[1:] if t != "."] == w[1:]}
+        told = [
+            sentence.split() for sentence in " ".join(tokens).split(" . ")
+        ]  # who praises anna ?
+        (who,) = {s[0] for s in told if [t for t in s[1:] if t != "."] == w[1:]}
         return who
 
 
@@ -297,9 +359,14 @@ def test_moods_and_all_answers_agree_with_a_second_reader(drawn):
     asked = collections.Counter()
     for one in drawn[:3000]:
         reader = Reader(one.english)
-        assert one.mood == words.MOODS[reader.feeling[reader.hero] + 1], tales.decode(tales.encode(one.english))
+        assert one.mood == words.MOODS[reader.feeling[reader.hero] + 1], tales.decode(
+            tales.encode(one.english)
+        )
         for question, answer in tales.questions(one):
-            assert answer == reader.answer(question, one.english), (tales.decode(tales.encode(one.english)), question)
+            assert answer == reader.answer(question, one.english), (
+                tales.decode(tales.encode(one.english)),
+                question,
+            )
             assert 1 <= len(answer.split()) <= 4
             asked[" ".join(question.split()[:2])] += 1
     assert len(asked) > 12
@@ -307,23 +374,41 @@ def test_moods_and_all_answers_agree_with_a_second_reader(drawn):
 
 def test_nobody_gives_what_they_do_not_carry():
     with pytest.raises(ValueError, match="cannot happen here"):
-        tales.read("On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it. "
-                   "Tom gives the kite to Anna. Tom yawns. Tom yawns.")
+        tales.read(
+            "On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it. "
+            "Tom gives the kite to Anna. Tom yawns. Tom yawns."
+        )
     with pytest.raises(ValueError, match="cannot happen here"):  # they are not in the same place
-        tales.read("On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it. "
-                   "Tom goes to the zoo. Anna gives the kite to Tom. Tom yawns.")
+        tales.read(
+            "On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it. "
+            "Tom goes to the zoo. Anna gives the kite to Tom. Tom yawns."
+        )
     with pytest.raises(ValueError, match="not a sentence of this world"):
         tales.read("On a rainy night, Anna and Tom are in the park. Anna loves it.")
     with pytest.raises(ValueError, match="a story has 5 to 6 sentences, got 2"):
-        tales.read("On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it.")
+        tales.read(
+            "On a rainy night, Anna and Tom are in the park. Anna has a red kite and loves it."
+        )
 
 
 def test_the_same_event_pleases_or_saddens_by_what_was_said_before():
-    start = "On a rainy night, Anna and Tom are in the park. Anna has a red kite {}. {} Tom yawns. Tom yawns."
-    for said, mood in (("and loves it", "negative"), ("but does not need it", "neutral"), ("but hates it", "positive")):
+    start = (
+        "On a rainy night, Anna and Tom are in the park. Anna has a red kite {}. {} Tom yawns. Tom "
+        "yawns."
+    )
+    for said, mood in (
+        ("and loves it", "negative"),
+        ("but does not need it", "neutral"),
+        ("but hates it", "positive"),
+    ):
         assert tales.read(start.format(said, "Anna loses the kite.")).mood == mood
         assert tales.read(start.format(said, "Tom takes the kite from Anna.")).mood == mood
-    assert tales.read(start.format("but hates it", "Anna eats the kite.").replace("eats", "breaks")).mood == "positive"
+    assert (
+        tales.read(
+            start.format("but hates it", "Anna eats the kite.").replace("eats", "breaks")
+        ).mood
+        == "positive"
+    )
 
 
 def test_no_single_word_gives_the_mood_away(drawn):
@@ -335,12 +420,16 @@ def test_no_single_word_gives_the_mood_away(drawn):
     for row, one in enumerate(drawn):
         holds[row, tales.encode(one.english)] = True
     # What the best rule "if the word is there, say this, else say that" gets right.
-    best = max(sum(np.bincount(moods[part], minlength=3).max() for part in (has, ~has)) for has in holds.T) / len(drawn)
+    best = max(
+        sum(np.bincount(moods[part], minlength=3).max() for part in (has, ~has)) for has in holds.T
+    ) / len(drawn)
     print(f"\nmost common mood {shares.max():.3f}, with the best single word {best:.3f}")
     assert best < 0.55
 
 
-# --- vocabulary ------------------------------------------------------------------------------------------------------
+# --- vocabulary
+# ------------------------------------------------------------------------------------------------------
+
 
 def test_vocabulary_is_closed_and_every_word_is_used(drawn):
     vocabulary = tales.vocabulary()
@@ -353,10 +442,17 @@ def test_vocabulary_is_closed_and_every_word_is_used(drawn):
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
-@hypothesis.given(st.lists(st.tuples(st.integers(0, 500), st.sampled_from(["english", "chinese"])),
-                           min_size=1, max_size=3))
+@hypothesis.given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.sampled_from(["english", "chinese"])),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_text_survives_decoding_and_encoding(parts):
-    tokens = [t for index, language in parts for t in getattr(tales.story("validation", index), language)]
+    tokens = [
+        t for index, language in parts for t in getattr(tales.story("validation", index), language)
+    ]
     ids = tales.encode(tokens)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(tales.encode(tales.decode(ids)), ids)
@@ -368,14 +464,19 @@ def test_chinese_without_spaces_is_cut_into_the_same_words(drawn):
 
 
 def test_decoded_text_reads_like_text():
-    one = tales.read("on a rainy monday , anna is in the park . anna has a red kite and loves it . "
-                     "tom comes to the park . anna gives the kite to tom . tom jumps for joy .")
+    one = tales.read(
+        "on a rainy monday , anna is in the park . anna has a red kite and loves it . "
+        "tom comes to the park . anna gives the kite to tom . tom jumps for joy ."
+    )
     assert tales.decode(tales.encode(one.english)) == (
-        "On a rainy Monday, Anna is in the park. Anna has a red kite and loves it. Tom comes to the park. "
-        "Anna gives the kite to Tom. Tom jumps for joy.")
+        "On a rainy Monday, Anna is in the park. Anna has a red kite and loves it. Tom comes to "
+        "the park. "
+        "Anna gives the kite to Tom. Tom jumps for joy."
+    )
     assert tales.decode(tales.encode(one.chinese)) == (
         "一个下雨的星期一，安娜在公园里。安娜有一只红色的风筝，特别喜欢它。"
-        "汤姆来到了公园。安娜把风筝送给了汤姆。汤姆高兴得跳了起来。")
+        "汤姆来到了公园。安娜把风筝送给了汤姆。汤姆高兴得跳了起来。"
+    )
 
 
 def test_mistakes_are_named():
@@ -391,8 +492,12 @@ def test_mistakes_are_named():
         tales.decode([len(tales.vocabulary())])
     with pytest.raises(ValueError, match="unknown task 'sing'"):
         tales.task("sing", tales.story("test", 0), random.Random(0))
-    for call in (lambda: tales.stories("dev", 3), lambda: tales.pretraining_line("dev", 10),
-                 lambda: tales.instruction_batch("dev", 2), lambda: tales.entropy_floor("dev", "english")):
+    for call in (
+        lambda: tales.stories("dev", 3),
+        lambda: tales.pretraining_line("dev", 10),
+        lambda: tales.instruction_batch("dev", 2),
+        lambda: tales.entropy_floor("dev", "english"),
+    ):
         with pytest.raises(ValueError, match="unknown split 'dev'"):
             call()
     with pytest.raises(ValueError, match="unknown language 'french'"):
@@ -405,12 +510,19 @@ def test_mistakes_are_named():
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
+
 def test_every_exercise_fits(drawn):
     rng = random.Random(0)
-    longest = {name: max(sum(map(len, tales.task(name, one, rng))) for one in drawn) for name in tales.TASKS}
+    longest = {
+        name: max(sum(map(len, tales.task(name, one, rng))) for one in drawn)
+        for name in tales.TASKS
+    }
     print(f"\nlongest exercises, of {tales.tasks.LENGTH + 1}: {longest}")
     assert max(longest.values()) <= 129
-    assert max(len(one.english) for one in drawn) <= 60 and max(len(one.chinese) for one in drawn) <= 60
+    assert (
+        max(len(one.english) for one in drawn) <= 60
+        and max(len(one.chinese) for one in drawn) <= 60
+    )
 
 
 def test_tasks_are_what_they_say():
@@ -423,22 +535,33 @@ def test_tasks_are_what_they_say():
     prompt, answer = tales.task("story", one, rng)
     assert len(prompt) == 1 and len(answer) == len(one.english) + 1
     prompt, answer = tales.task("question", one, rng)
-    question = tuple(tales.vocabulary()[i] for i in prompt[1 + len(one.english):-1])
+    question = tuple(tales.vocabulary()[i] for i in prompt[1 + len(one.english) : -1])
     said = " ".join(tales.vocabulary()[i] for i in answer[:-1])
     assert (" ".join(question), said) in tales.questions(one)
 
 
 def test_a_batch_masks_exactly_the_answers():
     tokens, mask = tales.instruction_batch("train", 64, length=128, step=2)
-    assert (tokens.shape, tokens.dtype, mask.shape, mask.dtype) == ((64, 129), np.int32, (64, 128), np.float32)
+    assert (tokens.shape, tokens.dtype, mask.shape, mask.dtype) == (
+        (64, 129),
+        np.int32,
+        (64, 128),
+        np.float32,
+    )
     vocabulary, marks = tales.vocabulary(), collections.Counter()
     for row, kept in zip(tokens, mask):
         marks[vocabulary[row[0]]] += 1
         answer = row[1:][kept == 1]
         assert vocabulary[answer[-1]] == "<end>" and (np.diff(np.flatnonzero(kept)) == 1).all()
         last = np.flatnonzero(kept)[-1] + 1
-        assert not row[last + 1:].any() and vocabulary[row[np.flatnonzero(kept)[0]]] in ("<answer>", "<story>")
-    assert set(marks) == {"<story>", "<translate>", "<question>", "<mood>"} and min(marks.values()) >= 2
+        assert not row[last + 1 :].any() and vocabulary[row[np.flatnonzero(kept)[0]]] in (
+            "<answer>",
+            "<story>",
+        )
+    assert (
+        set(marks) == {"<story>", "<translate>", "<question>", "<mood>"}
+        and min(marks.values()) >= 2
+    )
     assert marks.most_common(1)[0][0] == "<question>"
     moods, _ = tales.instruction_batch("train", 8, shares=(0, 0, 0, 1))
     assert {vocabulary[row[0]] for row in moods} == {"<mood>"}
@@ -450,7 +573,7 @@ def test_a_row_can_ask_more_about_one_story_and_answers_each_question():
     for one, row, kept in zip(few[0], *more):
         words = [vocabulary[i] for i in row if i]
         first = [vocabulary[i] for i in one if i]
-        assert words[:len(first)] == first  # the first exercise is the same
+        assert words[: len(first)] == first  # the first exercise is the same
         if words[0] != "<question>":
             assert words == first
             continue
@@ -461,7 +584,9 @@ def test_a_row_can_ask_more_about_one_story_and_answers_each_question():
             assert known[question] == answer
             said.append(question)
         assert len(set(said)) == len(said) <= 8
-        assert " ".join(vocabulary[i] for i in row[1:][kept == 1]) == " ".join(f"{known[q]} <end>" for q in said)
+        assert " ".join(vocabulary[i] for i in row[1:][kept == 1]) == " ".join(
+            f"{known[q]} <end>" for q in said
+        )
         answered.append(len(said))
     assert len(answered) > 15 and np.mean(answered) > 6  # some stories are too long for eight
     with pytest.raises(ValueError, match="asked"):
@@ -475,7 +600,10 @@ def test_pretraining_line_holds_whole_stories_of_both_languages_and_no_mark():
     vocabulary = tales.vocabulary()
     text = " ".join(vocabulary[i] for i in line).split(" <end> ")[:-1]
     assert not any("<" in one for one in text)
-    told = {" ".join(getattr(one, language)): language for one in tales.stories("train", len(text), seed=2)
-            for language in ("english", "chinese")}
+    told = {
+        " ".join(getattr(one, language)): language
+        for one in tales.stories("train", len(text), seed=2)
+        for language in ("english", "chinese")
+    }
     languages = collections.Counter(told[one] for one in text)
     assert min(languages.values()) > 0.35 * len(text)

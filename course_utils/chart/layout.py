@@ -7,7 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_utils.chart.marks import DASHES, LETTER, MARKERS, PALETTE, Band, Bars, Grid, Line, Points, Rule
+from course_utils.chart.marks import (
+    DASHES,
+    LETTER,
+    MARKERS,
+    PALETTE,
+    Band,
+    Bars,
+    Grid,
+    Line,
+    Points,
+    Rule,
+)
 from course_utils.chart.scale import Scale, breadth, spans
 
 
@@ -36,22 +47,30 @@ class Word(NamedTuple):
 
 
 class Frame:
-    """The chart's plotting area: `left, top, right, bottom` in pixels, and the scales `x` and `y`."""
+    """The chart's plotting area: `left, top, right, bottom` in pixels, and the scales `x` and
+    `y`."""
 
     def __init__(self, chart, top):
         xs, ys = spans(chart)
         kinds = {type(mark) for mark in chart.marks}
         x_axis, y_axis = chart.x, chart.y
         if Grid in kinds and len(xs):  # no margin around a matrix
-            x_axis, y_axis = (replace(a, log=False, low=v.min(), high=v.max()) for a, v in ((x_axis, xs), (y_axis, ys)))
+            x_axis, y_axis = (
+                replace(a, log=False, low=v.min(), high=v.max())
+                for a, v in ((x_axis, xs), (y_axis, ys))
+            )
         elif Bars in kinds and len(ys) and ys.min() >= 0 and not y_axis.log and y_axis.low is None:
-            y_axis = replace(y_axis, low=0, high=y_axis.high or (1.05 * ys.max() or 1))  # bars stand on the axis
+            y_axis = replace(
+                y_axis, low=0, high=y_axis.high or (1.05 * ys.max() or 1)
+            )  # bars stand on the axis
         self.top, self.right = top, chart.width - 12
         self.bottom = chart.height - (16 if chart.x.label else 0) - 26
         if x_axis.turned:
             texts = [text for _, text in Scale(x_axis, xs, 0, chart.width).ticks()]
             self.bottom += 12 - LETTER * max(map(breadth, texts), default=0)
-        self.y = Scale(y_axis, ys, *((self.top, self.bottom) if Grid in kinds else (self.bottom, self.top)))
+        self.y = Scale(
+            y_axis, ys, *((self.top, self.bottom) if Grid in kinds else (self.bottom, self.top))
+        )
         widest = max((breadth(text) for _, text in self.y.ticks()), default=1)
         self.left = 12 + LETTER * widest + (18 if chart.y.label else 0)
         self.x = Scale(x_axis, xs, self.left, self.right)
@@ -66,7 +85,8 @@ def box(left, top, right, bottom):
 
 
 def layout(chart):
-    """Places a chart: the frame, and the list of `Shape` and `Word` that both renderers draw in order."""
+    """Places a chart: the frame, and the list of `Shape` and `Word` that both renderers draw in
+    order."""
     styles, entries = styled(chart)
     legend, top = place_legend(chart, entries)
     frame = Frame(chart, top)
@@ -79,7 +99,9 @@ def layout(chart):
             missing += absent
         drawn += shapes
     if not drawn:
-        drawn = [Word((frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, "nothing to show")]
+        drawn = [
+            Word((frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, "nothing to show")
+        ]
     elif missing:
         drawn.append(Word(frame.right - 4, frame.bottom - 6, f"{missing} values not shown", "end"))
     drawn.sort(key=lambda item: isinstance(item, Word))  # words on top of every shape
@@ -87,7 +109,8 @@ def layout(chart):
 
 
 def styled(chart):
-    """Gives every mark a colour, a dash or a marker, none of them used before; and lists the legend's entries."""
+    """Gives every mark a colour, a dash or a marker, none of them used before; and lists the
+    legend's entries."""
     colors, taken, styles, entries = list(PALETTE.values()), 0, [], []
     counts = {Line: 0, Bars: 0, Points: 0}
     for mark in chart.marks:
@@ -100,7 +123,9 @@ def styled(chart):
             if isinstance(mark, Line):
                 style["dash"] = DASHES[order % len(DASHES)]
             elif isinstance(mark, Bars):
-                style.update(filled=order == 0, dash=DASHES[(order - 1) % len(DASHES)] if order else ())
+                style.update(
+                    filled=order == 0, dash=DASHES[(order - 1) % len(DASHES)] if order else ()
+                )
             else:
                 style["marker"] = mark.marker or list(MARKERS)[order % len(MARKERS)]
         styles.append(style)
@@ -110,7 +135,8 @@ def styled(chart):
 
 
 def place_legend(chart, entries):
-    """The title and the legend's samples and words, in as many rows as they need; and where the plot may begin."""
+    """The title and the legend's samples and words, in as many rows as they need; and where the
+    plot may begin."""
     placed = [Word(12, 18, chart.title, "start", bold=True)] if chart.title else []
     y, x = (38 if chart.title else 18), 12
     for mark, style in entries:
@@ -125,12 +151,26 @@ def place_legend(chart, entries):
 
 def sample(mark, style, x, y):
     if isinstance(mark, Band):
-        return Shape(box(x, y - 5, x + 18, y + 5), color=PALETTE["grey"], filled=True, opacity=0.3, clipped=False)
+        return Shape(
+            box(x, y - 5, x + 18, y + 5),
+            color=PALETTE["grey"],
+            filled=True,
+            opacity=0.3,
+            clipped=False,
+        )
     if isinstance(mark, Points):
         return Shape(sized(style["marker"], 4.5), [(x + 9, y)], style["color"], True, clipped=False)
     if isinstance(mark, Bars) and style["filled"]:
-        return Shape(box(x, y - 5, x + 18, y + 5), color=style["color"], filled=True, opacity=0.75, clipped=False)
-    return Shape(((x, y), (x + 20, y)), color=style["color"], width=2, dash=style["dash"], clipped=False)
+        return Shape(
+            box(x, y - 5, x + 18, y + 5),
+            color=style["color"],
+            filled=True,
+            opacity=0.75,
+            clipped=False,
+        )
+    return Shape(
+        ((x, y), (x + 20, y)), color=style["color"], width=2, dash=style["dash"], clipped=False
+    )
 
 
 def axes(chart, frame):
@@ -138,11 +178,15 @@ def axes(chart, frame):
     drawn, free = [], -math.inf
     for value, text in frame.y.ticks():
         y = float(frame.y(value))
-        drawn.append(Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False))
+        drawn.append(
+            Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False)
+        )
         drawn.append(Word(frame.left - 6, y + 4, text, "end"))
     for value, text in frame.x.ticks():
         x = float(frame.x(value))
-        drawn.append(Shape(((x, frame.bottom), (x, frame.bottom + 4)), width=1, opacity=0.6, clipped=False))
+        drawn.append(
+            Shape(((x, frame.bottom), (x, frame.bottom + 4)), width=1, opacity=0.6, clipped=False)
+        )
         if chart.x.turned:
             drawn.append(Word(x + 4, frame.bottom + 8, text, "end", turned=True))
             continue
@@ -175,22 +219,36 @@ def line(mark, frame, style):
 def points(mark, frame, style):
     at = np.column_stack([frame.x(mark.x), frame.y(mark.y)])
     here = np.isfinite(at).all(axis=1)
-    shape = Shape(sized(style["marker"], mark.size), at[here].tolist(), style["color"], True, opacity=0.85)
+    shape = Shape(
+        sized(style["marker"], mark.size), at[here].tolist(), style["color"], True, opacity=0.85
+    )
     return [shape] if here.any() else [], int((~here).sum())
 
 
 def bars(mark, frame, style):
     x, tops, ground = frame.x(mark.edges), frame.y(mark.heights), frame.y(0.0)
-    ground = float(ground) if np.isfinite(ground) else frame.y.start  # a log axis has no zero: start at its end
+    ground = (
+        float(ground) if np.isfinite(ground) else frame.y.start
+    )  # a log axis has no zero: start at its end
     gap = 0.25 if isinstance(frame.x.axis.ticks, Mapping) else 0.06
     here = np.isfinite(tops) & np.isfinite(x[:-1]) & np.isfinite(x[1:])
-    fill = {"filled": True, "opacity": 0.75} if style["filled"] else {"width": 2, "dash": style["dash"]}
+    fill = (
+        {"filled": True, "opacity": 0.75}
+        if style["filled"]
+        else {"width": 2, "dash": style["dash"]}
+    )
     shapes = []
-    for left, right, top in zip(x[:-1][here].tolist(), x[1:][here].tolist(), tops[here].tolist(), strict=True):
+    for left, right, top in zip(
+        x[:-1][here].tolist(), x[1:][here].tolist(), tops[here].tolist(), strict=True
+    ):
         inset = gap / 2 * (right - left)
         path = box(left + inset, top, right - inset, ground)
-        shapes.append(Shape(path if style["filled"] else (*path, path[0]), color=style["color"], **fill))
-    nothing = np.asarray(mark.heights, float) == 0  # an empty bar has nothing to draw, and nothing is missing
+        shapes.append(
+            Shape(path if style["filled"] else (*path, path[0]), color=style["color"], **fill)
+        )
+    nothing = (
+        np.asarray(mark.heights, float) == 0
+    )  # an empty bar has nothing to draw, and nothing is missing
     return shapes, int((~here & ~nothing).sum())
 
 
@@ -207,9 +265,14 @@ def rule(mark, frame, level):
         word = Word(frame.right - 4, y - 5 if y > frame.top + 18 else y + 14, mark.label, "end")
     if not np.isfinite(ends).all():
         return [], level
-    inside = frame.left - 1 <= ends[1][0] <= frame.right + 1 and frame.top - 1 <= ends[1][1] <= frame.bottom + 1
+    inside = (
+        frame.left - 1 <= ends[1][0] <= frame.right + 1
+        and frame.top - 1 <= ends[1][1] <= frame.bottom + 1
+    )
     shapes = [Shape(ends, opacity=0.8, dash=(4, 3) if mark.dash else ())]
-    return shapes + ([word] if mark.label and inside else []), level + bool(mark.label and mark.vertical and inside)
+    return shapes + ([word] if mark.label and inside else []), level + bool(
+        mark.label and mark.vertical and inside
+    )
 
 
 def band(mark, frame, style):
@@ -236,7 +299,9 @@ def grid(mark, frame, style):
     i, j = np.nonzero(~np.isfinite(matrix))
     if len(i):
         cross = ((0.3 * wide, 0.3 * tall), (0.7 * wide, 0.7 * tall))
-        shapes.append(Shape(cross, np.column_stack([columns[j], rows[i]]).tolist(), width=1, opacity=0.5))
+        shapes.append(
+            Shape(cross, np.column_stack([columns[j], rows[i]]).tolist(), width=1, opacity=0.5)
+        )
     return shapes, 0
 
 

@@ -9,8 +9,15 @@ import numpy as np
 from course_utils import checks
 
 # Okabe & Ito's colours, told apart by colour-blind readers and visible on white and on black.
-PALETTE = {"blue": "#0072B2", "vermillion": "#D55E00", "green": "#009E73", "purple": "#CC79A7",
-           "orange": "#E69F00", "sky": "#56B4E9", "grey": "#888888"}
+PALETTE = {
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "grey": "#888888",
+}
 DASHES = ((), (7, 4), (2, 3), (9, 3, 2, 3))
 FONT = 12  # pixels
 LETTER = 0.56 * FONT  # mean width of a letter, good enough to leave room for a word
@@ -47,7 +54,8 @@ class Axis:
 class Line:
     """A line through points. Lines without a `color` differ in colour and in dash.
 
-    NaN makes a gap; where x and y are both NaN the pen was lifted on purpose, and nothing counts as missing.
+    NaN makes a gap; where x and y are both NaN the pen was lifted on purpose, and nothing counts as
+    missing.
     """
 
     x: Sequence
@@ -58,7 +66,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars from zero to `heights[i]`, between `edges[i]` and `edges[i + 1]`: what `np.histogram` returns.
+    """Bars from zero to `heights[i]`, between `edges[i]` and `edges[i + 1]`: what `np.histogram`
+    returns.
 
     The first Bars of a chart are filled, further ones are outlines, so that both can be seen.
     """
@@ -71,7 +80,8 @@ class Bars:
 
 @dataclass(frozen=True)
 class Points:
-    """Separate points. `size` is a radius in pixels; `marker` is a name from `MARKERS` or `None` for the next one."""
+    """Separate points. `size` is a radius in pixels; `marker` is a name from `MARKERS` or `None`
+    for the next one."""
 
     x: Sequence
     y: Sequence
@@ -102,7 +112,8 @@ class Band:
 
 @dataclass(frozen=True)
 class Grid:
-    """A matrix as coloured cells, row 0 on top: blue above zero, vermillion below, empty at zero, crossed at NaN.
+    """A matrix as coloured cells, row 0 on top: blue above zero, vermillion below, empty at zero,
+    crossed at NaN.
 
     Column j covers x from j to j + 1, row i covers y from i to i + 1. Up to some thousand cells.
     """
@@ -115,7 +126,8 @@ class Chart:
     """What to draw, and how to say it to a reader who does not see it.
 
     Args:
-        marks: Any of `Line`, `Bars`, `Points`, `Rule`, `Band`, `Grid`; the first is drawn at the back.
+        marks: Any of `Line`, `Bars`, `Points`, `Rule`, `Band`, `Grid`; the first is drawn at the
+            back.
         x, y: The axes.
         title: One short line.
         description: What the picture shows, in a sentence that can be read aloud.
@@ -138,7 +150,9 @@ class Chart:
     def __post_init__(self):
         for mark in self.marks:
             if not isinstance(mark, (Line, Bars, Points, Rule, Band, Grid)):
-                raise ValueError(f"a mark must be Line, Bars, Points, Rule, Band or Grid, got {mark!r}")
+                raise ValueError(
+                    f"a mark must be Line, Bars, Points, Rule, Band or Grid, got {mark!r}"
+                )
             color, marker = getattr(mark, "color", None), getattr(mark, "marker", None)
             if color is not None:
                 checks.one_of("color", color, PALETTE)
@@ -157,5 +171,7 @@ def spoken(chart):
     said = chart.description
     if not said:
         labels = ", ".join(mark.label for mark in chart.marks if getattr(mark, "label", ""))
-        said = f"{chart.y.label or 'y'} against {chart.x.label or 'x'}" + (f": {labels}" if labels else "")
+        said = f"{chart.y.label or 'y'} against {chart.x.label or 'x'}" + (
+            f": {labels}" if labels else ""
+        )
     return f"{chart.title}. {said}" if chart.title else said

@@ -11,7 +11,8 @@ from course_utils.chart.marks import FONT
 
 
 def picture(*charts, caption=""):
-    """Returns what Jupyter shows of charts that run nothing, data and metadata: a PNG, no larger than a live chart."""
+    """Returns what Jupyter shows of charts that run nothing, data and metadata: a PNG, no larger
+    than a live chart."""
     data = base64.b64encode(png(*charts, caption=caption)).decode()
     return {"image/png": data}, {"image/png": {"width": sum(chart.width for chart in charts)}}
 
@@ -54,17 +55,25 @@ def _png_shape(canvas, shape, frame, offset):
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.patches import Rectangle
 
-    paths = np.asarray(shape.template, float)[None] + np.asarray(shape.at, float)[:, None] + (offset, 0)
+    paths = (
+        np.asarray(shape.template, float)[None] + np.asarray(shape.at, float)[:, None] + (offset, 0)
+    )
     color = "#222222" if shape.color == "ink" else shape.color
     if shape.filled:
         drawn = PolyCollection(paths, facecolors=color, linewidths=0, alpha=shape.opacity)
     else:
         dash = (0, [length / shape.width for length in shape.dash]) if shape.dash else "solid"
-        drawn = LineCollection(paths, colors=color, linewidths=shape.width, linestyles=[dash], alpha=shape.opacity)
+        drawn = LineCollection(
+            paths, colors=color, linewidths=shape.width, linestyles=[dash], alpha=shape.opacity
+        )
     canvas.add_collection(drawn, autolim=False)
     if shape.clipped:
-        window = Rectangle((offset + frame.left, frame.top), frame.right - frame.left, frame.bottom - frame.top,
-                           transform=canvas.transData)
+        window = Rectangle(
+            (offset + frame.left, frame.top),
+            frame.right - frame.left,
+            frame.bottom - frame.top,
+            transform=canvas.transData,
+        )
         drawn.set_clip_path(window)
 
 
@@ -73,6 +82,17 @@ def _png_word(canvas, word, frame, offset):
 
     sides = {"start": "left", "middle": "center", "end": "right"}
     text = re.sub("[\u2e80-\uffff]+", "", word.text)  # matplotlib's own font has no Chinese
-    canvas.text(offset + word.x, word.y, text, ha=sides[word.anchor], va="baseline", fontsize=FONT * 0.92,
-                color="#222222", weight="bold" if word.bold else "normal", rotation=90 if word.turned else 0,
-                rotation_mode="anchor", parse_math=False, path_effects=[withStroke(linewidth=3, foreground="white")])
+    canvas.text(
+        offset + word.x,
+        word.y,
+        text,
+        ha=sides[word.anchor],
+        va="baseline",
+        fontsize=FONT * 0.92,
+        color="#222222",
+        weight="bold" if word.bold else "normal",
+        rotation=90 if word.turned else 0,
+        rotation_mode="anchor",
+        parse_math=False,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+    )

@@ -14,7 +14,9 @@ class Scale:
     def __init__(self, axis, values, start, end):
         self.axis, self.start, self.end = axis, start, end
         if axis.log and any(end is not None and not end > 0 for end in (axis.low, axis.high)):
-            raise ValueError(f"the ends of a log axis must be > 0, got low={axis.low} and high={axis.high}")
+            raise ValueError(
+                f"the ends of a log axis must be > 0, got low={axis.low} and high={axis.high}"
+            )
         values = self.forward(values)
         values = values[np.isfinite(values)]
         low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
@@ -22,7 +24,10 @@ class Scale:
         self.low = low - room if axis.low is None else float(self.forward(axis.low))
         self.high = high + room if axis.high is None else float(self.forward(axis.high))
         if not self.high > self.low:
-            raise ValueError(f"the axis {axis.label!r} must have low < high, got low={axis.low} and high={axis.high}")
+            raise ValueError(
+                f"the axis {axis.label!r} must have low < high, got low={axis.low} and "
+                f"high={axis.high}"
+            )
 
     def forward(self, values):
         values = np.asarray(values, float)
@@ -32,7 +37,8 @@ class Scale:
             return np.where(values > 0, np.log10(values), np.nan)
 
     def __call__(self, values):
-        """Pixels of values; far outside the axis they stop a little way off, so that no number overflows."""
+        """Pixels of values; far outside the axis they stop a little way off, so that no number
+        overflows."""
         share = (self.forward(values) - self.low) / (self.high - self.low)
         return self.start + np.clip(share, -10, 11) * (self.end - self.start)
 
@@ -47,7 +53,11 @@ class Scale:
             values = nice_ticks(*ends, count, self.axis.log) if isinstance(ticks, str) else ticks
             pairs = [(value, number(value)) for value in values]
         slack = 1e-9 * (self.high - self.low)
-        return [(v, text) for v, text in pairs if self.low - slack <= self.forward(v) <= self.high + slack]
+        return [
+            (v, text)
+            for v, text in pairs
+            if self.low - slack <= self.forward(v) <= self.high + slack
+        ]
 
 
 def number(value):
@@ -62,7 +72,8 @@ def number(value):
 
 
 def nice_ticks(low, high, count=5, log=False):
-    """At most about `count` round values in `low..high`: steps of 1, 2 or 5, or powers of ten when `log`.
+    """At most about `count` round values in `low..high`: steps of 1, 2 or 5, or powers of ten when
+    `log`.
 
     Example:
 
@@ -73,8 +84,14 @@ def nice_ticks(low, high, count=5, log=False):
         first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
         if last - first >= 2:
             every = math.ceil((last - first + 1) / (count + 1))
-            return [float(f"1e{power}") for power in range(first, last + 1) if (power - first) % every == 0]
-        values = [float(f"{lead}e{power}") for power in range(first - 1, last + 1) for lead in (1, 2, 5)]
+            return [
+                float(f"1e{power}")
+                for power in range(first, last + 1)
+                if (power - first) % every == 0
+            ]
+        values = [
+            float(f"{lead}e{power}") for power in range(first - 1, last + 1) for lead in (1, 2, 5)
+        ]
         return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
@@ -96,12 +113,17 @@ def spans(chart):
         if isinstance(mark, (Line, Points)):
             x, y = np.asarray(mark.x, float), np.asarray(mark.y, float)
             if x.shape != y.shape or x.ndim != 1:
-                raise ValueError(f"x and y must be lists of the same length, got shapes {x.shape} and {y.shape}")
+                raise ValueError(
+                    f"x and y must be lists of the same length, got shapes {x.shape} and {y.shape}"
+                )
             here = np.isfinite(x) & np.isfinite(y)
             xs, ys = [*xs, x[here]], [*ys, y[here]]
         elif isinstance(mark, Bars):
             if len(mark.edges) != len(mark.heights) + 1:
-                raise ValueError(f"{len(mark.heights)} bars need {len(mark.heights) + 1} edges, got {len(mark.edges)}")
+                raise ValueError(
+                    f"{len(mark.heights)} bars need {len(mark.heights) + 1} edges, got "
+                    f"{len(mark.edges)}"
+                )
             if len(mark.heights):
                 xs, ys = [*xs, mark.edges], [*ys, mark.heights, [0]]
         elif isinstance(mark, Rule):
@@ -112,7 +134,9 @@ def spans(chart):
             raise ValueError(f"a Grid needs a matrix, got shape {np.shape(mark.matrix)}")
         elif np.size(mark.matrix):
             xs, ys = [*xs, [0, np.shape(mark.matrix)[1]]], [*ys, [0, np.shape(mark.matrix)[0]]]
-    xs, ys = (np.concatenate([np.asarray(part, float).ravel() for part in parts]) for parts in (xs, ys))
+    xs, ys = (
+        np.concatenate([np.asarray(part, float).ravel() for part in parts]) for parts in (xs, ys)
+    )
     return xs[np.isfinite(xs)], ys[np.isfinite(ys)]
 
 

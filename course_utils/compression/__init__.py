@@ -1,4 +1,5 @@
-"""A recipe and a Keras model in, a smaller model and its file out; the original is never changed."""
+"""A recipe and a Keras model in, a smaller model and its file out; the original is never
+changed."""
 
 from course_utils.compression.activations import change_inputs, fake_quantize, quantize_activations
 from course_utils.compression.calibration import capture, watch
@@ -7,4 +8,31 @@ from course_utils.compression.units import Hidden, hidden, remove_units, silence
 from course_utils.compression.weights import Weight, axes_read, fill, floats, matched, weights
 from course_utils.compression.whole import Compressed, baseline, compress, load, sensitivity
 
-__all__ = ["Apply", "Compressed", "Hidden", "Prune", "Quantize", "Weight", "axes_read", "baseline", "capture", "change_inputs", "compress", "compress_weight", "fake_quantize", "fill", "floats", "hidden", "load", "matched", "quantize_activations", "remove_units", "sensitivity", "silence_units", "spell", "unit_scores", "watch", "weights"]
+__all__ = [
+    "Apply",
+    "Compressed",
+    "Hidden",
+    "Prune",
+    "Quantize",
+    "Weight",
+    "axes_read",
+    "baseline",
+    "capture",
+    "change_inputs",
+    "compress",
+    "compress_weight",
+    "fake_quantize",
+    "fill",
+    "floats",
+    "hidden",
+    "load",
+    "matched",
+    "quantize_activations",
+    "remove_units",
+    "sensitivity",
+    "silence_units",
+    "spell",
+    "unit_scores",
+    "watch",
+    "weights",
+]

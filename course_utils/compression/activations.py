@@ -11,11 +11,12 @@ from course_utils.models.checkpoint import clone
 
 @tf.custom_gradient
 def fake_quantize(x, scale, levels):
-    """Rounds to whole multiples of `scale`, at most `levels` of them on either side, and stays float.
+    """Rounds to whole multiples of `scale`, at most `levels` of them on either side, and stays
+    float.
 
     Rounding has a slope of 0 almost everywhere, and nothing could be learned through it. The
-    straight-through estimator (Bengio et al., 2013) takes it for the identity on the way back, except
-    where values were clipped.
+    straight-through estimator (Bengio et al., 2013) takes it for the identity on the way back,
+    except where values were clipped.
 
     Args:
         x: Float tensor.
@@ -38,15 +39,19 @@ def change_inputs(model, change, only=""):
 
     Args:
         model: A built Keras model; it is not changed.
-        change: Function of a `Weight` and the tensor its layer is given, returning a tensor like it.
+        change: Function of a `Weight` and the tensor its layer is given, returning a tensor like
+            it.
         only: Touch only layers whose weight's name contains this text.
 
     Returns:
-        A Keras model. The change lives in this object alone: a clone or a saved file does not have it.
+        A Keras model. The change lives in this object alone: a clone or a saved file does not have
+        it.
     """
     twin = clone(model)
     for weight in _multiplying(matched(twin, model), only):
-        weight.layer.call = _changed(weight, weight.layer.call, change)  # hides the method of its class
+        weight.layer.call = _changed(
+            weight, weight.layer.call, change
+        )  # hides the method of its class
     return twin
 
 
@@ -57,21 +62,23 @@ def _changed(weight, call, change):
 def quantize_activations(model, bits=8, per="tensor", calibration=None, only=""):
     """Returns a twin whose Dense and EinsumDense layers round what they read: quantized operations.
 
-    The values are rounded to `bits`-bit levels and stay float32: this shows what it costs in quality
-    and nothing about speed. `quantization.quantized_matmul` does the same with integers. What is
-    added, normalised or multiplied between the layers is left as it is.
+    The values are rounded to `bits`-bit levels and stay float32: this shows what it costs in
+    quality and nothing about speed. `quantization.quantized_matmul` does the same with integers.
+    What is added, normalised or multiplied between the layers is left as it is.
 
     Args:
-        model: A built Keras model; it is not changed. To quantize weights too, give `compress(...).model`.
+        model: A built Keras model; it is not changed. To quantize weights too, give
+            `compress(...).model`.
         bits: Width of an activation's code, 2 to 8.
         per: `"tensor"` (one scale for each layer, fixed beforehand by the largest value it reads on
-            calibration data; larger ones are clipped) or `"token"` (a scale for each vector, from its
-            own largest value).
+            calibration data; larger ones are clipped) or `"token"` (a scale for each vector, from
+            its own largest value).
         calibration: What the model is called on; only for `"tensor"`.
         only: Touch only layers whose weight's name contains this text.
 
     Returns:
-        A Keras model. The rounding lives in this object alone: a clone or a saved file does not have it.
+        A Keras model. The rounding lives in this object alone: a clone or a saved file does not
+        have it.
 
     Raises:
         ValueError: If `per` or `bits` is not allowed, or calibration data is missing.
@@ -87,7 +94,16 @@ def quantize_activations(model, bits=8, per="tensor", calibration=None, only="")
     if per == "token":
         return change_inputs(model, per_token, only)
     largest = {}
-    watch(model, _multiplying(weights(model), only), calibration,
-          lambda weight, read: largest.update({weight.name: np.abs(read).max()}))
-    return change_inputs(model, lambda weight, x: fake_quantize(
-        x, max(largest[weight.name], 1e-30) / levels, float(levels)), only)
+    watch(
+        model,
+        _multiplying(weights(model), only),
+        calibration,
+        lambda weight, read: largest.update({weight.name: np.abs(read).max()}),
+    )
+    return change_inputs(
+        model,
+        lambda weight, x: fake_quantize(
+            x, max(largest[weight.name], 1e-30) / levels, float(levels)
+        ),
+        only,
+    )

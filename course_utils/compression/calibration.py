@@ -27,7 +27,8 @@ def _called_instead(layer, call):
 def capture(model, weight, data, batch_size=16):
     """Runs a model on data and keeps what the layer of one weight reads.
 
-    Each pass ends there: what comes after the layer is not computed, nor its own second call in a pass.
+    Each pass ends there: what comes after the layer is not computed, nor its own second call in a
+    pass.
 
     Args:
         model: The Keras model.
@@ -61,14 +62,15 @@ def capture(model, weight, data, batch_size=16):
 def watch(model, watched, data, see):
     """Runs a model on data, once, and shows what its layers read, each just before it computes.
 
-    All rows go through together. So `see` may change a layer's weight, and the layers behind it read
-    what the changed layer gives: a whole model is calibrated in the time of one pass.
+    All rows go through together. So `see` may change a layer's weight, and the layers behind it
+    read what the changed layer gives: a whole model is calibrated in the time of one pass.
 
     Args:
         model: The Keras model.
         watched: Those of its `Weight`s to watch, of Dense or EinsumDense layers.
         data: What the model is called on, with the batch first.
-        see: Function of a `Weight` and what its layer reads, `(samples, inputs)`; called once for each.
+        see: Function of a `Weight` and what its layer reads, `(samples, inputs)`; called once for
+            each.
 
     Raises:
         ValueError: If `data` is empty, a layer is not reached, or what it reads is not finite.
@@ -98,4 +100,6 @@ def watch(model, watched, data, see):
         except _Left as left:
             raise left.__cause__ from None
     if waiting:
-        raise ValueError(f"{min(waiting)}: the model never called its layer on the calibration data")
+        raise ValueError(
+            f"{min(waiting)}: the model never called its layer on the calibration data"
+        )

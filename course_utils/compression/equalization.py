@@ -1,8 +1,8 @@
 """Equalization: the same function with other numbers inside, chosen so that rounding hurts it less.
 
-A norm multiplies each of its channels by a gain, and the layers after it multiply the same channel by a
-row of weights. Divide the gain and multiply the row by one number, and nothing changes but what is
-rounded. Everything here is a choice of that number.
+A norm multiplies each of its channels by a gain, and the layers after it multiply the same channel
+by a row of weights. Divide the gain and multiply the row by one number, and nothing changes but
+what is rounded. Everything here is a choice of that number.
 """
 
 import numpy as np
@@ -29,11 +29,17 @@ def readers(model):
         ValueError: If the model is of another class.
     """
     if not isinstance(model, DecoderLM):
-        raise ValueError(f"equalization needs a DecoderLM, whose norms it knows, got {type(model).__name__}")
+        raise ValueError(
+            f"equalization needs a DecoderLM, whose norms it knows, got {type(model).__name__}"
+        )
     found = []
     for block in model.blocks:
         attention = block.attention
-        projections = attention.query_projection, attention.key_projection, attention.value_projection
+        projections = (
+            attention.query_projection,
+            attention.key_projection,
+            attention.value_projection,
+        )
         found += [(block.attention_norm, projections), (block.mlp_norm, (block.up,))]
     return [*found, (model.norm, (model.head,))]
 
@@ -54,9 +60,10 @@ def migrate(norm, layers, scales):
 def plant_outliers(model, channels=6, factor=30, seed=0):
     """Gives a small model what large ones grow by themselves: a few channels that shout.
 
-    Outliers in activations appear with billions of parameters (Dettmers et al., 2022), and methods that
-    deal with them have nothing to do on a small model. Here they are planted, by hand and in plain
-    sight: chosen channels of each norm grow by `factor`, the rows that read them shrink by it.
+    Outliers in activations appear with billions of parameters (Dettmers et al., 2022), and methods
+    that deal with them have nothing to do on a small model. Here they are planted, by hand and in
+    plain sight: chosen channels of each norm grow by `factor`, the rows that read them shrink by
+    it.
 
     Args:
         model: A `DecoderLM`; it is not changed.
@@ -70,17 +77,20 @@ def plant_outliers(model, channels=6, factor=30, seed=0):
     twin, random, factor = clone(model), np.random.default_rng(seed), positive("factor", factor)
     for norm, layers in readers(twin):
         scales = np.ones(norm.scale.shape[0], np.float32)
-        scales[random.permutation(len(scales))[: whole("channels", channels, 1, len(scales))]] /= factor
+        scales[random.permutation(len(scales))[: whole("channels", channels, 1, len(scales))]] /= (
+            factor
+        )
         migrate(norm, layers, scales)
     return twin
 
 
 def smoothquant(model, calibration, alpha=0.5):
-    """Moves loudness from activations into weights, so that both can be rounded (Xiao et al., 2023).
+    """Moves loudness from activations into weights, so that both can be rounded (Xiao et al.,
+    2023).
 
     One scale for a whole tensor must reach its loudest channel, and leaves the others a few levels.
-    Each channel is divided by `s = max|x|^alpha / max|w|^(1 - alpha)`; at 1/2, activations and weights
-    of a channel end up with the same largest value.
+    Each channel is divided by `s = max|x|^alpha / max|w|^(1 - alpha)`; at 1/2, activations and
+    weights of a channel end up with the same largest value.
 
     Args:
         model: A `DecoderLM`; it is not changed.
@@ -98,16 +108,19 @@ def smoothquant(model, calibration, alpha=0.5):
         loud = np.abs(inputs).max(axis=0)  # (channels,)
         strong = np.max([np.abs(np.asarray(layer.kernel)).max(axis=1) for layer in layers], axis=0)
         both = (loud > 0) & (strong > 0)  # a silent channel stays as it is
-        migrate(norm, layers, np.where(both, loud**alpha / np.where(both, strong, 1) ** (1 - alpha), 1))
+        migrate(
+            norm, layers, np.where(both, loud**alpha / np.where(both, strong, 1) ** (1 - alpha), 1)
+        )
     return twin
 
 
 def awq(model, calibration, bits, group_size="channel", grid=20):
     """Enlarges the rows that read loud channels, so that rounding spares them (Lin et al., 2024).
 
-    A row counts as much as its channel is loud. Multiplied by `s = mean|x|^alpha` before rounding, and
-    the channel divided by it, its rounding error shrinks by `s` while the step hardly grows. Alpha runs
-    over a grid; each norm takes the one with the smallest error in what its layers give out.
+    A row counts as much as its channel is loud. Multiplied by `s = mean|x|^alpha` before rounding,
+    and the channel divided by it, its rounding error shrinks by `s` while the step hardly grows.
+    Alpha runs over a grid; each norm takes the one with the smallest error in what its layers give
+    out.
 
     Args:
         model: A `DecoderLM`; it is not changed.
@@ -121,23 +134,33 @@ def awq(model, calibration, bits, group_size="channel", grid=20):
         `clipped_absmax`, the method's second half.
 
     Raises:
-        ValueError: If bits or group size is not allowed, or calibration is empty or not finite in the model.
+        ValueError: If bits or group size is not allowed, or calibration is empty or not finite in
+            the model.
 
     Example:
 
     >>> scaled = awq(model, tokens, bits=4)
-    >>> small = compress(scaled, [Quantize(clipped_absmax, only="block", bits=4)], calibration=tokens)
+    >>> small = compress(scaled, [Quantize(clipped_absmax, only="block", bits=4)],
+    calibration=tokens)
     """
     twin = clone(model)
     for norm, layers, inputs in _with_inputs(twin, calibration):
-        kernels, products = [np.asarray(layer.kernel) for layer in layers], second_order.hessian(inputs, damping=0)
+        kernels, products = (
+            [np.asarray(layer.kernel) for layer in layers],
+            second_order.hessian(inputs, damping=0),
+        )
         loud, errors = np.abs(inputs).mean(axis=0), {}
         loud[loud == 0] = 1  # a silent channel stays as it is
         for alpha in np.linspace(0, 1, whole("grid", grid, 1, 1000) + 1):
             scales = loud**alpha
-            rounded = [quantization.absmax(kernel * scales[:, None], bits, group_size).dequantize() for kernel in kernels]
-            errors[alpha] = sum(output_error(now / scales[:, None] - kernel, products).sum()
-                                for now, kernel in zip(rounded, kernels))
+            rounded = [
+                quantization.absmax(kernel * scales[:, None], bits, group_size).dequantize()
+                for kernel in kernels
+            ]
+            errors[alpha] = sum(
+                output_error(now / scales[:, None] - kernel, products).sum()
+                for now, kernel in zip(rounded, kernels)
+            )
         migrate(norm, layers, loud ** min(errors, key=errors.get))
     return twin
 
@@ -158,8 +181,8 @@ def output_error(change, products):
 def clipped_absmax(weights, inputs, bits, group_size="channel"):
     """Symmetric integers whose scales make the layer's output err least: the clipping of AWQ.
 
-    `quantization.clipped` weighs all errors alike; here each group of inputs tries the same scales and
-    takes the one that moves its share of the output least.
+    `quantization.clipped` weighs all errors alike; here each group of inputs tries the same scales
+    and takes the one that moves its share of the output least.
 
     Args:
         weights: Float array of shape `(inputs, units)`.
@@ -176,14 +199,26 @@ def clipped_absmax(weights, inputs, bits, group_size="channel"):
     weights, products = second_order.prepared(weights, inputs, damping=0)
     widest = quantization.absmax(weights, bits, group_size)
     if (size := widest.group_size) is None:
-        raise ValueError("group_size must be 'channel' or a whole number: each unit is clipped on its own, got 'tensor'")
+        raise ValueError(
+            "group_size must be 'channel' or a whole number: each unit is clipped on its own, got "
+            "'tensor'"
+        )
     starts = range(0, len(weights), size)
     best = least = None
     for shrink in np.linspace(1, 0.5, 21):
         scale = quantization.as_stored(shrink * widest.scale)
         change = quantization.round_to(weights, scale, bits, group_size).dequantize() - weights
-        error = np.stack([output_error(change[i : i + size], products[i : i + size, i : i + size]) for i in starts])
-        best, least = (scale, error) if best is None else (np.where(error < least, scale, best), np.minimum(error, least))
+        error = np.stack(
+            [
+                output_error(change[i : i + size], products[i : i + size, i : i + size])
+                for i in starts
+            ]
+        )
+        best, least = (
+            (scale, error)
+            if best is None
+            else (np.where(error < least, scale, best), np.minimum(error, least))
+        )
     return quantization.round_to(weights, best, bits, group_size)
 
 

@@ -11,13 +11,15 @@ from course_utils.models.checkpoint import clone
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTROPY, weight_decay=0.0):
+def finetune(
+    model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTROPY, weight_decay=0.0
+):
     """Trains a copy of a model that is pruned and rounded before every step.
 
-    Two copies of each matrix are kept. The loss and its gradient are taken with the compressed one; the
-    optimizer moves the float one, as if rounding were the identity. This is the straight-through
-    estimator (Bengio et al., 2013; Courbariaux et al., 2015; Jacob et al., 2018), for any rule. Weights
-    that pruning removed are zero in both and get no gradient.
+    Two copies of each matrix are kept. The loss and its gradient are taken with the compressed one;
+    the optimizer moves the float one, as if rounding were the identity. This is the
+    straight-through estimator (Bengio et al., 2013; Courbariaux et al., 2015; Jacob et al., 2018),
+    for any rule. Weights that pruning removed are zero in both and get no gradient.
 
     Args:
         model: A built Keras model; it is not changed.
@@ -27,17 +29,25 @@ def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTRO
             `lambda step: [Prune(magnitude, fraction(cubic(step, 0, 200, 0.8))), Quantize(absmax, bits=4)]`.
         learning_rate: For AdamW: a number or a Keras schedule.
         loss: Function of targets and the model's output.
-        weight_decay: For AdamW. Smaller weights stand on fewer levels: some decay keeps an entropy-coded file small.
+        weight_decay: For AdamW. Smaller weights stand on fewer levels: some decay keeps an
+            entropy-coded file small.
 
     Returns:
-        The trained twin: floats, with pruned weights at zero. `compress(twin, recipe(steps))` rounds it.
+        The trained twin: floats, with pruned weights at zero. `compress(twin, recipe(steps))`
+        rounds it.
 
     Raises:
         ValueError: If a step of the recipe asks for calibration inputs.
     """
     twin = clone(model)
-    matrices = [weight for weight in matched(twin, model) if not weight.why_not and weight.variable.trainable]
-    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0)
+    matrices = [
+        weight
+        for weight in matched(twin, model)
+        if not weight.why_not and weight.variable.trainable
+    ]
+    optimizer = keras.optimizers.AdamW(
+        learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0
+    )
     optimizer.build(twin.trainable_variables)
 
     @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
@@ -61,13 +71,16 @@ def finetune(model, batches, steps, recipe, learning_rate=1e-3, loss=CROSS_ENTRO
 
 
 def _compress_in_place(matrices, recipe):
-    """Puts compressed values into the variables; returns the floats behind them, pruned but not rounded."""
+    """Puts compressed values into the variables; returns the floats behind them, pruned but not
+    rounded."""
     if any(step.needs_inputs for step in recipe):
         raise ValueError("a recipe for fine-tuning cannot ask for calibration inputs")
     pruned = []
     for weight in matrices:
         floating = compress_weight(weight, [step for step in recipe if isinstance(step, Prune)])
-        rounded = compress_weight(weight, [step for step in recipe if not isinstance(step, Prune)], floating)
+        rounded = compress_weight(
+            weight, [step for step in recipe if not isinstance(step, Prune)], floating
+        )
         weight.variable.assign(weight.shaped(floats(rounded)))
         pruned.append(weight.shaped(floating))
     return pruned
@@ -87,10 +100,14 @@ def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
     Example:
 
     >>> slopes = gradients(model, tokens[:, :-1], tokens[:, 1:])
-    >>> recipe = [Prune(pruning.taylor(slope), pruning.fraction(0.5), only=name) for name, slope in slopes.items()]
+    >>> recipe = [Prune(pruning.taylor(slope), pruning.fraction(0.5), only=name) for name, slope in
+    slopes.items()]
     """
     matrices = [weight for weight in weights(model) if not weight.why_not]
     with tf.GradientTape() as tape:
         cost = loss(targets, model(inputs, training=False))
     slopes = tape.gradient(cost, [weight.variable.value for weight in matrices])
-    return {weight.name: weight.matrix(tf.convert_to_tensor(slope).numpy()) for weight, slope in zip(matrices, slopes)}
+    return {
+        weight.name: weight.matrix(tf.convert_to_tensor(slope).numpy())
+        for weight, slope in zip(matrices, slopes)
+    }

@@ -7,16 +7,28 @@ from course_utils.compression.whole import compress
 
 
 def rounded_to(model, size):
-    """Rounds a model to a step so chosen that the entropy-coded file has at most `size` bytes; returns a `Compressed`."""
+    """Rounds a model to a step so chosen that the entropy-coded file has at most `size` bytes;
+    returns a `Compressed`."""
     count = sum(weight.matrix().size for weight in weights(model) if not weight.why_not)
-    return fitted(model, size, 0.05, lambda step: [Quantize(quantization.step, step=step)],
-                   lambda step, total: step * 2 ** (8 * (total - 0.985 * size) / count))  # twice the step, a bit less a weight
+    return fitted(
+        model,
+        size,
+        0.05,
+        lambda step: [Quantize(quantization.step, step=step)],
+        lambda step, total: step * 2 ** (8 * (total - 0.985 * size) / count),
+    )  # twice the step, a bit less a weight
 
 
 def pruned_to(model, size):
-    """Removes the smallest weights until the entropy-coded file has at most `size` bytes; returns a `Compressed`."""
-    return fitted(model, size, 0.2, lambda kept: [Prune(pruning.magnitude, pruning.fraction(1 - min(kept, 1)))],
-                   lambda kept, total: kept * 0.985 * size / total)  # half the weights, about half the bytes
+    """Removes the smallest weights until the entropy-coded file has at most `size` bytes; returns a
+    `Compressed`."""
+    return fitted(
+        model,
+        size,
+        0.2,
+        lambda kept: [Prune(pruning.magnitude, pruning.fraction(1 - min(kept, 1)))],
+        lambda kept, total: kept * 0.985 * size / total,
+    )  # half the weights, about half the bytes
 
 
 def fitted(model, size, guess, steps, better):

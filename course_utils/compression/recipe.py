@@ -32,20 +32,27 @@ class Apply:
         return self.rule(matrix, **{name: given[name] for name in self.asks}, **self.arguments)
 
     def __repr__(self):
-        parts = [spell(value) for value in (self.rule, getattr(self, "mask", None)) if value is not None]
-        named = {**({"only": self.only} if self.only else {}), **dict(sorted(self.arguments.items()))}
+        parts = [
+            spell(value) for value in (self.rule, getattr(self, "mask", None)) if value is not None
+        ]
+        named = {
+            **({"only": self.only} if self.only else {}),
+            **dict(sorted(self.arguments.items())),
+        }
         return f"{type(self).__name__}({', '.join(parts + [f'{key}={spell(value)}' for key, value in named.items()])})"
 
 
 class Quantize(Apply):
-    """Turns floats into integers, with a rule from `quantization` or `second_order`. See `Apply`."""
+    """Turns floats into integers, with a rule from `quantization` or `second_order`. See
+    `Apply`."""
 
 
 class Prune(Apply):
     """Sets weights to zero.
 
     Args:
-        score: From `pruning`: a function from a matrix to scores. It may ask for `inputs`, as in `Apply`.
+        score: From `pruning`: a function from a matrix to scores. It may ask for `inputs`, as in
+            `Apply`.
         mask: From `pruning`: a function from scores to what is kept, such as `above(0.1)`.
         only: Touch only weights whose name contains this text.
     """
@@ -55,14 +62,16 @@ class Prune(Apply):
         self.mask = mask
 
     def __call__(self, matrix, inputs=None, original_inputs=None):
-        return np.where(self.mask(super().__call__(matrix, inputs, original_inputs)), matrix, np.float32(0))
+        return np.where(
+            self.mask(super().__call__(matrix, inputs, original_inputs)), matrix, np.float32(0)
+        )
 
 
 def spell(value):
     """Says what a rule or one of its arguments is, in the same words in every run.
 
-    A mask such as `pruning.above(0.1)` is told by the function that made it and by what it remembers.
-    An array is told by its shape and the first digits of its digest.
+    A mask such as `pruning.above(0.1)` is told by the function that made it and by what it
+    remembers. An array is told by its shape and the first digits of its digest.
 
     Example:
 
@@ -76,13 +85,18 @@ def spell(value):
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(spell, value))}]"
     if isinstance(value, functools.partial):
-        given = [*map(spell, value.args), *(f"{key}={spell(item)}" for key, item in value.keywords.items())]
+        given = [
+            *map(spell, value.args),
+            *(f"{key}={spell(item)}" for key, item in value.keywords.items()),
+        ]
         return f"{spell(value.func)}({', '.join(given)})"
     owner = getattr(value, "__self__", None)
     if not hasattr(value, "__qualname__") or not (owner is None or inspect.ismodule(owner)):
         return repr(value)
     # The same words for a rule wherever it lives: sweeps and records know their recipes by them.
-    name = re.sub(r"^course_utils\.(compression\.)?", "", f"{value.__module__}.{value.__qualname__}")
+    name = re.sub(
+        r"^course_utils\.(compression\.)?", "", f"{value.__module__}.{value.__qualname__}"
+    )
     held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else {}
     held = ", ".join(f"{key}={spell(item)}" for key, item in sorted(held.items()))
     return f"{name.partition('.<locals>')[0]}({held})" if held else name

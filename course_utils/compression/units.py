@@ -13,7 +13,8 @@ from course_utils.models.language import DecoderLM, each
 
 @dataclasses.dataclass(frozen=True)
 class Hidden:
-    """Units between layers: some layers write them, one reads them, and they can be removed from both.
+    """Units between layers: some layers write them, one reads them, and they can be removed from
+    both.
 
     Attributes:
         writers: Dense layers with a column for each unit.
@@ -49,7 +50,10 @@ def hidden(model):
         for block in model.blocks:
             a = block.attention
             found[f"{block.name}/attention"] = Hidden(
-                (a.query_projection, a.key_projection, a.value_projection), a.output_projection, block.heads)
+                (a.query_projection, a.key_projection, a.value_projection),
+                a.output_projection,
+                block.heads,
+            )
             found[f"{block.name}/mlp"] = Hidden((block.up,), block.down, block.mlp_width)
         return found
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
@@ -62,10 +66,16 @@ def hidden(model):
 
 def _in_a_row(model, layers):
     """Says whether each layer reads the one before it and nothing else."""
-    by_depth = getattr(model, "_nodes_by_depth", {})  # of a functional model: a node for each call of a layer
+    by_depth = getattr(
+        model, "_nodes_by_depth", {}
+    )  # of a functional model: a node for each call of a layer
     nodes = [node for same_depth in by_depth.values() for node in same_depth]
-    reads = {id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes}
-    chained = len(nodes) == len(layers) + 1 and all(reads[id(b)] == [a] for a, b in itertools.pairwise(layers))
+    reads = {
+        id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes
+    }
+    chained = len(nodes) == len(layers) + 1 and all(
+        reads[id(b)] == [a] for a, b in itertools.pairwise(layers)
+    )
     return isinstance(model, keras.Sequential) or chained
 
 
@@ -81,12 +91,19 @@ def unit_scores(model, score, only=""):
     Returns:
         Scores of shape `(count,)` by name. `{name: mask(scores)}` is what `remove_units` takes.
     """
-    return {name: sum(score(np.asarray(writer.kernel)).reshape(part.count, -1).sum(axis=1) for writer in part.writers)
-            for name, part in hidden(model).items() if only in name}
+    return {
+        name: sum(
+            score(np.asarray(writer.kernel)).reshape(part.count, -1).sum(axis=1)
+            for writer in part.writers
+        )
+        for name, part in hidden(model).items()
+        if only in name
+    }
 
 
 def silence_units(model, keep):
-    """Returns a twin in which units that are not kept have no effect: their readers' weights are zero.
+    """Returns a twin in which units that are not kept have no effect: their readers' weights are
+    zero.
 
     It computes what the model from `remove_units` computes, at the full size and the full cost.
 
@@ -105,8 +122,8 @@ def remove_units(model, keep):
 
     Args:
         model: See `hidden`; it is not changed.
-        keep: By name, booleans of shape `(count,)`: hidden units or attention heads to keep. What has
-            no entry stays whole.
+        keep: By name, booleans of shape `(count,)`: hidden units or attention heads to keep. What
+            has no entry stays whole.
 
     Returns:
         A Keras model of the same class and the function of `silence_units(model, keep)`.
@@ -140,8 +157,10 @@ def _chosen(model, keep):
     for name, mask in keep.items():
         part, mask = found[one_of("part", name, found)], np.asarray(mask)
         if mask.dtype != bool or mask.shape != (part.count,) or not mask.any():
-            raise ValueError(f"keep[{name!r}] must hold {part.count} booleans and at least one True, "
-                             f"got {mask.dtype} of shape {mask.shape}, {np.count_nonzero(mask)} True")
+            raise ValueError(
+                f"keep[{name!r}] must hold {part.count} booleans and at least one True, "
+                f"got {mask.dtype} of shape {mask.shape}, {np.count_nonzero(mask)} True"
+            )
         yield part, mask
 
 
@@ -150,13 +169,17 @@ def _resized(model, counts):
     if isinstance(model, DecoderLM):
         config, depth = model.get_config(), model.shape["depth"]
         for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
-            config[key] = [counts.get(f"block_{i}/{part}", n) for i, n in enumerate(each(config[key], depth))]
+            config[key] = [
+                counts.get(f"block_{i}/{part}", n) for i, n in enumerate(each(config[key], depth))
+            ]
         smaller = DecoderLM.from_config(config)
         smaller.build()
         return smaller
 
     def like(layer):
         config = layer.get_config()
-        return layer.from_config({**config, "units": counts[layer.name]} if layer.name in counts else config)
+        return layer.from_config(
+            {**config, "units": counts[layer.name]} if layer.name in counts else config
+        )
 
     return keras.models.clone_model(model, clone_function=like)

@@ -17,8 +17,8 @@ class Weight:
         name: The variable's path, such as `"decoder_lm/block_0/up/kernel"`.
         variable: The Keras variable.
         layer: The layer it belongs to.
-        axes: Order of the variable's axes in which inputs come before units; `None` for a weight that
-            is no matrix of a linear map, such as a bias.
+        axes: Order of the variable's axes in which inputs come before units; `None` for a weight
+            that is no matrix of a linear map, such as a bias.
         inputs: Product of the input axes.
         why_not: Why it is left as it is; empty for a matrix.
     """
@@ -66,8 +66,12 @@ def weights(model):
 
 
 def matched(twin, model):
-    """Lists the weights of a clone under the names they have in the original: Keras may number layers anew."""
-    return [dataclasses.replace(mine, name=other.name) for mine, other in zip(weights(twin), weights(model))]
+    """Lists the weights of a clone under the names they have in the original: Keras may number
+    layers anew."""
+    return [
+        dataclasses.replace(mine, name=other.name)
+        for mine, other in zip(weights(twin), weights(model))
+    ]
 
 
 def weight_of(variable, layer):
@@ -79,7 +83,9 @@ def weight_of(variable, layer):
     if isinstance(layer, layers.Embedding):  # a token is a unit, its coordinates are the inputs
         return dataclasses.replace(known, axes=(1, 0), inputs=shape[1])
     if variable.name != "kernel":
-        return dataclasses.replace(known, why_not=f"{type(layer).__name__} has no rule for {variable.name!r}")
+        return dataclasses.replace(
+            known, why_not=f"{type(layer).__name__} has no rule for {variable.name!r}"
+        )
     if isinstance(layer, layers.EinsumDense):
         read, result = layer.equation.replace(" ", "").split("->")
         kernel = read.split(",")[1]
@@ -90,7 +96,9 @@ def weight_of(variable, layer):
         return dataclasses.replace(known, axes=tuple(range(rank)), inputs=math.prod(shape[:-2]))
     if isinstance(layer, (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)):
         return dataclasses.replace(known, axes=tuple(range(rank)), inputs=math.prod(shape[:-1]))
-    return dataclasses.replace(known, why_not=f"{type(layer).__name__} is not a layer this course knows")
+    return dataclasses.replace(
+        known, why_not=f"{type(layer).__name__} is not a layer this course knows"
+    )
 
 
 def floats(tensor):
@@ -99,7 +107,8 @@ def floats(tensor):
 
 
 def fill(model, tensors):
-    """Puts tensors, as `compress` made them, into a model's variables, in the order of its weights."""
+    """Puts tensors, as `compress` made them, into a model's variables, in the order of its
+    weights."""
     for weight, tensor in zip(weights(model), tensors.values(), strict=True):
         values = floats(tensor)
         weight.variable.assign(values if weight.why_not else weight.shaped(values))
@@ -107,14 +116,24 @@ def fill(model, tensors):
 
 def _multiplying(found, only):
     """Those weights that what a layer is given is multiplied by."""
-    return [weight for weight in found if not weight.why_not and only in weight.name
-            and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))]
+    return [
+        weight
+        for weight in found
+        if not weight.why_not
+        and only in weight.name
+        and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))
+    ]
 
 
 def axes_read(layer):
-    """Returns which axes of its input a Dense or EinsumDense layer sums over, counted from the end."""
+    """Returns which axes of its input a Dense or EinsumDense layer sums over, counted from the
+    end."""
     if isinstance(layer, keras.layers.Dense):
         return [-1]
     read, result = layer.equation.replace(" ", "").split("->")
     letters = read.split(",")[0]
-    return [i - len(letters) for i, letter in enumerate(letters) if letter.isalpha() and letter not in result]
+    return [
+        i - len(letters)
+        for i, letter in enumerate(letters)
+        if letter.isalpha() and letter not in result
+    ]

@@ -1,4 +1,5 @@
-"""A recipe and a Keras model in, a smaller model and its file out; the original is never changed."""
+"""A recipe and a Keras model in, a smaller model and its file out; the original is never
+changed."""
 
 import dataclasses
 import pathlib
@@ -57,7 +58,8 @@ def compress(model, steps, storage="fixed", calibration=None):
 
     Example:
 
-    >>> steps = [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.step, step=0.05)]
+    >>> steps = [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.step,
+    step=0.05)]
     >>> small = compress(models.load("docs-tiny"), steps, storage="entropy")
     >>> small.ledger.total == len(small.content)
     True
@@ -70,18 +72,26 @@ def compress(model, steps, storage="fixed", calibration=None):
 
     def shrink(weight, inputs=None):
         made[weight.name] = tensor = compress_weight(
-            weight, steps, inputs=inputs, original_inputs=originals.pop(weight.name, None))
+            weight, steps, inputs=inputs, original_inputs=originals.pop(weight.name, None)
+        )
         weight.variable.assign(weight.shaped(floats(tensor)))
 
     for weight in mine:
         if not weight.why_not and weight.name not in asking:
             shrink(weight)
     if comparing:
-        watch(model, [weight for weight in weights(model) if weight.name in comparing], calibration,
-              lambda weight, inputs: originals.update({weight.name: inputs}))
+        watch(
+            model,
+            [weight for weight in weights(model) if weight.name in comparing],
+            calibration,
+            lambda weight, inputs: originals.update({weight.name: inputs}),
+        )
     if asking:
         watch(twin, [weight for weight in mine if weight.name in asking], calibration, shrink)
-    tensors = {weight.name: np.asarray(weight.variable) if weight.why_not else made[weight.name] for weight in mine}
+    tensors = {
+        weight.name: np.asarray(weight.variable) if weight.why_not else made[weight.name]
+        for weight in mine
+    }
     skipped = {weight.name: weight.why_not for weight in mine if weight.why_not}
     content, ledger = encode(tensors, storage, model=describe(model))
     return Compressed(twin, tensors, skipped, content, ledger)
@@ -91,10 +101,14 @@ def _asking(found, steps, name):
     """Returns the names of the weights with a step whose rule has a parameter of this name."""
     names = set()
     for weight in found:
-        if not weight.why_not and any(name in step.asks and step.only in weight.name for step in steps):
+        if not weight.why_not and any(
+            name in step.asks and step.only in weight.name for step in steps
+        ):
             if isinstance(weight.layer, keras.layers.Embedding):
-                raise ValueError(f"{weight.name} is looked up and has no inputs to calibrate on; "
-                                 "use only= to leave it out")
+                raise ValueError(
+                    f"{weight.name} is looked up and has no inputs to calibrate on; "
+                    "use only= to leave it out"
+                )
             names.add(weight.name)
     return names
 
@@ -125,8 +139,9 @@ def sensitivity(model, steps, measure, only=""):
     Args:
         model: A built Keras model; it is not changed.
         steps: A recipe as for `compress`, of steps that need no calibration.
-        measure: Function of a model, such as `lambda m: evaluation.next_token(m, tokens).perplexity`.
-            Give it validation data: what is chosen by it must be reported on other data.
+        measure: Function of a model, such as
+            `lambda m: evaluation.next_token(m, tokens).perplexity`. Give it validation data: what
+            is chosen by it must be reported on other data.
         only: Try only weights whose name contains this text.
 
     Returns:

@@ -24,7 +24,8 @@ def load(split):
         split: `"train"` (1,097 scans), `"validation"` (300) or `"test"` (400).
 
     Returns:
-        `float32` of shape `(scans, 64)` with values in 0..1, and `int32` labels of shape `(scans,)`.
+        `float32` of shape `(scans, 64)` with values in 0..1, and `int32` labels of shape
+        `(scans,)`.
     """
     start, stop = SPLITS[one_of("split", split, SPLITS)]
     scans, labels = _shuffled()

@@ -39,7 +39,8 @@ def split_of(module):
 
 @functools.cache
 def sources():
-    """Returns the packages' source files, tests left out, as sorted paths relative to the packages' folder."""
+    """Returns the packages' source files, tests left out, as sorted paths relative to the packages'
+    folder."""
     site = pathlib.Path(sysconfig.get_paths()["purelib"])
     found = (path.relative_to(site) for name in PACKAGES for path in (site / name).rglob("*.py"))
     return tuple(sorted(module.as_posix() for module in found if "tests" not in module.parts))
@@ -119,7 +120,10 @@ def train_tokenizer(vocabulary=512):
     learned.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     learned.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[END], show_progress=False,
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet())
+        vocab_size=vocabulary,
+        special_tokens=[END],
+        show_progress=False,
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+    )
     learned.train_from_iterator(docstrings("train"), trainer)
     return learned

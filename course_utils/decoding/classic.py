@@ -10,16 +10,20 @@ from course_utils.models.classic.ngram import NGram
 
 @functools.lru_cache(maxsize=16)
 def reader(model):
-    """Returns a function from tokens `(rows, time)` to log-probabilities `(rows, vocabulary)` of the token after them.
+    """Returns a function from tokens `(rows, time)` to log-probabilities `(rows, vocabulary)` of
+    the token after them.
 
-    It is compiled once for texts of any number and length, without XLA, which would compile anew for each.
+    It is compiled once for texts of any number and length, without XLA, which would compile anew
+    for each.
     """
 
     def last(tokens):
         return tf.nn.log_softmax(model(tokens)[:, -1])
 
     if isinstance(model, NGram):
-        return lambda tokens: last(tokens[:, 1 - model.shape["order"] or None :])  # it sees no further, so this is faster
+        return lambda tokens: last(
+            tokens[:, 1 - model.shape["order"] or None :]
+        )  # it sees no further, so this is faster
     if isinstance(model, keras.Model):
         return tf.function(last, input_signature=[tf.TensorSpec((None, None), tf.int32)])
     return last
@@ -40,6 +44,10 @@ def write(model, prompt, length, temperature=0.7, seed=0):
     """
     read, random, tokens = reader(model), np.random.default_rng(seed), list(prompt)
     for _ in range(length):
-        p = tf.nn.softmax(read(tf.constant([tokens], tf.int32))[0] / temperature).numpy().astype(np.float64)
+        p = (
+            tf.nn.softmax(read(tf.constant([tokens], tf.int32))[0] / temperature)
+            .numpy()
+            .astype(np.float64)
+        )
         tokens.append(int(random.choice(len(p), p=p / p.sum())))
     return tokens[len(prompt) :]

@@ -8,19 +8,23 @@ from course_utils.models.compiled import compiled
 
 
 def unroll(model, prompt, given, length, choose):
-    """Reads a padded prompt `(rows, context)`, of which so many tokens are given, and chooses the rest up to a length.
+    """Reads a padded prompt `(rows, context)`, of which so many tokens are given, and chooses the
+    rest up to a length.
 
     Shapes never change and the cache is handed from step to step, so that XLA compiles it once.
 
     Args:
-        choose: Function of logits `(rows, vocabulary)` and the position; returns a token for each row.
+        choose: Function of logits `(rows, vocabulary)` and the position; returns a token for each
+            row.
     """
     context = model.shape["context"]
 
     def step(position, tokens, caches):
         logits, caches = model.step(tokens[:, position], caches, position)
         place = position + 1
-        next_ones = tf.where(place < given, prompt[:, tf.minimum(place, context - 1)], choose(logits, position))
+        next_ones = tf.where(
+            place < given, prompt[:, tf.minimum(place, context - 1)], choose(logits, position)
+        )
         here = tf.one_hot(place, context, dtype=tf.int32)
         return place, tokens * (1 - here) + next_ones[:, None] * here, caches
 
@@ -30,14 +34,19 @@ def unroll(model, prompt, given, length, choose):
 
 def write(model, prompt, given, length):
     """The greedy loop, to be compiled: always the token the model thinks most likely."""
-    return unroll(model, prompt, given, length, lambda logits, _: tf.argmax(logits, -1, output_type=tf.int32))
+    return unroll(
+        model, prompt, given, length, lambda logits, _: tf.argmax(logits, -1, output_type=tf.int32)
+    )
 
 
 def roll(model, prompt, given, seed):
     """The sampling loop, to be compiled: each token is drawn as the model's probabilities say."""
+
     def draw(logits, position):
         noise = tf.random.stateless_uniform(logits.shape, [seed, position], 1e-9, 1)
-        return tf.argmax(logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32)  # Gumbel's trick
+        return tf.argmax(
+            logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32
+        )  # Gumbel's trick
 
     return unroll(model, prompt, given, model.shape["context"], draw)
 
@@ -60,11 +69,16 @@ def generate(model, prompt, length):
     whole("prompt length", len(prompt), 1, context - 1)
     whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
     if prompt.min() < 0 or prompt.max() >= model.shape["vocabulary"]:
-        raise ValueError(f"prompt must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got {prompt.tolist()}")
+        raise ValueError(
+            f"prompt must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got "
+            f"{prompt.tolist()}"
+        )
     padded = np.zeros((1, context), np.int32)
     padded[0, : len(prompt)] = prompt
     total = len(prompt) + length
-    return compiled(model, write)(tf.constant(padded), tf.constant(len(prompt)), tf.constant(total))[0, :total].numpy()
+    return compiled(model, write)(
+        tf.constant(padded), tf.constant(len(prompt)), tf.constant(total)
+    )[0, :total].numpy()
 
 
 def answers(model, prompts, end):
@@ -76,18 +90,28 @@ def answers(model, prompts, end):
         end: The id of the mark.
 
     Returns:
-        For each prompt what was written, `int32`, without prompt and mark; all that fits if no mark comes.
+        For each prompt what was written, `int32`, without prompt and mark; all that fits if no mark
+        comes.
 
     Raises:
-        ValueError: If a prompt is empty, holds ids the model does not know, or leaves no room for an answer.
+        ValueError: If a prompt is empty, holds ids the model does not know, or leaves no room for
+            an answer.
     """
-    context, lengths = model.shape["context"], [whole("prompt length", len(p), 1, model.shape["context"] - 1) for p in prompts]
+    context, lengths = (
+        model.shape["context"],
+        [whole("prompt length", len(p), 1, model.shape["context"] - 1) for p in prompts],
+    )
     padded = np.zeros((len(prompts), context), np.int32)
     for row, prompt in zip(padded, prompts):
         row[: len(prompt)] = prompt
     if padded.min() < 0 or padded.max() >= model.shape["vocabulary"]:
-        raise ValueError(f"prompts must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got {padded.max()}")
-    texts = compiled(model, write)(tf.constant(padded), tf.constant(lengths), tf.constant(context)).numpy()
+        raise ValueError(
+            f"prompts must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got "
+            f"{padded.max()}"
+        )
+    texts = compiled(model, write)(
+        tf.constant(padded), tf.constant(lengths), tf.constant(context)
+    ).numpy()
     written = [text[length:] for text, length in zip(texts, lengths)]
     return [text[: (text == end).argmax()] if end in text else text for text in written]
 
@@ -106,11 +130,23 @@ def sample(model, prompts, seed):
     Raises:
         ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
     """
-    context, vocabulary, prompts = model.shape["context"], model.shape["vocabulary"], np.asarray(prompts, np.int64)
+    context, vocabulary, prompts = (
+        model.shape["context"],
+        model.shape["vocabulary"],
+        np.asarray(prompts, np.int64),
+    )
     if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:
-        raise ValueError(f"prompts must have shape (rows, length) with length from 1 to {context}, got {prompts.shape}")
+        raise ValueError(
+            f"prompts must have shape (rows, length) with length from 1 to {context}, got "
+            f"{prompts.shape}"
+        )
     if prompts.min() < 0 or prompts.max() >= vocabulary:
-        raise ValueError(f"prompts must hold token ids from 0 to {vocabulary - 1}, got {prompts.min()} to {prompts.max()}")
+        raise ValueError(
+            f"prompts must hold token ids from 0 to {vocabulary - 1}, got {prompts.min()} to "
+            f"{prompts.max()}"
+        )
     padded = np.zeros((len(prompts), context), np.int32)
     padded[:, : prompts.shape[1]] = prompts
-    return compiled(model, roll)(tf.constant(padded), tf.constant(prompts.shape[1]), tf.constant(seed)).numpy()
+    return compiled(model, roll)(
+        tf.constant(padded), tf.constant(prompts.shape[1]), tf.constant(seed)
+    ).numpy()

@@ -7,11 +7,14 @@ from course_utils.models.seq2seq import PAD
 
 
 def checked(model, name, tokens):
-    """Returns tokens as `int32` rows that the model can read, or raises `ValueError` with what is wrong with them."""
+    """Returns tokens as `int32` rows that the model can read, or raises `ValueError` with what is
+    wrong with them."""
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or 0 in tokens.shape or tokens.dtype.kind not in "iu":
-        raise ValueError(f"{name} must hold token ids in shape (rows, tokens), at least one of each, got "
-                         f"{tokens.dtype} of shape {tokens.shape}")
+        raise ValueError(
+            f"{name} must hold token ids in shape (rows, tokens), at least one of each, got "
+            f"{tokens.dtype} of shape {tokens.shape}"
+        )
     whole(f"length of {name}", tokens.shape[1], 1, model.shape["context"])
     top = model.shape["vocabulary"] - 1
     outside = tokens[(tokens < 0) | (tokens > top)]
@@ -19,7 +22,9 @@ def checked(model, name, tokens):
         raise ValueError(f"{name} must hold token ids from 0 to {top}, got {outside[0]}")
     empty = np.flatnonzero((tokens == PAD).all(axis=1))
     if empty.size:
-        raise ValueError(f"{name} must hold at least one token in each row, row {empty[0]} is all padding")
+        raise ValueError(
+            f"{name} must hold at least one token in each row, row {empty[0]} is all padding"
+        )
     return tokens.astype(np.int32)
 
 
@@ -52,13 +57,15 @@ def translate(model, source, start, end):
 def all_right(model, source, target, batch_size=64):
     """Says for each row whether the model's first choice is right at every token of the target.
 
-    The model is shown the true target as it goes. That changes nothing: as long as every choice was right, what
-    it is shown is what it wrote. So a row is all right if and only if `translate` writes exactly its target.
+    The model is shown the true target as it goes. That changes nothing: as long as every choice was
+    right, what it is shown is what it wrote. So a row is all right if and only if `translate`
+    writes exactly its target.
 
     Args:
         model: An `EncoderDecoder`.
         source: Token ids `(rows, source)`, padded with 0.
-        target: Token ids `(rows, target + 1)`, the start mark first and the end mark last, padded with 0.
+        target: Token ids `(rows, target + 1)`, the start mark first and the end mark last, padded
+            with 0.
 
     Returns:
         Booleans of shape `(rows,)`.
@@ -68,8 +75,14 @@ def all_right(model, source, target, batch_size=64):
     """
     source, target = checked(model, "source", source), np.asarray(target)
     if len(target) != len(source):
-        raise ValueError(f"there must be as many targets as sources, got {len(target)} for {len(source)}")
+        raise ValueError(
+            f"there must be as many targets as sources, got {len(target)} for {len(source)}"
+        )
     read, wanted = checked(model, "target", target[:, :-1]), target[:, 1:]
-    chosen = np.concatenate([np.argmax(model((source[i : i + batch_size], read[i : i + batch_size])), axis=-1)
-                             for i in range(0, len(source), batch_size)])
+    chosen = np.concatenate(
+        [
+            np.argmax(model((source[i : i + batch_size], read[i : i + batch_size])), axis=-1)
+            for i in range(0, len(source), batch_size)
+        ]
+    )
     return ((chosen == wanted) | (wanted == PAD)).all(axis=1)

@@ -1,7 +1,9 @@
-"""The document's formulas and its listing, exactly as printed: nothing is checked and nothing is mended.
+"""The document's formulas and its listing, exactly as printed: nothing is checked and nothing is
+mended.
 
 The repaired methods live in `course_utils.quantization`, `course_utils.pruning` and
-`course_utils.distillation`. These stay as they are so that a lesson can show where they stop working.
+`course_utils.distillation`. These stay as they are so that a lesson can show where they stop
+working.
 """
 
 import numpy as np
@@ -17,7 +19,8 @@ PRINTED = {
     "h": np.array([0.1, 0.2, 0.3, 0.2, 0.1]),
 }
 
-# Section 4.3: the same names again, with other values; the last three are the results printed there.
+# Section 4.3: the same names again, with other values; the last three are the results printed
+# there.
 CASES = {
     "x": 3.14,
     "Q": 0.1,
@@ -55,12 +58,14 @@ def quantize(x, Q):
 
 
 def importance(w):
-    """One number for a whole vector of weights, in the unit 1 / weight squared: sections 4.2.2 and 5.2."""
+    """One number for a whole vector of weights, in the unit 1 / weight squared: sections 4.2.2 and
+    5.2."""
     return np.sum(w**2) / np.sum(w**4)
 
 
 def prune(w, theta):
-    """Keeps the whole vector if its importance is above `theta`, else all zeros: sections 4.2.2 and 5.2."""
+    """Keeps the whole vector if its importance is above `theta`, else all zeros: sections 4.2.2 and
+    5.2."""
     return np.where(importance(w) > theta, w, 0)
 
 
@@ -97,7 +102,8 @@ def squared_error_loss(probabilities, targets):
 
 
 def embed(x, W_x, A):
-    """The embedding of section 4.1.1, `W_x e^(A x)`, for a word given as a vector `x` of shape `(words,)`."""
+    """The embedding of section 4.1.1, `W_x e^(A x)`, for a word given as a vector `x` of shape
+    `(words,)`."""
     return W_x @ np.exp(A @ x)
 
 
@@ -107,12 +113,14 @@ def encode(h_prev, W_h, b_h, activation=np.tanh):
 
 
 def decode(h, W_y, b_y):
-    """The output of section 4.1.3, `softmax(W_y h + b_y)`: one distribution over the rows of `W_y`."""
+    """The output of section 4.1.3, `softmax(W_y h + b_y)`: one distribution over the rows of
+    `W_y`."""
     return softmax(W_y @ h + b_y)
 
 
 def softmax(z):
-    """`e^z / sum(e^z)` over the last axis; the largest entry is subtracted first so that nothing overflows."""
+    """`e^z / sum(e^z)` over the last axis; the largest entry is subtracted first so that nothing
+    overflows."""
     e = np.exp(z - np.max(z, axis=-1, keepdims=True))
     return e / np.sum(e, axis=-1, keepdims=True)
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class Section(NamedTuple):
-    """One heading. The document leaves the abstract and the two halves of 3.3 unnumbered: here 0, 3.3.1, 3.3.2."""
+    """One heading. The document leaves the abstract and the two halves of 3.3 unnumbered: here 0,
+    3.3.1, 3.3.2."""
 
     number: str
     chinese: str

@@ -1,4 +1,5 @@
-"""Small real computations that several claims share: a digit classifier, flow charts, counts and bounds."""
+"""Small real computations that several claims share: a digit classifier, flow charts, counts and
+bounds."""
 
 import functools
 import time
@@ -35,7 +36,8 @@ def digits():
     """A linear classifier of 650 weights, fitted to 1000 scanned digits in closed form.
 
     Returns:
-        `weights (65, 10)`, and the 797 held-out digits: `images (797, 65)` with a constant column, `labels (797,)`.
+        `weights (65, 10)`, and the 797 held-out digits: `images (797, 65)` with a constant column,
+        `labels (797,)`.
     """
     from sklearn.datasets import load_digits
 
@@ -48,7 +50,8 @@ def digits():
 
 
 def digit_accuracy(Q=None, keep=1.0):
-    """Held-out accuracy after rounding the weights to a step, or after keeping only a share of the largest."""
+    """Held-out accuracy after rounding the weights to a step, or after keeping only a share of the
+    largest."""
     weights, images, labels = digits()
     if Q is not None:
         weights = quantize(weights, Q)
@@ -60,7 +63,8 @@ def digit_accuracy(Q=None, keep=1.0):
 def student_agreement():
     """How often a student that sees every second pixel names the digit its teacher names.
 
-    The student is fitted to the teacher's outputs on half of the held-out digits and asked about the rest.
+    The student is fitted to the teacher's outputs on half of the held-out digits and asked about
+    the rest.
     """
     weights, images, _ = digits()
     teacher, half = images @ weights, images[:, ::2]
@@ -70,7 +74,8 @@ def student_agreement():
 
 
 def takes_about_as_long(change):
-    """Whether a float32 matrix product takes between half and twice the time after `change(matrix)`.
+    """Whether a float32 matrix product takes between half and twice the time after
+    `change(matrix)`.
 
     The bounds are wide on purpose: machines are shared, and the point is that nothing like the
     tenfold gain of "90 % of the weights are gone" appears. Best of 50 interleaved runs each.
@@ -99,14 +104,18 @@ def seconds_per_token(parameters, bits, bytes_per_second):
 
 
 def gpt3_parameters():
-    """Parameters of GPT-3 counted from its published shape: 96 layers of width 12288 (Brown et al., 2020)."""
+    """Parameters of GPT-3 counted from its published shape: 96 layers of width 12288 (Brown et al.,
+    2020)."""
     layers, width, vocabulary, context = 96, 12288, 50257, 2048
-    block = 12 * width**2 + 13 * width  # four attention and two MLP matrices, their biases, two norms
+    block = (
+        12 * width**2 + 13 * width
+    )  # four attention and two MLP matrices, their biases, two norms
     return layers * block + (vocabulary + context) * width + 2 * width
 
 
 def bert_base_parameters():
-    """Parameters of BERT-base counted from its published shape: 12 layers of width 768 (Devlin et al., 2018)."""
+    """Parameters of BERT-base counted from its published shape: 12 layers of width 768 (Devlin et
+    al., 2018)."""
     layers, width, vocabulary, context = 12, 768, 30522, 512
     block = 12 * width**2 + 13 * width
     return layers * block + (vocabulary + context + 2) * width + 2 * width + width**2 + width
@@ -126,7 +135,8 @@ def same_labels_other_weights():
 
 
 def squared_error_gradient_share():
-    """Gradient of the squared error over that of the cross-entropy, for a student that is sure and wrong."""
+    """Gradient of the squared error over that of the cross-entropy, for a student that is sure and
+    wrong."""
     logits, target = np.array([10.0, 0.0]), np.array([0.0, 1.0])
     p = softmax(logits)
     slope = np.diag(p) - np.outer(p, p)  # d softmax / d logits

@@ -17,8 +17,13 @@ def refresh(paths=()):
     for path in map(pathlib.Path, paths or sorted(files.NOTEBOOKS.glob("*.ipynb"))):
         notebook = nbformat.read(path, as_version=4)
         print(f"running {path.name}", flush=True)
-        NotebookClient(notebook, timeout=300, kernel_name="python3", store_widget_state=False,
-                       resources={"metadata": {"path": str(path.parent)}}).execute()
+        NotebookClient(
+            notebook,
+            timeout=300,
+            kernel_name="python3",
+            store_widget_state=False,
+            resources={"metadata": {"path": str(path.parent)}},
+        ).execute()
         notebook.metadata.pop("widgets", None)
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of this run, which say nothing to a reader

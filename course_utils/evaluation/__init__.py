@@ -17,4 +17,23 @@ from course_utils.evaluation.skills import (
     telling,
 )
 
-__all__ = ["Classification", "Exercises", "NextToken", "Skill", "Telling", "answered", "classify", "exercises", "form", "frequencies", "guesses", "interval", "next_token", "read_through", "score", "skills", "telling", "wilson"]
+__all__ = [
+    "Classification",
+    "Exercises",
+    "NextToken",
+    "Skill",
+    "Telling",
+    "answered",
+    "classify",
+    "exercises",
+    "form",
+    "frequencies",
+    "guesses",
+    "interval",
+    "next_token",
+    "read_through",
+    "score",
+    "skills",
+    "telling",
+    "wilson",
+]

@@ -16,7 +16,8 @@ def forward(model, tokens, without=()):
     Args:
         model: A `DecoderLM`.
         tokens: `int32` of shape `(batch, time)`.
-        without: Any of `PARTS`. Without residuals, an update replaces what came in and is not added to it.
+        without: Any of `PARTS`. Without residuals, an update replaces what came in and is not added
+            to it.
 
     Returns:
         Logits of shape `(batch, time, vocabulary)`; with nothing left out, those of the model.
@@ -68,16 +69,21 @@ def perplexity_without_heads(model, tokens):
 def weights_of(layer, x, memory, visible):
     """Returns who looks where in an attention layer, `(heads, x, memory)`, for one row.
 
-    The layer itself is asked to mix unit vectors in place of its values: what comes out are its weights.
+    The layer itself is asked to mix unit vectors in place of its values: what comes out are its
+    weights.
     """
-    queries, keys = layer.split(layer.query_projection(x)), layer.split(layer.key_projection(memory))
+    queries, keys = (
+        layer.split(layer.query_projection(x)),
+        layer.split(layer.key_projection(memory)),
+    )
     units = tf.eye(memory.shape[1], batch_shape=(1, layer.heads))
     mixed = layer.attend(queries, keys, units, visible)  # (1, x, heads * memory)
     return np.reshape(mixed, (x.shape[1], layer.heads, memory.shape[1])).transpose(1, 0, 2)
 
 
 def self_attention(model, tokens):
-    """Returns all attention maps of a `DecoderLM` for one row of tokens, `(blocks, heads, time, time)`."""
+    """Returns all attention maps of a `DecoderLM` for one row of tokens,
+    `(blocks, heads, time, time)`."""
     tokens = np.asarray(tokens, np.int32)[None]
     past = np.tri(tokens.shape[1], dtype=np.float32)
     x, maps = model.embedding(tokens) + model.positions(np.arange(tokens.shape[1])), []
@@ -89,7 +95,8 @@ def self_attention(model, tokens):
 
 
 def cross_attention(model, source, target):
-    """Returns how an `EncoderDecoder` looks from a target at its source, `(blocks, heads, target, source)`.
+    """Returns how an `EncoderDecoder` looks from a target at its source,
+    `(blocks, heads, target, source)`.
 
     Row t is the look with which the model, having read target tokens 0..t, predicts token t + 1.
     """

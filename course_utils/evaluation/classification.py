@@ -42,7 +42,9 @@ def classify(model, inputs, labels):
     """
     labels = np.asarray(labels)
     if len(labels) == 0 or len(labels) != len(inputs):
-        raise ValueError(f"labels must be as many as inputs and at least 1, got {len(labels)} for {len(inputs)}")
+        raise ValueError(
+            f"labels must be as many as inputs and at least 1, got {len(labels)} for {len(inputs)}"
+        )
     logits = model(finite("inputs", inputs))
     right = float(np.mean(np.argmax(logits, -1) == labels))
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))

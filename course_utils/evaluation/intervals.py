@@ -13,5 +13,10 @@ def interval(values):
 def wilson(share, count):
     """Returns the 95% interval of a share that was counted over `count` examples (Wilson, 1927)."""
     z = 1.96
-    middle, width = share + z * z / (2 * count), z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return float((middle - width) / (1 + z * z / count)), float((middle + width) / (1 + z * z / count))
+    middle, width = (
+        share + z * z / (2 * count),
+        z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)),
+    )
+    return float((middle - width) / (1 + z * z / count)), float(
+        (middle + width) / (1 + z * z / count)
+    )

@@ -43,8 +43,9 @@ def next_token(model, tokens, batch_size=16):
     """Measures next-token accuracy and perplexity.
 
     Args:
-        model: Maps `int32` tokens `(batch, length)` to logits `(batch, length, vocabulary)`. A Keras model is
-            compiled first; anything else, such as a `litert.Runner`, is called as it is.
+        model: Maps `int32` tokens `(batch, length)` to logits `(batch, length, vocabulary)`. A
+            Keras model is compiled first; anything else, such as a `litert.Runner`, is called as it
+            is.
         tokens: `int32` of shape `(sequences, length + 1)`, such as `datasets.docs.sequences` gives.
         batch_size: Sequences a step.
 
@@ -57,11 +58,23 @@ def next_token(model, tokens, batch_size=16):
     tokens = np.asarray(tokens, np.int32)
     if tokens.ndim != 2 or tokens.shape[0] < 1 or tokens.shape[1] < 2:
         raise ValueError(f"tokens must have shape (sequences, length + 1), got {tokens.shape}")
-    run = compiled(model, score) if isinstance(model, keras.Model) else functools.partial(score, model)
-    parts = [run(tf.constant(tokens[i : i + batch_size])) for i in range(0, len(tokens), batch_size)]
+    run = (
+        compiled(model, score)
+        if isinstance(model, keras.Model)
+        else functools.partial(score, model)
+    )
+    parts = [
+        run(tf.constant(tokens[i : i + batch_size])) for i in range(0, len(tokens), batch_size)
+    ]
     losses, right = (np.concatenate([part[i].numpy() for part in parts]) for i in (0, 1))
     with np.errstate(over="ignore", invalid="ignore"):
         loss, spread = losses.astype(np.float64).mean(), interval(losses)
         perplexity, bounds = np.exp([loss, *spread])[0], tuple(np.exp(spread).tolist())
-    return NextToken(float(right.mean()), float(perplexity) if np.isfinite(loss) else float("inf"), float(loss),
-                     tokens.shape[0] * (tokens.shape[1] - 1), interval(right), bounds)
+    return NextToken(
+        float(right.mean()),
+        float(perplexity) if np.isfinite(loss) else float("inf"),
+        float(loss),
+        tokens.shape[0] * (tokens.shape[1] - 1),
+        interval(right),
+        bounds,
+    )

@@ -46,13 +46,23 @@ class Roofline:
             measured: By name, `(operations, bytes, seconds)` of one call.
         """
         across = np.array([self.ridge / 1000, self.ridge, self.ridge * 30])
-        dots = [Points([work / size], [work / seconds / 1e9], label=name)
-                for name, (work, size, seconds) in dict(measured).items()]
-        said = (f"Up to {self.ridge:.0f} operations a byte the roof rises with {self.bandwidth / 1e9:.0f} GB/s, "
-                f"beyond that it is flat at {self.peak / 1e9:.0f} GFLOP/s.")
+        dots = [
+            Points([work / size], [work / seconds / 1e9], label=name)
+            for name, (work, size, seconds) in dict(measured).items()
+        ]
+        said = (
+            f"Up to {self.ridge:.0f} operations a byte the roof rises with "
+            f"{self.bandwidth / 1e9:.0f} GB/s, "
+            f"beyond that it is flat at {self.peak / 1e9:.0f} GFLOP/s."
+        )
         roof = Line(across, self.attainable(across) / 1e9, label="roof")
-        return Chart([roof, *dots], title="Roofline", description=said,
-                     x=Axis("operations a byte", log=True), y=Axis("GFLOP/s", log=True))
+        return Chart(
+            [roof, *dots],
+            title="Roofline",
+            description=said,
+            x=Axis("operations a byte", log=True),
+            y=Axis("GFLOP/s", log=True),
+        )
 
 
 def roofline(threads=None, rounds=10):
@@ -86,11 +96,14 @@ def matmul_ways(inputs, units, batch=1):
         batch: Rows that are multiplied with it.
 
     Returns:
-        By name, a function without arguments that returns the product, `(batch, units)`. LiteRT's int8
-        and int4 round what they read to int8 as it arrives; int4 is there if `litert.modes()` has it.
+        By name, a function without arguments that returns the product, `(batch, units)`. LiteRT's
+        int8 and int4 round what they read to int8 as it arrives; int4 is there if `litert.modes()`
+        has it.
     """
     random, inputs = np.random.default_rng(0), whole("inputs", inputs, 1, 2**20)
-    matrix = random.normal(size=(inputs, whole("units", units, 1, 2**20))).astype(np.float32) / np.float32(inputs**0.5)
+    matrix = random.normal(size=(inputs, whole("units", units, 1, 2**20))).astype(
+        np.float32
+    ) / np.float32(inputs**0.5)
     x = random.normal(size=(whole("batch", batch, 1, 2**20), inputs)).astype(np.float32)
     matrix, weights, x_tf = aligned(matrix), tf.Variable(matrix), tf.constant(x)
     graph = tf.function(lambda: x_tf @ weights, autograph=False)
@@ -115,7 +128,9 @@ def matmul_latency(inputs, units, batch=1, flush=True, rounds=30):
         By name, a `Timing`; the first is numpy in float32.
     """
     with threadpoolctl.threadpool_limits(1):
-        return pairs(matmul_ways(inputs, units, batch), rounds, before=empty_caches if flush else None)
+        return pairs(
+            matmul_ways(inputs, units, batch), rounds, before=empty_caches if flush else None
+        )
 
 
 def sparse_ways(sparsity, batch=1, inputs=1024, units=1024):
@@ -127,23 +142,40 @@ def sparse_ways(sparsity, batch=1, inputs=1024, units=1024):
         inputs, units: Shape of the matrix.
 
     Returns:
-        By name, a function without arguments that returns the product. "numpy, no zeros" computes with
-        the full matrix, "fewer inputs" with a matrix that lost the same share of its rows altogether.
+        By name, a function without arguments that returns the product. "numpy, no zeros" computes
+        with the full matrix, "fewer inputs" with a matrix that lost the same share of its rows
+        altogether.
     """
     random, sparsity = np.random.default_rng(0), fraction("sparsity", sparsity)
     left = whole("inputs that are left", round((1 - sparsity) * inputs), 1, inputs)
     full = random.normal(size=(inputs, units)).astype(np.float32)
-    zeros = np.where(random.permutation(full.size).reshape(full.shape) < sparsity * full.size, np.float32(0), full)
+    zeros = np.where(
+        random.permutation(full.size).reshape(full.shape) < sparsity * full.size,
+        np.float32(0),
+        full,
+    )
     x = random.normal(size=(whole("batch", batch, 1, 2**20), inputs)).astype(np.float32)
-    full, zeros, thin, thin_x = aligned(full), aligned(zeros), aligned(full[:left]), x[:, :left].copy()
+    full, zeros, thin, thin_x = (
+        aligned(full),
+        aligned(zeros),
+        aligned(full[:left]),
+        x[:, :left].copy(),
+    )
     by_unit, columns = scipy.sparse.csr_array(zeros.T), x.T.copy()
     x_tf, full_tf = tf.constant(x), tf.constant(full)
     columns_tf, by_unit_tf = tf.constant(columns), tf.sparse.from_dense(zeros.T)
     dense = tf.function(lambda: x_tf @ full_tf, autograph=False)
-    sparse = tf.function(lambda: tf.sparse.sparse_dense_matmul(by_unit_tf, columns_tf), autograph=False)
-    return {"numpy, no zeros": lambda: x @ full, "numpy, with zeros": lambda: x @ zeros,
-            "scipy CSR": lambda: (by_unit @ columns).T, "fewer inputs": lambda: thin_x @ thin,
-            "TensorFlow, no zeros": lambda: dense().numpy(), "tf.sparse": lambda: sparse().numpy().T}
+    sparse = tf.function(
+        lambda: tf.sparse.sparse_dense_matmul(by_unit_tf, columns_tf), autograph=False
+    )
+    return {
+        "numpy, no zeros": lambda: x @ full,
+        "numpy, with zeros": lambda: x @ zeros,
+        "scipy CSR": lambda: (by_unit @ columns).T,
+        "fewer inputs": lambda: thin_x @ thin,
+        "TensorFlow, no zeros": lambda: dense().numpy(),
+        "tf.sparse": lambda: sparse().numpy().T,
+    }
 
 
 def sparse_latency(sparsity, batch=1, inputs=1024, units=1024, rounds=30):

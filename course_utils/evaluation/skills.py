@@ -34,13 +34,15 @@ class Skill:
 
 @dataclasses.dataclass(frozen=True)
 class Telling(Skill):
-    """How well a model tells stories. Its score is `floor / perplexity`: 1 is as good as the generator itself.
+    """How well a model tells stories. Its score is `floor / perplexity`: 1 is as good as the
+    generator itself.
 
     Attributes:
         accuracy: Share of the stories' tokens that were its first choice.
         perplexity: Of whole stories, a token.
         perplexity_interval: Its 95% interval, these being the stories.
-        floor: The perplexity of the generator on the same stories: that of their true probabilities.
+        floor: The perplexity of the generator on the same stories: that of their true
+            probabilities.
     """
 
     accuracy: float
@@ -52,24 +54,26 @@ class Telling(Skill):
 def skills(model, rows=1000, split="test", opening=words.STORY):
     """Measures what a model can do in the story world: tell, translate, answer, judge a mood.
 
-    An answer counts if greedy writing would give it, each word and the end mark. No word need be written to
-    know that: greedy writing leaves the exact answer at the first position whose likeliest token is another,
-    and up to there it has read just what it would have read in the answer. So it gives the answer if and only
-    if the first choice is right at every position of it, and one pass over prompt and answer shows them all.
+    An answer counts if greedy writing would give it, each word and the end mark. No word need be
+    written to know that: greedy writing leaves the exact answer at the first position whose
+    likeliest token is another, and up to there it has read just what it would have read in the
+    answer. So it gives the answer if and only if the first choice is right at every position of it,
+    and one pass over prompt and answer shows them all.
 
     Args:
         model: A `models.language.DecoderLM` with the vocabulary of the tales; 128 tokens must fit.
         rows: Stories; each becomes one exercise of each task.
         split: `"train"`, `"validation"` or `"test"`.
-        opening: What stands before a story to tell: the mark `"<story>"`, or `"<end>"` for a model that has only
-            seen stories one after the other. The first word is given, too: it says which language is spoken.
+        opening: What stands before a story to tell: the mark `"<story>"`, or `"<end>"` for a model
+            that has only seen stories one after the other. The first word is given, too: it says
+            which language is spoken.
 
     Returns:
         A dict by name of the task: a `Telling` for `"story"`, a `Skill` for each other.
 
     Raises:
-        ValueError: If the model knows another vocabulary or too short a context, the split or the opening is
-            unknown, or `rows` is not a whole number above zero.
+        ValueError: If the model knows another vocabulary or too short a context, the split or the
+            opening is unknown, or `rows` is not a whole number above zero.
 
     Example:
 
@@ -79,12 +83,19 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
     one_of("opening", opening, (words.STORY, words.END))
     known, needed = model.shape["vocabulary"], len(tales.vocabulary())
     if known != needed:
-        raise ValueError(f"the model knows {known} tokens, the tales have {needed}: it was trained on something else")
+        raise ValueError(
+            f"the model knows {known} tokens, the tales have {needed}: it was trained on something "
+            "else"
+        )
     whole("context of the model", model.shape["context"], tales.LENGTH, 10**6)
     given = exercises(whole("rows", rows, 1, 10**6), split, opening)
     nats, hits = read_through(compiled(model, answered), given.tokens, given.answers)
     lengths, told = given.answers.sum(1), given.names == "story"
-    measured = {"story": telling(nats[told], hits[told], lengths[told], given.log_probability, given.chance["story"])}
+    measured = {
+        "story": telling(
+            nats[told], hits[told], lengths[told], given.log_probability, given.chance["story"]
+        )
+    }
     for name in tales.TASKS[1:]:
         share = float((hits == lengths)[given.names == name].mean())
         measured[name] = Skill(share, wilson(share, rows), given.chance[name], rows)
@@ -103,33 +114,48 @@ def telling(nats, hits, tokens, log_probability, guessing):
     """
     floor = -log_probability.sum() / tokens.sum()
     excess = (nats + log_probability).sum() / tokens.sum()
-    # A ratio of two means: its error is that of the residuals. The stories are the same on both sides.
+    # A ratio of two means: its error is that of the residuals. The stories are the same on both
+    # sides.
     residuals = nats + log_probability - excess * tokens
     error = 1.96 * residuals.std() / tokens.mean() / np.sqrt(len(nats)) if len(nats) > 1 else np.inf
-    low, middle, high = (np.exp(np.clip(e, -50, 50)) if np.isfinite(excess) else np.inf
-                         for e in (excess - error, excess, excess + error))
+    low, middle, high = (
+        np.exp(np.clip(e, -50, 50)) if np.isfinite(excess) else np.inf
+        for e in (excess - error, excess, excess + error)
+    )
     floor = np.exp(floor)
     return Telling(
-        score=float(1 / middle), interval=(float(1 / high), float(1 / low)), chance=float(floor / np.exp(guessing)),
-        exercises=len(nats), accuracy=float(hits.sum() / tokens.sum()), perplexity=float(floor * middle),
-        perplexity_interval=(float(floor * low), float(floor * high)), floor=float(floor))
+        score=float(1 / middle),
+        interval=(float(1 / high), float(1 / low)),
+        chance=float(floor / np.exp(guessing)),
+        exercises=len(nats),
+        accuracy=float(hits.sum() / tokens.sum()),
+        perplexity=float(floor * middle),
+        perplexity_interval=(float(floor * low), float(floor * high)),
+        floor=float(floor),
+    )
 
 
 def answered(model, tokens, answers):
-    """Returns for each row how surprising its answer is, in nats, and how many first choices in it are right."""
+    """Returns for each row how surprising its answer is, in nats, and how many first choices in it
+    are right."""
     logits = model(tokens[:, :-1])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], logits)
     right = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), tokens[:, 1:])
-    return tf.reduce_sum(losses * answers, 1), tf.reduce_sum(tf.cast(right, tf.float32) * answers, 1)
+    return tf.reduce_sum(losses * answers, 1), tf.reduce_sum(
+        tf.cast(right, tf.float32) * answers, 1
+    )
 
 
 def read_through(run, tokens, answers, batch_size=16):
-    """Runs `answered` over all rows, short ones by themselves: two shapes, so that little padding is read."""
+    """Runs `answered` over all rows, short ones by themselves: two shapes, so that little padding
+    is read."""
     nats, hits = np.zeros(len(tokens)), np.zeros(len(tokens))
     short = ~tokens[:, 65:].any(1)
     for rows, length in ((np.flatnonzero(short), 64), (np.flatnonzero(~short), tales.LENGTH)):
         for i in range(0, len(rows), batch_size):
-            part = np.resize(rows[i : i + batch_size], batch_size)  # the last batch repeats rows to be as long
+            part = np.resize(
+                rows[i : i + batch_size], batch_size
+            )  # the last batch repeats rows to be as long
             batch = tf.constant(tokens[part, : length + 1]), tf.constant(answers[part, :length])
             nats[part], hits[part] = (values.numpy() for values in run(*batch))
     return nats, hits
@@ -171,12 +197,22 @@ def exercises(rows, split, opening=words.STORY):
         used = len(prompt) + len(answer)
         tokens[row, :used] = np.concatenate([prompt, answer])
         answers[row, len(prompt) - 1 : used - 1] = 1
-    chance = {"story": guessing / answers[:rows].sum(), **{name: hits / rows for name, hits in lucky.items()}}
-    return Exercises(np.repeat(tales.TASKS, rows), tokens, answers, np.array([one.log_probability for one in told]), chance)
+    chance = {
+        "story": guessing / answers[:rows].sum(),
+        **{name: hits / rows for name, hits in lucky.items()},
+    }
+    return Exercises(
+        np.repeat(tales.TASKS, rows),
+        tokens,
+        answers,
+        np.array([one.log_probability for one in told]),
+        chance,
+    )
 
 
 def form(prompt):
-    """Returns the form of what is asked: the mark and the question, with a gap for each name and thing."""
+    """Returns the form of what is asked: the mark and the question, with a gap for each name and
+    thing."""
     text = [tales.vocabulary()[i] for i in prompt]
     asked = text[len(text) - text[::-1].index(".") :]
     return (text[0], *(word if word in words.ASKING else "_" for word in asked))
@@ -202,7 +238,10 @@ def guesses(count=1000):
 
 @functools.cache
 def frequencies(count=1000):
-    """How frequent each token is in English training stories, with one added to each count: probabilities."""
-    line = np.concatenate([words.encode((*one.english[1:], words.END)) for one in tales.stories("train", count)])
+    """How frequent each token is in English training stories, with one added to each count:
+    probabilities."""
+    line = np.concatenate(
+        [words.encode((*one.english[1:], words.END)) for one in tales.stories("train", count)]
+    )
     counts = 1 + np.bincount(line, minlength=len(tales.vocabulary()))
     return counts / counts.sum()

@@ -1,9 +1,11 @@
-"""Speed, measured so that it means something: candidates take turns in one run, and what counts is their ratio.
+"""Speed, measured so that it means something: candidates take turns in one run, and what counts is
+their ratio.
 
-A lone time says little. The machine does other work, its clock moves, its caches are warm or cold, and
-the same code takes twice as long a minute later. What slows one turn mostly slows its neighbours too,
-and falls out of the ratio. Compare ratios of one run; never times of two. A wide interval says that the
-machine was busy: long calls are then interrupted more often than short ones, and the ratio drifts.
+A lone time says little. The machine does other work, its clock moves, its caches are warm or cold,
+and the same code takes twice as long a minute later. What slows one turn mostly slows its
+neighbours too, and falls out of the ratio. Compare ratios of one run; never times of two. A wide
+interval says that the machine was busy: long calls are then interrupted more often than short ones,
+and the ratio drifts.
 """
 
 import dataclasses
@@ -39,11 +41,12 @@ class Timing:
 def pairs(candidates, rounds=30, warm_up=3, before=None):
     """Times candidates in turns, A B C, B C A, A C B, ..., and compares each with the first.
 
-    Each round goes through them in another order: what a candidate leaves behind, such as a warm cache
-    or threads that have not gone to sleep, meets all the others alike.
+    Each round goes through them in another order: what a candidate leaves behind, such as a warm
+    cache or threads that have not gone to sleep, meets all the others alike.
 
     Args:
-        candidates: By name, functions without arguments. The first is what the others are compared with.
+        candidates: By name, functions without arguments. The first is what the others are compared
+            with.
         rounds: How often each has its turn.
         warm_up: Rounds before that are not counted: they compile, and fill the caches.
         before: Function to call before each turn, outside the time, such as `empty_caches`.
@@ -71,7 +74,9 @@ def pairs(candidates, rounds=30, warm_up=3, before=None):
             begun = time.perf_counter()
             calls[place]()
             turn[place] = time.perf_counter() - begun
-    seconds = np.maximum(seconds[warm_up:], 1e-9)  # (rounds, candidates); a coarse clock may not have moved
+    seconds = np.maximum(
+        seconds[warm_up:], 1e-9
+    )  # (rounds, candidates); a coarse clock may not have moved
     timings = {}
     for name, own in zip(candidates, seconds.T, strict=True):
         low, middle, high = np.percentile(seconds[:, 0] / own, (5, 50, 95)).tolist()
@@ -85,10 +90,11 @@ def _elsewhere():
 
 
 def empty_caches():
-    """Reads 64 MiB of something else, so that the next call finds its weights in memory, not in a cache.
+    """Reads 64 MiB of something else, so that the next call finds its weights in memory, not in a
+    cache.
 
-    That is how a language model meets its weights when it writes: each token reads all of them once.
-    The library's own code is pushed out as well, which costs TensorFlow more than numpy.
+    That is how a language model meets its weights when it writes: each token reads all of them
+    once. The library's own code is pushed out as well, which costs TensorFlow more than numpy.
     """
     _elsewhere().sum()
 
@@ -96,7 +102,8 @@ def empty_caches():
 def aligned(array):
     """Copies an array to where a cache line begins.
 
-    numpy begins at any multiple of 16 bytes, and two equal matrices may then differ by 15% in speed.
+    numpy begins at any multiple of 16 bytes, and two equal matrices may then differ by 15% in
+    speed.
     """
     room = np.empty(array.nbytes + 64, np.uint8)
     start = -room.ctypes.data % 64

@@ -61,36 +61,58 @@ def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=Non
     Args:
         model: Name of a shipped model, or a Keras model whose class every process can import.
         recipes: By name, a list of steps as for `compression.compress`.
-        tokens: `(sequences, length + 1)`: what the models are scored on. Choose on validation tokens.
+        tokens: `(sequences, length + 1)`: what the models are scored on. Choose on validation
+            tokens.
         storage: Layouts of the file, `"fixed"`, `"entropy"` or both; each makes a row.
         calibration: Tokens for recipes that ask for inputs.
-        path: File that each row is appended to as soon as it is there. A sweep that was cut off goes on
-            from it: rows of the same weights, steps, storage and tokens are read, not measured again.
-        jobs: Processes; all cores if left out. With 1, all runs in this one, which is faster for a few quick
-            recipes: a new process takes some seconds to start.
+        path: File that each row is appended to as soon as it is there. A sweep that was cut off
+            goes on from it: rows of the same weights, steps, storage and tokens are read, not
+            measured again.
+        jobs: Processes; all cores if left out. With 1, all runs in this one, which is faster for a
+            few quick recipes: a new process takes some seconds to start.
 
     Returns:
         A list of `Row`, in the order of the recipes.
 
     Raises:
-        ValueError: If there are no recipes, a name is unknown, `path` holds something else, or a recipe
-            would not be recognised in a later run although there is a `path`.
+        ValueError: If there are no recipes, a name is unknown, `path` holds something else, or a
+            recipe would not be recognised in a later run although there is a `path`.
     """
-    kinds = [one_of("storage", kind, STORAGE) for kind in ([storage] if isinstance(storage, str) else storage)]
+    kinds = [
+        one_of("storage", kind, STORAGE)
+        for kind in ([storage] if isinstance(storage, str) else storage)
+    ]
     if not recipes or not kinds:
-        raise ValueError(f"a sweep needs at least one recipe and one storage, got {len(recipes)} and {len(kinds)}")
+        raise ValueError(
+            f"a sweep needs at least one recipe and one storage, got {len(recipes)} and "
+            f"{len(kinds)}"
+        )
     original = models.load(model) if isinstance(model, str) else model
-    who, source = identity(original), model if isinstance(model, str) else (describe(model), model.get_weights())
+    who, source = (
+        identity(original),
+        model if isinstance(model, str) else (describe(model), model.get_weights()),
+    )
     shown = np.asarray(() if calibration is None else calibration)
     data = digest({"tokens": np.asarray(tokens), "calibration": shown}, None)
-    keys = {(name, kind): key([who, data, kind], recipes[name], path) for name in recipes for kind in kinds}
+    keys = {
+        (name, kind): key([who, data, kind], recipes[name], path)
+        for name in recipes
+        for kind in kinds
+    }
     rows = finished(path) if path else {}
     missing = {name: [kind for kind in kinds if keys[name, kind] not in rows] for name in recipes}
-    tasks = [joblib.delayed(measure)(who, source, name, recipes[name], left, tokens, calibration)
-             for name, left in missing.items() if left]
+    tasks = [
+        joblib.delayed(measure)(who, source, name, recipes[name], left, tokens, calibration)
+        for name, left in missing.items()
+        if left
+    ]
     # One task at a time: a batch of rows would be lost where a single one need not be.
-    run = joblib.Parallel(n_jobs=-1 if jobs is None else jobs, batch_size=1, return_as="generator_unordered")
-    with tqdm(total=len(keys), initial=sum(k in rows for k in keys.values()), unit="row", desc="sweep") as bar:
+    run = joblib.Parallel(
+        n_jobs=-1 if jobs is None else jobs, batch_size=1, return_as="generator_unordered"
+    )
+    with tqdm(
+        total=len(keys), initial=sum(k in rows for k in keys.values()), unit="row", desc="sweep"
+    ) as bar:
         for made in run(tasks):
             for row in made:
                 rows[keys[row.recipe, row.storage]] = row
@@ -101,20 +123,35 @@ def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=Non
 
 
 def measure(who, source, name, steps, kinds, tokens, calibration):
-    """Compresses and scores one recipe in whatever process this is; returns a `Row` for each storage."""
+    """Compresses and scores one recipe in whatever process this is; returns a `Row` for each
+    storage."""
     with _turn:
         begun = time.perf_counter()
         model = restored(who, source)
         small = compress(model, steps, kinds[0], calibration)
-        ledgers = [small.ledger, *(encode(small.tensors, kind, describe(model))[1] for kind in kinds[1:])]
+        ledgers = [
+            small.ledger,
+            *(encode(small.tensors, kind, describe(model))[1] for kind in kinds[1:]),
+        ]
         score = evaluation.next_token(small.model, tokens)
         seconds = time.perf_counter() - begun
-        return [Row(name, kind, score.accuracy, score.perplexity, ledger.total, ledger.bits_per_weight, seconds)
-                for kind, ledger in zip(kinds, ledgers, strict=True)]
+        return [
+            Row(
+                name,
+                kind,
+                score.accuracy,
+                score.perplexity,
+                ledger.total,
+                ledger.bits_per_weight,
+                seconds,
+            )
+            for kind, ledger in zip(kinds, ledgers, strict=True)
+        ]
 
 
 def restored(who, source):
-    """Returns the sweep's model, loaded once in each process; `source` is a name, or a description with weights."""
+    """Returns the sweep's model, loaded once in each process; `source` is a name, or a description
+    with weights."""
     if who not in _loaded:
         one_thread()
         if isinstance(source, str):
@@ -123,14 +160,17 @@ def restored(who, source):
             model = rebuild(source[0])
             model.set_weights(source[1])
         if identity(model) != who:
-            raise ValueError(f"this worker has another model called {source!r}: bring its course up to date")
+            raise ValueError(
+                f"this worker has another model called {source!r}: bring its course up to date"
+            )
         _loaded.clear()
         _loaded[who] = model
     return _loaded[who]
 
 
 def one_thread():
-    """Keeps TensorFlow to one thread in a new process: the other cores have recipes of their own."""
+    """Keeps TensorFlow to one thread in a new process: the other cores have recipes of their
+    own."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -140,29 +180,39 @@ def one_thread():
 
 def identity(model):
     """Returns a digest of a model's description and weights."""
-    return digest({str(i): np.asarray(weight) for i, weight in enumerate(model.weights)}, describe(model))
+    return digest(
+        {str(i): np.asarray(weight) for i, weight in enumerate(model.weights)}, describe(model)
+    )
 
 
 def key(parts, steps, path):
-    """Returns the digest that a row is known by: model, data, storage, and the recipe as it describes itself."""
+    """Returns the digest that a row is known by: model, data, storage, and the recipe as it
+    describes itself."""
     described = repr(list(steps))
     if path and ("<lambda>" in described or " at 0x" in described):
-        raise ValueError(f"with a path, each rule needs a name by which a later run can know it; got {described}")
+        raise ValueError(
+            f"with a path, each rule needs a name by which a later run can know it; got {described}"
+        )
     return hashlib.sha256(json.dumps([*parts, described, own_code(steps)]).encode()).hexdigest()
 
 
 def own_code(steps):
-    """Returns the source of rules that the learner wrote: their names stay the same while they are edited.
+    """Returns the source of rules that the learner wrote: their names stay the same while they are
+    edited.
 
     What such a rule reads from outside is not seen here: hand it to the rule as an argument.
     """
     rules = [rule for step in steps for rule in (step.rule, getattr(step, "mask", None))]
-    return [inspect.getsource(rule) for rule in rules
-            if inspect.isfunction(rule) and not rule.__module__.startswith("course_utils.")]
+    return [
+        inspect.getsource(rule)
+        for rule in rules
+        if inspect.isfunction(rule) and not rule.__module__.startswith("course_utils.")
+    ]
 
 
 def finished(path):
-    """Reads the rows of an earlier run, by key; a last line that was cut off is taken out of the file.
+    """Reads the rows of an earlier run, by key; a last line that was cut off is taken out of the
+    file.
 
     Raises:
         ValueError: If the file holds anything but rows.
@@ -176,7 +226,9 @@ def finished(path):
             known_as = entry.pop("key")
             rows[known_as] = Row(**entry)
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise ValueError(f"{path.name}, line {number}, is no row of a sweep: {line[:60]!r}") from None
+            raise ValueError(
+                f"{path.name}, line {number}, is no row of a sweep: {line[:60]!r}"
+            ) from None
     if torn[: len(START)] != START[: len(torn)]:
         raise ValueError(f"{path.name} is no file of a sweep: it ends in {torn[:60]!r}")
     if torn:
@@ -196,7 +248,8 @@ def append(path, known_as, row):
 
 
 def front(rows):
-    """Returns the rows that no other row beats: none is both as small and more exact, from small to large."""
+    """Returns the rows that no other row beats: none is both as small and more exact, from small to
+    large."""
     kept = []
     for row in sorted(rows, key=lambda row: (row.bytes, row.perplexity)):
         if not kept or row.perplexity < kept[-1].perplexity:

@@ -1,1 +1,2 @@
-"""Everything that made a shipped file: trained models, compressed ones, and the tables in `data/results`."""
+"""Everything that made a shipped file: trained models, compressed ones, and the tables in
+`data/results`."""

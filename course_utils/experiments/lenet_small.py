@@ -24,37 +24,61 @@ KEEP = {"hidden_0": 100, "hidden_1": 50}  # of 300 and 100 units
 def digits_lenet_small(folder):
     """Deep Compression (Han et al., 2016) on LeNet-300-100: remove, share values, code by entropy.
 
-    Most hidden units go first, with their biases, then the small weights of those that stay, a few more at
-    each step; what is left shares four values a matrix. The network is trained through every stage.
+    Most hidden units go first, with their biases, then the small weights of those that stay, a few
+    more at each step; what is left shares four values a matrix. The network is trained through
+    every stage.
     """
     model, begun = models.load("digits-lenet"), time.perf_counter()
-    units = {name: pruning.fraction(1 - KEEP[name] / len(scores))(scores)
-             for name, scores in unit_scores(model, pruning.unit_magnitude).items()}
+    units = {
+        name: pruning.fraction(1 - KEEP[name] / len(scores))(scores)
+        for name, scores in unit_scores(model, pruning.unit_magnitude).items()
+    }
     shared = [*thinned(300), Quantize(quantization.kmeans, bits=2)]
     narrow = taught(model, remove_units(model, units), 400, lambda step: [], 2e-3)
     sparse = taught(model, narrow, 500, thinned, 2e-3)
     final = taught(model, sparse, 300, lambda step: shared, 1e-3)
     small = compress(final, shared, "entropy")
     small.save(folder / "compressed" / "digits-lenet-small.safetensors")
-    stages = {"float": compress(model, []), "units removed": compress(narrow, []),
-              "weights removed": compress(sparse, thinned(300)), "values shared": compress(final, shared),
-              "coded by entropy": small}
-    return {"model": "digits-lenet", "seed": SEED, "steps": [repr(step) for step in shared], "units": KEEP,
-            "seconds": round(time.perf_counter() - begun), **sizes(model, small),
-            "stages": {name: {"bytes": len(stage.content), "accuracy": scored(stage.model, "validation")["accuracy"]}
-                       for name, stage in stages.items()},
-            **{split: {"float": scored(model, split), "small": scored(small.model, split)}
-               for split in ("validation", "test")}}
+    stages = {
+        "float": compress(model, []),
+        "units removed": compress(narrow, []),
+        "weights removed": compress(sparse, thinned(300)),
+        "values shared": compress(final, shared),
+        "coded by entropy": small,
+    }
+    return {
+        "model": "digits-lenet",
+        "seed": SEED,
+        "steps": [repr(step) for step in shared],
+        "units": KEEP,
+        "seconds": round(time.perf_counter() - begun),
+        **sizes(model, small),
+        "stages": {
+            name: {
+                "bytes": len(stage.content),
+                "accuracy": scored(stage.model, "validation")["accuracy"],
+            }
+            for name, stage in stages.items()
+        },
+        **{
+            split: {"float": scored(model, split), "small": scored(small.model, split)}
+            for split in ("validation", "test")
+        },
+    }
 
 
 def thinned(step):
-    """Removes more weights at each step, up to 60% of the hidden layers and 30% of the last at step 300."""
-    return [Prune(pruning.magnitude, pruning.fraction(pruning.cubic(step, 0, 300, share)), only=layer)
-            for layer, share in (("hidden", 0.6), ("logits", 0.3))]
+    """Removes more weights at each step, up to 60% of the hidden layers and 30% of the last at step
+    300."""
+    return [
+        Prune(pruning.magnitude, pruning.fraction(pruning.cubic(step, 0, 300, share)), only=layer)
+        for layer, share in (("hidden", 0.6), ("logits", 0.3))
+    ]
 
 
 def taught(teacher, student, steps, recipe, rate):
-    """Fine-tunes a classifier of digits on the labels and on what the teacher says about the same scans."""
+    """Fine-tunes a classifier of digits on the labels and on what the teacher says about the same
+    scans."""
     scans, labels = digits.load("train")
     soft = np.asarray(teacher(scans))
 
@@ -63,7 +87,9 @@ def taught(teacher, student, steps, recipe, rate):
         return scans[chosen], (labels[chosen], soft[chosen])
 
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps, 0.05)
-    return finetuning.finetune(student, batches, steps, recipe, schedule, distillation.both(distillation.kl()))
+    return finetuning.finetune(
+        student, batches, steps, recipe, schedule, distillation.both(distillation.kl())
+    )
 
 
 def scored(model, split):

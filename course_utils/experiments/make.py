@@ -1,8 +1,9 @@
-"""The course's best recipes for whole models, and the table of all methods: `python3 -m course_utils results`.
+"""The course's best recipes for whole models, and the table of all methods:
+`python3 -m course_utils results`.
 
-Each starts from a shipped model and a seed. What it gave lies in `data/results`, the compressed models in
-`data/compressed`, where `compression.load` reads them. Recipes were chosen on validation data; test data
-were only measured.
+Each starts from a shipped model and a seed. What it gave lies in `data/results`, the compressed
+models in `data/compressed`, where `compression.load` reads them. Recipes were chosen on validation
+data; test data were only measured.
 """
 
 import importlib.metadata
@@ -39,7 +40,9 @@ def results(name):
     """
     path = files.DATA / "results" / f"{one_of('results', name, RECIPES)}.json"
     if not path.is_file():
-        raise ValueError(f"no results at {path}; make them with: python3 -m course_utils results {name}")
+        raise ValueError(
+            f"no results at {path}; make them with: python3 -m course_utils results {name}"
+        )
     return json.loads(path.read_text("utf8"))
 
 
@@ -48,8 +51,8 @@ def make(name, folder=None):
 
     Args:
         name: As in `results`.
-        folder: Where `results` and `compressed` lie; `data` if left out. Backups of an unfinished run lie
-            beside the results and go away at the end.
+        folder: Where `results` and `compressed` lie; `data` if left out. Backups of an unfinished
+            run lie beside the results and go away at the end.
 
     Returns:
         The path of the results.
@@ -59,8 +62,13 @@ def make(name, folder=None):
     """
     recipe, folder = RECIPES[one_of("results", name, RECIPES)], pathlib.Path(folder or files.DATA)
     found = recipe(folder)
-    record = {"command": f"python3 -m course_utils results {name}", **found, "cores": os.cpu_count(),
-              "python": platform.python_version(), "versions": {p: importlib.metadata.version(p) for p in PACKAGES}}
+    record = {
+        "command": f"python3 -m course_utils results {name}",
+        **found,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
+    }
     path = files.write(folder / "results" / f"{name}.json", json.dumps(record, indent=1) + "\n")
     for left_over in path.parent.glob(f"{name}.backup.*"):
         left_over.unlink()
@@ -69,5 +77,9 @@ def make(name, folder=None):
     return path
 
 
-RECIPES = {"docs-base-small": docs_base_small, "digits-lenet-small": digits_lenet_small, "methods": methods,
-           "students": students.experiment}
+RECIPES = {
+    "docs-base-small": docs_base_small,
+    "digits-lenet-small": digits_lenet_small,
+    "methods": methods,
+    "students": students.experiment,
+}

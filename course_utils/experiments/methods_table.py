@@ -16,18 +16,34 @@ from course_utils.container import digest
 from course_utils.datasets import docs
 from course_utils.evaluation import speed, sweeps
 
-REPEATED = ("float", "step 0.05", "absmax 4 bits, group 32")  # a test measures these again, on 64 sequences
-COMPUTED = {"float": "float", "absmax 8 bits, channel": "dynamic", "absmax 4 bits, group 32": "int4"}  # LiteRT's modes
+REPEATED = (
+    "float",
+    "step 0.05",
+    "absmax 4 bits, group 32",
+)  # a test measures these again, on 64 sequences
+COMPUTED = {
+    "float": "float",
+    "absmax 8 bits, channel": "dynamic",
+    "absmax 4 bits, group 32": "int4",
+}  # LiteRT's modes
 
 
 def methods(folder):
-    """Measures each method on the blocks of `docs-base`: perplexity, bytes of the whole file, and speed.
+    """Measures each method on the blocks of `docs-base`: perplexity, bytes of the whole file, and
+    speed.
 
-    Embeddings and head stay float32. Every row is a float32 model when it computes, with the graph of the
-    original: only where LiteRT has a form of the method do fewer bits reach the processor.
+    Embeddings and head stay float32. Every row is a float32 model when it computes, with the graph
+    of the original: only where LiteRT has a form of the method do fewer bits reach the processor.
     """
-    model, tokens, begun = models.load("docs-base"), docs.sequences("validation"), time.perf_counter()
-    calibration, path = docs.sequences("train", 16)[:, :-1], folder / "results" / "methods.backup.jsonl"
+    model, tokens, begun = (
+        models.load("docs-base"),
+        docs.sequences("validation"),
+        time.perf_counter(),
+    )
+    calibration, path = (
+        docs.sequences("train", 16)[:, :-1],
+        folder / "results" / "methods.backup.jsonl",
+    )
 
     def swept(start, recipes):
         return sweeps.sweep(start, recipes, tokens, ("fixed", "entropy"), calibration, path)
@@ -35,20 +51,44 @@ def methods(folder):
     rows = swept("docs-base", method_recipes())
     for bits in (4, 3, 2):
         scaled = equalization.awq(model, calibration, bits, 32)
-        rows += swept(scaled, {f"awq {bits} bits, group 32": [
-            Quantize(equalization.clipped_absmax, only="block", bits=bits, group_size=32)]})
+        rows += swept(
+            scaled,
+            {
+                f"awq {bits} bits, group 32": [
+                    Quantize(equalization.clipped_absmax, only="block", bits=bits, group_size=32)
+                ]
+            },
+        )
     computed = forms(model, tokens)
-    table = [{"method": fixed.recipe, "accuracy": fixed.accuracy, "perplexity": fixed.perplexity, "bytes": fixed.bytes,
-              "bits_per_weight": fixed.bits_per_weight, "bytes_entropy": coded.bytes,
-              "computed": computed.get(fixed.recipe)}
-             for fixed, coded in zip(rows[::2], rows[1::2], strict=True)]
+    table = [
+        {
+            "method": fixed.recipe,
+            "accuracy": fixed.accuracy,
+            "perplexity": fixed.perplexity,
+            "bytes": fixed.bytes,
+            "bits_per_weight": fixed.bits_per_weight,
+            "bytes_entropy": coded.bytes,
+            "computed": computed.get(fixed.recipe),
+        }
+        for fixed, coded in zip(rows[::2], rows[1::2], strict=True)
+    ]
     few = docs.sequences("validation", 64)
     twins = {name: compress(model, method_recipes()[name]).model for name in REPEATED}
     again = {name: evaluation.next_token(twin, few).perplexity for name, twin in twins.items()}
-    return {"model": "docs-base", "sequences": len(tokens), "tokens_sha256": digest({"": tokens}, None),
-            "calibration": "docs.sequences('train', 16)[:, :-1]", "baseline": baseline(model),
-            "seconds": round(time.perf_counter() - begun), "rows": table,
-            "repeated": {"sequences": len(few), "tokens_sha256": digest({"": few}, None), "perplexity": again}}
+    return {
+        "model": "docs-base",
+        "sequences": len(tokens),
+        "tokens_sha256": digest({"": tokens}, None),
+        "calibration": "docs.sequences('train', 16)[:, :-1]",
+        "baseline": baseline(model),
+        "seconds": round(time.perf_counter() - begun),
+        "rows": table,
+        "repeated": {
+            "sequences": len(few),
+            "tokens_sha256": digest({"": few}, None),
+            "perplexity": again,
+        },
+    }
 
 
 def method_recipes():
@@ -56,8 +96,12 @@ def method_recipes():
     recipes = {"float": []}
     for size in (0.01, 0.03, 0.05):
         recipes[f"step {size}"] = [Quantize(quantization.step, only="block", step=size)]
-    for rule, widths in ((quantization.absmax, (8, 4, 3, 2)), (quantization.clipped, (4, 3, 2)),
-                         (quantization.affine, (4, 3, 2)), (second_order.gptq, (4, 3, 2))):
+    for rule, widths in (
+        (quantization.absmax, (8, 4, 3, 2)),
+        (quantization.clipped, (4, 3, 2)),
+        (quantization.affine, (4, 3, 2)),
+        (second_order.gptq, (4, 3, 2)),
+    ):
         for group in ("channel", 32):
             for bits in widths:
                 shared = group if group == "channel" else f"group {group}"
@@ -76,9 +120,10 @@ def forms(model, tokens, rounds=30):
     """Times one call of 1 x 128 tokens in TensorFlow's graph, XLA and LiteRT, all in one run.
 
     Returns:
-        By method, for each form that this machine has: the median in milliseconds, and how many times as
-        fast it is as the float model in TensorFlow's graph. For LiteRT, which uses one thread, also bytes and
-        perplexity of its own file; there, int8 reaches embeddings and head as well.
+        By method, for each form that this machine has: the median in milliseconds, and how many
+        times as fast it is as the float model in TensorFlow's graph. For LiteRT, which uses one
+        thread, also bytes and perplexity of its own file; there, int8 reaches embeddings and head
+        as well.
     """
     one, calls, own = tokens[:1, :-1], {}, {}
     for name, mode in COMPUTED.items():
@@ -95,5 +140,10 @@ def forms(model, tokens, rounds=30):
     found = {name: {} for name in COMPUTED}
     for (name, form), timing in speed.pairs(calls, rounds).items():
         more = own[name] if form == "LiteRT" else {}
-        found[name][form] = {"ms": 1e3 * timing.median, "speedup": timing.speedup, "interval": timing.interval, **more}
+        found[name][form] = {
+            "ms": 1e3 * timing.median,
+            "speedup": timing.speedup,
+            "interval": timing.interval,
+            **more,
+        }
     return found

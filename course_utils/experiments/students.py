@@ -1,6 +1,7 @@
 """The experiment of lesson 3.2.3: one small model, taught in several ways on equal terms.
 
-Same start, same batches, same steps: only the loss differs. `python3 -m course_utils results students` makes all of it.
+Same start, same batches, same steps: only the loss differs.
+`python3 -m course_utils results students` makes all of it.
 """
 
 import json
@@ -39,10 +40,15 @@ def of_teacher(loss, times=1.0):
 
 
 OWN_TEXT = "teacher's own text"
-WAYS = {  # by name and setting, a loss of the pair (labels, teacher's logits) and the student's logits
+# by name and setting, a loss of the pair (labels, teacher's logits) and the student's logits
+WAYS = {
     "labels": {"": labels_only},
-    "label smoothing": {f"share {share}": of_labels(distillation.label_smoothing(share)) for share in (0.02, 0.1)},
-    "squared error": {f"times {times}": of_teacher(distillation.squared_error, times) for times in (1, 512)},
+    "label smoothing": {
+        f"share {share}": of_labels(distillation.label_smoothing(share)) for share in (0.02, 0.1)
+    },
+    "squared error": {
+        f"times {times}": of_teacher(distillation.squared_error, times) for times in (1, 512)
+    },
     "KL": {f"T = {T:g}": of_teacher(distillation.kl(T)) for T in (1.0, 2.0)},
     "KL and labels": {f"T = {T:g}": distillation.both(distillation.kl(T)) for T in (1.0, 2.0)},
     "reverse KL": {"T = 1": of_teacher(distillation.reverse_kl())},
@@ -56,7 +62,8 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
     Args:
         student: A built Keras model that maps inputs to logits.
         lessons: Function from a step to `(inputs, targets)`, always of the same shape.
-        steps: How many steps. The rate rises over the first tenth, then falls along a cosine to nothing.
+        steps: How many steps. The rate rises over the first tenth, then falls along a cosine to
+            nothing.
         loss: Function of targets and the student's logits.
         learning_rate: The highest one.
 
@@ -65,7 +72,9 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
     """
     steps = whole("steps", steps, 2, 2**31)
     warm_up = -(-steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps - warm_up, warmup_target=learning_rate, warmup_steps=warm_up)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, warmup_target=learning_rate, warmup_steps=warm_up
+    )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
     optimizer.build(student.trainable_variables)
 
@@ -82,7 +91,12 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
 def new(seed):
     """Returns an untrained student: the shape of `docs-tiny`, with weights drawn from a seed."""
     keras.utils.set_random_seed(seed)
-    student = DecoderLM(vocabulary=docs.tokenizer().get_vocab_size(), context=training.LENGTH, name="docs_student", **SHAPE)
+    student = DecoderLM(
+        vocabulary=docs.tokenizer().get_vocab_size(),
+        context=training.LENGTH,
+        name="docs_student",
+        **SHAPE,
+    )
     student.build()
     return student
 
@@ -93,7 +107,9 @@ def logits(model, tokens):
 
 def batch(step):
     """Returns inputs and labels of one of the experiment's batches of real text."""
-    return tuple(tokens[:ROWS] for tokens in training.windows(docs.tokens("train"), TEXT_SEED, step))
+    return tuple(
+        tokens[:ROWS] for tokens in training.windows(docs.tokens("train"), TEXT_SEED, step)
+    )
 
 
 def heard(teacher, batches):
@@ -103,7 +119,8 @@ def heard(teacher, batches):
 
 
 def told(teacher, batches, given=16):
-    """Lets a teacher go on from the first tokens of each batch: lessons of its own text (Kim and Rush, 2016).
+    """Lets a teacher go on from the first tokens of each batch: lessons of its own text (Kim and
+    Rush, 2016).
 
     Nothing but the text is passed on; the true next tokens and the teacher's probabilities are not.
     """
@@ -112,9 +129,13 @@ def told(teacher, batches, given=16):
 
 
 def shuffled(lessons, count, seed):
-    """Returns the first `count` lessons in an order of the seed's own, another one each time round."""
+    """Returns the first `count` lessons in an order of the seed's own, another one each time
+    round."""
+
     def lesson(step):
-        return lessons(int(np.random.default_rng([seed, step // count]).permutation(count)[step % count]))
+        return lessons(
+            int(np.random.default_rng([seed, step // count]).permutation(count)[step % count])
+        )
 
     return lesson
 
@@ -123,10 +144,21 @@ def measured(model, teacher, split):
     """Measures a student on 256 sequences, and how often its first choice is the teacher's."""
     tokens = docs.sequences(split)
     quality = evaluation.next_token(model, tokens)
-    choices = [np.concatenate([compiled(each, logits)(tf.constant(part)).numpy().argmax(-1)
-                               for part in np.split(tokens[:, :-1], 16)]) for each in (model, teacher)]
-    return {"loss": quality.loss, "perplexity": quality.perplexity, "accuracy": quality.accuracy,
-            "agreement": float(np.mean(choices[0] == choices[1]))}
+    choices = [
+        np.concatenate(
+            [
+                compiled(each, logits)(tf.constant(part)).numpy().argmax(-1)
+                for part in np.split(tokens[:, :-1], 16)
+            ]
+        )
+        for each in (model, teacher)
+    ]
+    return {
+        "loss": quality.loss,
+        "perplexity": quality.perplexity,
+        "accuracy": quality.accuracy,
+        "agreement": float(np.mean(choices[0] == choices[1])),
+    }
 
 
 def paired(first, second):
@@ -136,7 +168,8 @@ def paired(first, second):
         first, second: A number for each seed, in the same order.
 
     Returns:
-        The mean of `second - first`, and its 95% interval by Student's t: with few seeds, a wide one.
+        The mean of `second - first`, and its 95% interval by Student's t: with few seeds, a wide
+        one.
 
     Example:
 
@@ -154,7 +187,8 @@ def losses(runs, way, split):
 
 
 class Notes:
-    """Runs that are done, by name, in a file beside the results: a run that was cut off goes on from there."""
+    """Runs that are done, by name, in a file beside the results: a run that was cut off goes on
+    from there."""
 
     def __init__(self, path):
         self.path = path
@@ -181,46 +215,99 @@ def pilot(folder, seed=9, steps=300):
                 student = new(seed)
                 teach(student, shuffled(lessons, steps // 2, seed), steps, loss)
                 notes.keep(key, evaluation.next_token(student, docs.sequences("validation")).loss)
-    return {way: {setting: notes.done[f"{way}, {setting}"] for setting in settings} for way, settings in tried.items()}
+    return {
+        way: {setting: notes.done[f"{way}, {setting}"] for setting in settings}
+        for way, settings in tried.items()
+    }
 
 
 def experiment(folder):
-    """Teaches students in every way, once for each seed; ships the first seed's best as `docs-student`.
+    """Teaches students in every way, once for each seed; ships the first seed's best as
+    `docs-student`.
 
-    The setting of each way, and then the best way, are chosen on validation text; test text is only measured.
+    The setting of each way, and then the best way, are chosen on validation text; test text is only
+    measured.
     """
     teacher, tried, lessons = models.load(TEACHER), pilot(folder), {}
-    chosen = {way: min(settings, key=lambda setting: tried[way][setting] if way in tried else 0)
-              for way, settings in WAYS.items()}
+    chosen = {
+        way: min(settings, key=lambda setting: tried[way][setting] if way in tried else 0)
+        for way, settings in WAYS.items()
+    }
     notes = Notes(folder / "results" / "students.backup.runs.json")
     for way, setting in chosen.items():
         source = told if way == OWN_TEXT else heard
         for seed in SEEDS:
             if f"{way}, seed {seed}" not in notes.done:
                 if source not in lessons:
-                    lessons = {source: source(teacher, BATCHES)}  # no other is kept: half a gigabyte is enough
+                    lessons = {
+                        source: source(teacher, BATCHES)
+                    }  # no other is kept: half a gigabyte is enough
                 student, begun = new(seed), time.perf_counter()
                 teach(student, shuffled(lessons[source], BATCHES, seed), STEPS, WAYS[way][setting])
                 seconds = round(time.perf_counter() - begun)
                 checkpoint.save(kept(folder, way, seed), student, {})
-                notes.keep(f"{way}, seed {seed}", {"way": way, "setting": setting, "seed": seed, "seconds": seconds, **{
-                    split: measured(student, teacher, split) for split in ("validation", "test")}})
+                notes.keep(
+                    f"{way}, seed {seed}",
+                    {
+                        "way": way,
+                        "setting": setting,
+                        "seed": seed,
+                        "seconds": seconds,
+                        **{
+                            split: measured(student, teacher, split)
+                            for split in ("validation", "test")
+                        },
+                    },
+                )
     runs = list(notes.done.values())
     best = min(WAYS, key=lambda way: np.mean(losses(runs, way, "validation")))
     student = checkpoint.load(kept(folder, best, SEEDS[0]))
-    checkpoint.save(folder / "models" / "docs-student.safetensors", student, {
-        "command": "python3 -m course_utils results students", "teacher": TEACHER, "way": best, "setting": chosen[best],
-        "seed": SEEDS[0], "steps": STEPS, "tokens_seen": STEPS * ROWS * training.LENGTH})
-    return {"teacher": TEACHER, "steps": STEPS, "batches": BATCHES, "rows": ROWS, "length": training.LENGTH,
-            "learning_rate": RATE, "seeds": SEEDS, "pilot": tried, "chosen": chosen, "best": best,
-            "bytes": {"teacher": baseline(teacher), "student": baseline(student)},
-            "parameters": {"teacher": teacher.count_params(), "student": student.count_params()},
-            "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.shape["vocabulary"], "runs": runs,
-            "alone": {name: {split: measured(model, teacher, split) for split in ("validation", "test")}
-                      for name, model in (("teacher", teacher), ("untrained student", new(SEEDS[0])))},
-            "against_labels": {split: {way: dict(zip(("mean", "interval"), paired(
-                losses(runs, "labels", split), losses(runs, way, split)))) for way in WAYS if way != "labels"}
-                for split in ("validation", "test")}}
+    checkpoint.save(
+        folder / "models" / "docs-student.safetensors",
+        student,
+        {
+            "command": "python3 -m course_utils results students",
+            "teacher": TEACHER,
+            "way": best,
+            "setting": chosen[best],
+            "seed": SEEDS[0],
+            "steps": STEPS,
+            "tokens_seen": STEPS * ROWS * training.LENGTH,
+        },
+    )
+    return {
+        "teacher": TEACHER,
+        "steps": STEPS,
+        "batches": BATCHES,
+        "rows": ROWS,
+        "length": training.LENGTH,
+        "learning_rate": RATE,
+        "seeds": SEEDS,
+        "pilot": tried,
+        "chosen": chosen,
+        "best": best,
+        "bytes": {"teacher": baseline(teacher), "student": baseline(student)},
+        "parameters": {"teacher": teacher.count_params(), "student": student.count_params()},
+        "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.shape["vocabulary"],
+        "runs": runs,
+        "alone": {
+            name: {split: measured(model, teacher, split) for split in ("validation", "test")}
+            for name, model in (("teacher", teacher), ("untrained student", new(SEEDS[0])))
+        },
+        "against_labels": {
+            split: {
+                way: dict(
+                    zip(
+                        ("mean", "interval"),
+                        paired(losses(runs, "labels", split), losses(runs, way, split)),
+                    )
+                )
+                for way in WAYS
+                if way != "labels"
+            }
+            for split in ("validation", "test")
+        },
+    }
 
 
 def kept(folder, way, seed):

@@ -23,26 +23,86 @@ from course_utils.models.seq2seq import EncoderDecoder
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 LANGUAGE = {
-    "docs-tiny": {"text": "docs", "model": {"width": 64, "depth": 2, "heads": 4}, "steps": 5000, "learning_rate": 4e-3},
-    "docs-base": {"text": "docs", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 5000, "learning_rate": 3e-3},
-    "docs-teacher": {"text": "docs", "model": {"width": 256, "depth": 6, "heads": 8}, "steps": 3000, "learning_rate": 2e-3},
-    "tales-pretrained": {"text": "tales", "model": {"width": 128, "depth": 4, "heads": 4}, "steps": 6000,
-                         "learning_rate": 3e-3},
-    "tales-seq2seq": {"text": "translations", "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256}, "steps": 2000,
-                      "learning_rate": 3e-3},
-    "tales-first": {"text": "exercises", "start": "tales-pretrained", "steps": 6000, "learning_rate": 2e-3},
-    "tales-second": {"text": "many questions", "start": "tales-first", "steps": 6000, "learning_rate": 2e-3, "seed": 2},
-    "tales": {"text": "many questions", "start": "tales-second", "steps": 7000, "learning_rate": 2e-3, "seed": 3},
-    "docs-lstm": {"text": "docs", "kind": "LSTMLM", "model": {"width": 96}, "steps": 5000, "learning_rate": 1e-2},
-    "docs-hmm": {"text": "docs", "kind": "HMM", "model": {"states": 231}, "steps": 1200, "learning_rate": 1e-1,
-                 "weight_decay": 0},
+    "docs-tiny": {
+        "text": "docs",
+        "model": {"width": 64, "depth": 2, "heads": 4},
+        "steps": 5000,
+        "learning_rate": 4e-3,
+    },
+    "docs-base": {
+        "text": "docs",
+        "model": {"width": 128, "depth": 4, "heads": 4},
+        "steps": 5000,
+        "learning_rate": 3e-3,
+    },
+    "docs-teacher": {
+        "text": "docs",
+        "model": {"width": 256, "depth": 6, "heads": 8},
+        "steps": 3000,
+        "learning_rate": 2e-3,
+    },
+    "tales-pretrained": {
+        "text": "tales",
+        "model": {"width": 128, "depth": 4, "heads": 4},
+        "steps": 6000,
+        "learning_rate": 3e-3,
+    },
+    "tales-seq2seq": {
+        "text": "translations",
+        "model": {"width": 128, "depth": 2, "heads": 4, "mlp_width": 256},
+        "steps": 2000,
+        "learning_rate": 3e-3,
+    },
+    "tales-first": {
+        "text": "exercises",
+        "start": "tales-pretrained",
+        "steps": 6000,
+        "learning_rate": 2e-3,
+    },
+    "tales-second": {
+        "text": "many questions",
+        "start": "tales-first",
+        "steps": 6000,
+        "learning_rate": 2e-3,
+        "seed": 2,
+    },
+    "tales": {
+        "text": "many questions",
+        "start": "tales-second",
+        "steps": 7000,
+        "learning_rate": 2e-3,
+        "seed": 3,
+    },
+    "docs-lstm": {
+        "text": "docs",
+        "kind": "LSTMLM",
+        "model": {"width": 96},
+        "steps": 5000,
+        "learning_rate": 1e-2,
+    },
+    "docs-hmm": {
+        "text": "docs",
+        "kind": "HMM",
+        "model": {"states": 231},
+        "steps": 1200,
+        "learning_rate": 1e-1,
+        "weight_decay": 0,
+    },
 }
-# How often each task is drawn, and how many questions a story is asked: in the later stages as many as fit.
+# How often each task is drawn, and how many questions a story is asked: in the later stages as many
+# as fit.
 EXERCISES = {"exercises": {}, "many questions": {"shares": (1, 3, 5, 1), "asked": 8}}
-COUNTED = {"docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}}  # as many as docs-tiny has
+COUNTED = {
+    "docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}
+}  # as many as docs-tiny has
 VISION = {
     "digits-mlp": {"model": {"widths": (64, 32)}, "epochs": 60, "learning_rate": 3e-3, "seed": 0},
-    "digits-lenet": {"model": {"widths": (300, 100)}, "epochs": 30, "learning_rate": 1e-3, "seed": 0},
+    "digits-lenet": {
+        "model": {"widths": (300, 100)},
+        "epochs": 30,
+        "learning_rate": 1e-3,
+        "seed": 0,
+    },
 }
 
 
@@ -56,8 +116,9 @@ def windows(line, seed, step):
 def exercises(seed, step, split="train", rows=ROWS, shares=tales.SHARES, asked=1):
     """Draws exercises in the tales' four tasks: inputs, targets, and how much each target counts.
 
-    What a row answers counts the same, long or short: else translations would drown the one word of a mood. The
-    story in the prompt counts a little, so that the model does not forget how to tell one; padding nothing.
+    What a row answers counts the same, long or short: else translations would drown the one word of
+    a mood. The story in the prompt counts a little, so that the model does not forget how to tell
+    one; padding nothing.
     """
     tokens, answers = tales.instruction_batch(split, rows, LENGTH, seed, step, shares, asked)
     weights = np.where(tokens[:, 1:] == 0, 0, 0.1 + 40 * answers / answers.sum(1, keepdims=True))
@@ -65,7 +126,8 @@ def exercises(seed, step, split="train", rows=ROWS, shares=tales.SHARES, asked=1
 
 
 def answers_only(seed, step, rows=ROWS):
-    """Draws exercises whose answers alone count, and none that asks for a story: a recipe for forgetting."""
+    """Draws exercises whose answers alone count, and none that asks for a story: a recipe for
+    forgetting."""
     tokens, answers = tales.instruction_batch("train", rows, LENGTH, seed, step)
     answers = answers * (tokens[:, :1] != tales.encode("<story>"))
     return tokens[:, :-1], tokens[:, 1:], answers / answers.mean()
@@ -74,7 +136,8 @@ def answers_only(seed, step, rows=ROWS):
 def exercise_floor(rows=256, seed=1):
     """The loss that no model can beat on the exercises which fine-tuning is validated on, in nats.
 
-    Answers have no dice in them. What is left are the stories, and which question is asked, each as much as it counts.
+    Answers have no dice in them. What is left are the stories, and which question is asked, each as
+    much as it counts.
     """
     tokens, _, weights = exercises(seed, 0, "validation", rows)
     total = 0.0
@@ -82,7 +145,9 @@ def exercise_floor(rows=256, seed=1):
         text = [tales.vocabulary()[i] for i in row if i]
         told = len(text) - text[::-1].index(".")
         one = tales.read(text[1:told])
-        total -= counts[0] * one.log_probability  # a story counts the same in all its words, be it a prompt or an answer
+        total -= (
+            counts[0] * one.log_probability
+        )  # a story counts the same in all its words, be it a prompt or an answer
         if text[0] == "<question>":
             asked = " ".join(text[told : text.index("<answer>")])
             total -= counts[0] * tales.ask_log_probability(one, asked)
@@ -90,24 +155,39 @@ def exercise_floor(rows=256, seed=1):
 
 
 def translations(seed, step, split="train", rows=ROWS):
-    """Draws stories to translate: English and what is written so far, the next tokens, and 1 where there is one."""
+    """Draws stories to translate: English and what is written so far, the next tokens, and 1 where
+    there is one."""
     source, target = tales.translation_batch(split, rows, LENGTH // 2, seed, step)
     weights = (target[:, 1:] != 0).astype(np.float32)
     return (source, target[:, :-1]), target[:, 1:], weights / weights.mean()
 
 
 def text(name, seed):
-    """Returns what a language model is trained on: the number of tokens known, a batch for each step,
-    and one large batch to validate on.
+    """Returns what a language model is trained on: the number of tokens known, a batch for each
+    step, and one large batch to validate on.
     """
     if name in EXERCISES:
-        return (len(tales.vocabulary()), lambda step: exercises(seed, step, **EXERCISES[name]),
-                exercises(seed, 0, "validation", 256))
+        return (
+            len(tales.vocabulary()),
+            lambda step: exercises(seed, step, **EXERCISES[name]),
+            exercises(seed, 0, "validation", 256),
+        )
     if name == "translations":
-        return len(tales.vocabulary()), lambda step: translations(seed, step), translations(seed, 0, "validation", 256)
+        return (
+            len(tales.vocabulary()),
+            lambda step: translations(seed, step),
+            translations(seed, 0, "validation", 256),
+        )
     if name == "tales":
-        line, held_out = tales.pretraining_line("train", 10_000_000), tales.pretraining_line("validation", 128 * 129)
-        return len(tales.vocabulary()), lambda step: windows(line, seed, step), split_rows(held_out.reshape(128, 129))
+        line, held_out = (
+            tales.pretraining_line("train", 10_000_000),
+            tales.pretraining_line("validation", 128 * 129),
+        )
+        return (
+            len(tales.vocabulary()),
+            lambda step: windows(line, seed, step),
+            split_rows(held_out.reshape(128, 129)),
+        )
     line = docs.tokens("train")
     held_out = split_rows(docs.sequences("validation", 128))
     return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), held_out
@@ -128,23 +208,34 @@ def new(name, recipe, vocabulary):
         model.build()
         model.set_weights(first.get_weights())
     elif "kind" in recipe:  # what came before the Transformer reads texts of any length
-        model = getattr(classic, recipe["kind"])(vocabulary=vocabulary, name=name, **recipe["model"])
+        model = getattr(classic, recipe["kind"])(
+            vocabulary=vocabulary, name=name, **recipe["model"]
+        )
         model.build()
     else:
-        kind, context = (EncoderDecoder, LENGTH // 2) if recipe["text"] == "translations" else (DecoderLM, LENGTH)
+        kind, context = (
+            (EncoderDecoder, LENGTH // 2)
+            if recipe["text"] == "translations"
+            else (DecoderLM, LENGTH)
+        )
         model = kind(vocabulary=vocabulary, context=context, name=name, **recipe["model"])
         model.build()
     warm_up = 200
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, recipe["steps"] - warm_up, warmup_target=recipe["learning_rate"], warmup_steps=warm_up)
+        0.0, recipe["steps"] - warm_up, warmup_target=recipe["learning_rate"], warmup_steps=warm_up
+    )
     decay = recipe.get("weight_decay", 0.05)
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=decay, beta_2=0.98, global_clipnorm=1.0),
-                  keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=decay, beta_2=0.98, global_clipnorm=1.0),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=True,
+    )
     return model
 
 
 def started_from(recipe):
-    """Returns the path of the model that a training begins with, which is trained first where it is missing."""
+    """Returns the path of the model that a training begins with, which is trained first where it is
+    missing."""
     path = files.DATA / "models" / f"{recipe['start']}.safetensors"
     return path if path.is_file() else train(recipe["start"])
 
@@ -163,11 +254,31 @@ def train(name, folder=None):
     one_of("model", name, (*LANGUAGE, *COUNTED, *VISION))
     folder = pathlib.Path(folder or files.DATA / "models")
     begun = time.perf_counter()
-    model, record = (train_language(name, folder) if name in LANGUAGE else
-                     count_ngrams(name) if name in COUNTED else train_vision(name))
-    record = {"command": f"python3 -m course_utils train {name}", "seconds": round(time.perf_counter() - begun),
-              "python": platform.python_version(), **record, "versions": {p: importlib.metadata.version(p) for p in (
-                  "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib", "tokenizers")}}
+    model, record = (
+        train_language(name, folder)
+        if name in LANGUAGE
+        else count_ngrams(name)
+        if name in COUNTED
+        else train_vision(name)
+    )
+    record = {
+        "command": f"python3 -m course_utils train {name}",
+        "seconds": round(time.perf_counter() - begun),
+        "python": platform.python_version(),
+        **record,
+        "versions": {
+            p: importlib.metadata.version(p)
+            for p in (
+                "tensorflow",
+                "keras",
+                "numpy",
+                "scipy",
+                "scikit-learn",
+                "matplotlib",
+                "tokenizers",
+            )
+        },
+    }
     path = checkpoint.save(folder / f"{name}.safetensors", model, record)
     for left_over in folder.glob(f"{name}.backup.*"):
         left_over.unlink()
@@ -181,23 +292,38 @@ def train_vision(name):
     recipe = VISION[name]
     keras.utils.set_random_seed(recipe["seed"])
     model = vision.mlp(name=name.replace("-", "_"), **recipe["model"])
-    model.compile(keras.optimizers.AdamW(recipe["learning_rate"], weight_decay=0.01),
-                  keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-    history = model.fit(*digits.load("train"), batch_size=32, epochs=recipe["epochs"], verbose=0,
-                        validation_data=digits.load("validation")).history
-    curve = [{"epoch": i + 1, **{key: round(history[key][i], 4) for key in history}} for i in range(recipe["epochs"])]
+    model.compile(
+        keras.optimizers.AdamW(recipe["learning_rate"], weight_decay=0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    history = model.fit(
+        *digits.load("train"),
+        batch_size=32,
+        epochs=recipe["epochs"],
+        verbose=0,
+        validation_data=digits.load("validation"),
+    ).history
+    curve = [
+        {"epoch": i + 1, **{key: round(history[key][i], 4) for key in history}}
+        for i in range(recipe["epochs"])
+    ]
     return model, {**recipe, "curve": curve}
 
 
 def count_ngrams(name):
-    """Makes an n-gram model; returns it with its record, which also tells what smaller and larger tables reach."""
+    """Makes an n-gram model; returns it with its record, which also tells what smaller and larger
+    tables reach."""
     recipe, vocabulary = COUNTED[name], docs.tokenizer().get_vocab_size()
     line = docs.tokens("train")
     counted, curve = classic.count(line, recipe["order"], vocabulary), []
 
     def made(order, numbers):
         model = classic.kneser_ney(counted[:order], vocabulary, numbers=numbers)
-        losses = {f"{split}_loss": round(loss_of(model, docs.sequences(split, 256)), 4) for split in ("validation", "test")}
+        losses = {
+            f"{split}_loss": round(loss_of(model, docs.sequences(split, 256)), 4)
+            for split in ("validation", "test")
+        }
         curve.append({"order": order, "numbers": model.count_params(), **losses})
         print(name, curve[-1], flush=True)
         return model
@@ -211,9 +337,14 @@ def count_ngrams(name):
 
 
 def loss_of(model, tokens, rows=16):
-    """Returns the mean loss of a model that cannot be compiled, over tokens `(sequences, length + 1)`."""
-    parts = [keras.losses.sparse_categorical_crossentropy(part[:, 1:], model(part[:, :-1]), from_logits=True)
-             for part in np.array_split(tokens, max(1, len(tokens) // rows))]
+    """Returns the mean loss of a model that cannot be compiled, over tokens
+    `(sequences, length + 1)`."""
+    parts = [
+        keras.losses.sparse_categorical_crossentropy(
+            part[:, 1:], model(part[:, :-1]), from_logits=True
+        )
+        for part in np.array_split(tokens, max(1, len(tokens) // rows))
+    ]
     return float(np.mean(np.concatenate(parts)))
 
 
@@ -233,11 +364,20 @@ def train_language(name, folder):
     for step in range(curve[-1]["step"] if curve else 0, recipe["steps"]):
         losses.append(float(model.train_on_batch(*batch(step))))
         if (step + 1) % 200 == 0:
-            curve.append({"step": step + 1, "train_loss": round(float(np.mean(losses)), 4),
-                          "validation_loss": round(float(model.evaluate(**held_out, batch_size=32, verbose=0)), 4)})
+            curve.append(
+                {
+                    "step": step + 1,
+                    "train_loss": round(float(np.mean(losses)), 4),
+                    "validation_loss": round(
+                        float(model.evaluate(**held_out, batch_size=32, verbose=0)), 4
+                    ),
+                }
+            )
             losses.clear()
             spent = seconds + time.perf_counter() - begun
-            print(f"{name} step {step + 1}/{recipe['steps']}  {curve[-1]}  {spent:.0f} s", flush=True)
+            print(
+                f"{name} step {step + 1}/{recipe['steps']}  {curve[-1]}  {spent:.0f} s", flush=True
+            )
             beside = backup.with_name(f"beside-{backup.name}")
             folder.mkdir(parents=True, exist_ok=True)
             model.save(beside)
@@ -245,5 +385,11 @@ def train_language(name, folder):
             files.write(notes, json.dumps({"curve": curve, "seconds": spent}))
     if "start" in recipe:
         recipe["start_record"] = checkpoint.read(started_from(recipe))[1]["record"]
-    return model, {**recipe, "rows": ROWS, "length": LENGTH, "tokens_seen": recipe["steps"] * ROWS * LENGTH,
-                   "seconds": round(seconds + time.perf_counter() - begun), "curve": curve}
+    return model, {
+        **recipe,
+        "rows": ROWS,
+        "length": LENGTH,
+        "tokens_seen": recipe["steps"] * ROWS * LENGTH,
+        "seconds": round(seconds + time.perf_counter() - begun),
+        "curve": curve,
+    }

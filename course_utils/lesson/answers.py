@@ -9,8 +9,12 @@ from IPython.display import Markdown
 from course_utils.checks import one_of
 from course_utils.lesson.exercise import all_exercises
 
-OUTCOMES = {"correct": ("✔", "#0a7d4f"), "incorrect": ("✘", "#b3261e"), "not attempted": ("…", "#6b6b6b"),
-            "raised": ("!", "#a65f00")}
+OUTCOMES = {
+    "correct": ("✔", "#0a7d4f"),
+    "incorrect": ("✘", "#b3261e"),
+    "not attempted": ("…", "#6b6b6b"),
+    "raised": ("!", "#a65f00"),
+}
 
 
 class Outcome:
@@ -24,8 +28,11 @@ class Outcome:
 
     def _repr_html_(self):
         mark, color = OUTCOMES[self.outcome]
-        return (f"<div style='border-left: 4px solid {color}; padding: 4px 12px'><b style='color: {color}'>"
-                f"{mark} {self.outcome}</b><br>{html.escape(self.message)}</div>")
+        return (
+            f"<div style='border-left: 4px solid {color}; padding: 4px 12px'><b style='color: "
+            f"{color}'>"
+            f"{mark} {self.outcome}</b><br>{html.escape(self.message)}</div>"
+        )
 
 
 class ExerciseView:
@@ -45,7 +52,9 @@ class ExerciseView:
             An `Outcome`: correct, incorrect, not attempted, or raised.
         """
         if answer is None or answer is ...:
-            return Outcome("not attempted", "Put your answer in place of the three dots, then run this again.")
+            return Outcome(
+                "not attempted", "Put your answer in place of the three dots, then run this again."
+            )
         seen = []
 
         def watched(*args, **kwargs):
@@ -71,7 +80,11 @@ class ExerciseView:
     def solution(self):
         """Shows an answer that passes, and why it does."""
         answer = self._exercise.solution
-        shown = textwrap.dedent(inspect.getsource(answer)).rstrip() if callable(answer) else repr(answer)
+        shown = (
+            textwrap.dedent(inspect.getsource(answer)).rstrip()
+            if callable(answer)
+            else repr(answer)
+        )
         return Markdown(f"```python\n{shown}\n```\n{self._exercise.why}")
 
 

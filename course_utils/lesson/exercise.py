@@ -29,7 +29,11 @@ class Exercise:
 
 def all_exercises():
     """Returns every exercise by id."""
-    lessons = importlib.import_module("course_utils.lessons")  # they stand upstairs: found when somebody asks
-    modules = (importlib.import_module(f"{lessons.__name__}.{found.name}.exercises")
-               for found in pkgutil.iter_modules(lessons.__path__))
+    lessons = importlib.import_module(
+        "course_utils.lessons"
+    )  # they stand upstairs: found when somebody asks
+    modules = (
+        importlib.import_module(f"{lessons.__name__}.{found.name}.exercises")
+        for found in pkgutil.iter_modules(lessons.__path__)
+    )
     return {exercise.id: exercise for module in modules for exercise in module.EXERCISES}

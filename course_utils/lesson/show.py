@@ -24,8 +24,12 @@ def source(*things):
         HTML: highlighted code in the colours of JupyterLab's theme, whose long lines scroll.
     """
     text = "\n\n\n".join(textwrap.dedent(inspect.getsource(thing)).rstrip() for thing in things)
-    colours = HtmlFormatter(style=JupyterStyle, noclasses=True, nobackground=True,
-                            prestyles="white-space: pre; overflow-x: auto; padding: 0.5em 0 0.5em 1em")
+    colours = HtmlFormatter(
+        style=JupyterStyle,
+        noclasses=True,
+        nobackground=True,
+        prestyles="white-space: pre; overflow-x: auto; padding: 0.5em 0 0.5em 1em",
+    )
     return HTML(highlight(text, PythonLexer(), colours))
 
 
@@ -38,24 +42,42 @@ def claims(*sections):
     Returns:
         An HTML table with its verdicts.
     """
-    rows = "".join(f"<tr><td>{claim.section}</td><td><b>{claim.verdict}</b></td><td>{said(claim)}</td></tr>"
-                   for section in sections for claim in document.claims(section))
-    head = "".join(f"<th scope='col' style='width: {width}'>{name}</th>" for name, width in
-                   (("section", "5em"), ("verdict", "8em"), ("what it says, <i>and what came out</i>", "auto")))
-    style = ("<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: left !important; "
-             "vertical-align: top; white-space: normal}</style>")
-    return HTML(f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    rows = "".join(
+        f"<tr><td>{claim.section}</td><td><b>{claim.verdict}</b></td><td>{said(claim)}</td></tr>"
+        for section in sections
+        for claim in document.claims(section)
+    )
+    head = "".join(
+        f"<th scope='col' style='width: {width}'>{name}</th>"
+        for name, width in (
+            ("section", "5em"),
+            ("verdict", "8em"),
+            ("what it says, <i>and what came out</i>", "auto"),
+        )
+    )
+    style = (
+        "<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: "
+        "left !important; "
+        "vertical-align: top; white-space: normal}</style>"
+    )
+    return HTML(
+        f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
 
 
 def said(claim):
-    """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets the formulas."""
+    """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets
+    the formulas."""
     repaired = f"<br>As it should read: {typeset(claim.repaired)}" if claim.repaired else ""
-    return (f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(claim.states)} "
-            f"<i>{html.escape(claim.because)}</i>{repaired}")
+    return (
+        f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(claim.states)} "
+        f"<i>{html.escape(claim.because)}</i>{repaired}"
+    )
 
 
 def typeset(text):
-    """Returns a quote or a formula as HTML: LaTeX between dollars, which Jupyter sets, and pieces of it as code."""
+    """Returns a quote or a formula as HTML: LaTeX between dollars, which Jupyter sets, and pieces
+    of it as code."""
     if "\\" not in text or "$" in text:
         return html.escape(text)
     whole = "&" not in text and "\\begin" not in text
@@ -74,10 +96,19 @@ def errata(section):
     parts = []
     for known in document.SECTIONS:
         if known.number == section or known.number.startswith(section + "."):
-            where = (f"<a href='{known.notebook}.ipynb'>{known.notebook}</a>" if (NOTEBOOKS / f"{known.notebook}.ipynb").is_file()
-                     else "here")
-            parts.append(f"<p style='margin-top: 1.2em'><b>{known.number} <span lang='zh'>{html.escape(known.chinese)}</span> · "
-                         f"{html.escape(known.english)}</b> ({where})</p>")
+            where = (
+                f"<a href='{known.notebook}.ipynb'>{known.notebook}</a>"
+                if (NOTEBOOKS / f"{known.notebook}.ipynb").is_file()
+                else "here"
+            )
+            parts.append(
+                f"<p style='margin-top: 1.2em'><b>{known.number} <span "
+                f"lang='zh'>{html.escape(known.chinese)}</span> · "
+                f"{html.escape(known.english)}</b> ({where})</p>"
+            )
             found = [claim for claim in document.CLAIMS if claim.section == known.number]
-            parts += [f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: {said(claim)}</p>" for claim in found]
+            parts += [
+                f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: {said(claim)}</p>"
+                for claim in found
+            ]
     return HTML("".join(parts))

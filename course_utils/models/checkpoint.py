@@ -1,4 +1,5 @@
-"""Checkpoints: a model's float weights, with what is needed to build it again and how it was trained."""
+"""Checkpoints: a model's float weights, with what is needed to build it again and how it was
+trained."""
 
 import json
 import pathlib
@@ -22,7 +23,8 @@ def read(path):
     """Reads a checkpoint.
 
     Returns:
-        The weights by name, in the order of the model, and a dict with `model` (its description) and `record`.
+        The weights by name, in the order of the model, and a dict with `model` (its description)
+        and `record`.
 
     Raises:
         ValueError: If there is no such file, or it is damaged or foreign.
@@ -32,7 +34,9 @@ def read(path):
         raise ValueError(f"no checkpoint at {path}")
     arrays, notes = unpack(path.read_bytes(), path.name)
     if "record" not in notes:
-        raise ValueError(f"{path.name} is no checkpoint; compressed models are read with compression.load")
+        raise ValueError(
+            f"{path.name} is no checkpoint; compressed models are read with compression.load"
+        )
     notes = {key: json.loads(value) for key, value in notes.items()}
     return {name: arrays[name] for name in notes["weights"]}, notes
 
@@ -45,9 +49,19 @@ def load(path):
     """
     arrays, notes = read(path)
     model = rebuild(notes["model"])
-    if [tuple(weight.shape) for weight in model.weights] != [array.shape for array in arrays.values()]:
-        raise ValueError(f"{pathlib.Path(path).name} does not hold the weights that its model {model.name!r} needs")
-    model.set_weights([array.astype(np.float32) if array.dtype.kind == "f" else array for array in arrays.values()])
+    if [tuple(weight.shape) for weight in model.weights] != [
+        array.shape for array in arrays.values()
+    ]:
+        raise ValueError(
+            f"{pathlib.Path(path).name} does not hold the weights that its model {model.name!r} "
+            "needs"
+        )
+    model.set_weights(
+        [
+            array.astype(np.float32) if array.dtype.kind == "f" else array
+            for array in arrays.values()
+        ]
+    )
     return model
 
 
@@ -55,8 +69,14 @@ def describe(model):
     """Returns class and configuration of a Keras model, as JSON can hold them."""
 
     def portable(value):
-        if isinstance(value, dict):  # these keys say nothing here, and older versions of Keras refuse the second
-            return {k: portable(v) for k, v in value.items() if k != "compile_config" and (k, v) != ("quantization_config", None)}
+        if isinstance(
+            value, dict
+        ):  # these keys say nothing here, and older versions of Keras refuse the second
+            return {
+                k: portable(v)
+                for k, v in value.items()
+                if k != "compile_config" and (k, v) != ("quantization_config", None)
+            }
         return [portable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     return portable(keras.saving.serialize_keras_object(model))
@@ -65,7 +85,11 @@ def describe(model):
 def without_news(value):
     """Leaves out what newer versions of Keras note down, older ones refuse, and neither needs."""
     if isinstance(value, dict):
-        return {k: without_news(v) for k, v in value.items() if (k, v) not in (("input_axes", None), ("output_axes", None))}
+        return {
+            k: without_news(v)
+            for k, v in value.items()
+            if (k, v) not in (("input_axes", None), ("output_axes", None))
+        }
     return [without_news(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -78,7 +102,8 @@ def rebuild(described):
 
 
 def clone(model):
-    """Returns a model of the same class, configuration and weights that shares nothing with `model`."""
+    """Returns a model of the same class, configuration and weights that shares nothing with
+    `model`."""
     twin = rebuild(describe(model))
     twin.set_weights(model.get_weights())
     return twin

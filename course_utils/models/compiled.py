@@ -1,7 +1,8 @@
 """One compiled function for all models of one architecture: their weights are its arguments.
 
-XLA takes a second or more to compile a function. A compressed copy has other weights and the same layers, so
-it need not be compiled again. A model changed by hand shares with none: its graph is run as it is.
+XLA takes a second or more to compile a function. A compressed copy has other weights and the same
+layers, so it need not be compiled again. A model changed by hand shares with none: its graph is run
+as it is.
 """
 
 import json
@@ -11,7 +12,9 @@ from course_utils.backend import keras, tf
 from course_utils.models.checkpoint import describe
 
 _shared = {}  # (function, architecture) -> compiled function
-_bound = weakref.WeakKeyDictionary()  # model -> {function: the shared one with this model's weights}
+_bound = (
+    weakref.WeakKeyDictionary()
+)  # model -> {function: the shared one with this model's weights}
 
 
 def compiled(model, function):
@@ -26,20 +29,27 @@ def compiled(model, function):
     """
     known = _bound.setdefault(model, {})
     if function not in known:
-        if any("call" in vars(layer) for layer in model._flatten_layers()):  # changed by hand: not like its class
-            run = with_weights(weakref.ref(model), function, xla=False)  # for a few batches XLA would not pay
+        if any(
+            "call" in vars(layer) for layer in model._flatten_layers()
+        ):  # changed by hand: not like its class
+            run = with_weights(
+                weakref.ref(model), function, xla=False
+            )  # for a few batches XLA would not pay
         else:
             described = describe(model)
             described["config"].pop("name", None)
             key = function, json.dumps(described, sort_keys=True)
             run = _shared[key] = _shared.get(key) or with_weights(lambda: model, function)
         here = weakref.ref(model)
-        known[function] = lambda *tensors: run([variable.value for variable in here().variables], *tensors)
+        known[function] = lambda *tensors: run(
+            [variable.value for variable in here().variables], *tensors
+        )
     return known[function]
 
 
 def with_weights(model, function, xla=True):
-    """Compiles a function that takes the values of a model's variables first; `model()` returns the model."""
+    """Compiles a function that takes the values of a model's variables first; `model()` returns the
+    model."""
 
     @tf.function(jit_compile=xla, autograph=False)
     def run(values, *tensors):

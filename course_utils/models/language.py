@@ -1,4 +1,5 @@
-"""A decoder-only language model, small enough to read: embedding, blocks of attention and MLP, logits."""
+"""A decoder-only language model, small enough to read: embedding, blocks of attention and MLP,
+logits."""
 
 import math
 
@@ -22,8 +23,12 @@ class CausalSelfAttention(keras.layers.Layer):
 
     def build(self, shape):
         width, inside = shape[-1], self.heads * self.head_size
-        for name, reads, writes in (("query", width, inside), ("key", width, inside), ("value", width, inside),
-                                    ("output", inside, width)):
+        for name, reads, writes in (
+            ("query", width, inside),
+            ("key", width, inside),
+            ("value", width, inside),
+            ("output", inside, width),
+        ):
             layer = keras.layers.Dense(writes, use_bias=False, name=name)
             layer.build((None, reads))
             setattr(self, f"{name}_projection", layer)
@@ -33,16 +38,22 @@ class CausalSelfAttention(keras.layers.Layer):
         return tf.transpose(tf.reshape(x, (batch, time, self.heads, self.head_size)), (0, 2, 1, 3))
 
     def attend(self, queries, keys, values, visible):
-        """Mixes values by how well their keys answer the queries; `visible` is 1 where it may look."""
+        """Mixes values by how well their keys answer the queries; `visible` is 1 where it may
+        look."""
         scores = queries @ tf.transpose(keys, (0, 1, 3, 2)) / math.sqrt(queries.shape[-1])
         weights = tf.nn.softmax(scores + MASKED * (1.0 - visible))  # (batch, heads, queries, keys)
         mixed = tf.transpose(weights @ values, (0, 2, 1, 3))
-        return tf.reshape(mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1]))
+        return tf.reshape(
+            mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1])
+        )
 
     def call(self, x):
         time = tf.shape(x)[1]
         visible = tf.linalg.band_part(tf.ones((time, time), x.dtype), -1, 0)
-        q, k, v = (self.split(p(x)) for p in (self.query_projection, self.key_projection, self.value_projection))
+        q, k, v = (
+            self.split(p(x))
+            for p in (self.query_projection, self.key_projection, self.value_projection)
+        )
         return self.output_projection(self.attend(q, k, v, visible))
 
     def step(self, x, cache, position):
@@ -59,7 +70,9 @@ class CausalSelfAttention(keras.layers.Layer):
         here = tf.one_hot(position, cache.shape[3], dtype=x.dtype)[:, None]  # (context, 1)
         cache = cache * (1 - here) + new * here
         visible = tf.cast(tf.range(cache.shape[3]) <= position, x.dtype)
-        return self.output_projection(self.attend(self.split(self.query_projection(x)), cache[0], cache[1], visible)), cache
+        return self.output_projection(
+            self.attend(self.split(self.query_projection(x)), cache[0], cache[1], visible)
+        ), cache
 
     def get_config(self):
         return {**super().get_config(), "heads": self.heads, "head_size": self.head_size}
@@ -102,7 +115,12 @@ class Block(keras.layers.Layer):
         return x + self.down(self.up(self.mlp_norm(x))), cache
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads, "head_size": self.head_size, "mlp_width": self.mlp_width}
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "head_size": self.head_size,
+            "mlp_width": self.mlp_width,
+        }
 
 
 def each(value, depth):
@@ -120,8 +138,10 @@ class DecoderLM(keras.Model):
         depth: Number of blocks.
         heads: Attention heads in each block; a list where blocks differ.
         context: The most tokens the model can read at once.
-        head_size: Length of the vectors a head compares; `width / heads` if left out, which needs one `heads` for all.
-        mlp_width: Hidden units of each block's MLP; a list where blocks differ, 4 times `width` if left out.
+        head_size: Length of the vectors a head compares; `width / heads` if left out, which needs
+            one `heads` for all.
+        mlp_width: Hidden units of each block's MLP; a list where blocks differ, 4 times `width` if
+            left out.
 
     Call arguments:
         tokens: `int32` of shape `(batch, time)` with `time <= context`.
@@ -130,15 +150,26 @@ class DecoderLM(keras.Model):
         Logits of shape `(batch, time, vocabulary)`.
     """
 
-    def __init__(self, vocabulary, width, depth, heads, context=128, head_size=None, mlp_width=None, **kwargs):
+    def __init__(
+        self, vocabulary, width, depth, heads, context=128, head_size=None, mlp_width=None, **kwargs
+    ):
         super().__init__(**kwargs)
         head_size, mlp_width = head_size or width // heads, mlp_width or 4 * width
-        self.shape = {"vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "context": context,
-                      "head_size": head_size, "mlp_width": mlp_width}
+        self.shape = {
+            "vocabulary": vocabulary,
+            "width": width,
+            "depth": depth,
+            "heads": heads,
+            "context": context,
+            "head_size": head_size,
+            "mlp_width": mlp_width,
+        }
         self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
         self.positions = keras.layers.Embedding(context, width, name="positions")
-        self.blocks = [Block(h, head_size, m, name=f"block_{i}")
-                       for i, (h, m) in enumerate(zip(each(heads, depth), each(mlp_width, depth)))]
+        self.blocks = [
+            Block(h, head_size, m, name=f"block_{i}")
+            for i, (h, m) in enumerate(zip(each(heads, depth), each(mlp_width, depth)))
+        ]
         self.norm = keras.layers.RMSNormalization(name="norm")
         self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
 
@@ -175,8 +206,12 @@ class DecoderLM(keras.Model):
         return self.head(self.norm(x))[:, 0], tuple(written)
 
     def empty_caches(self, rows):
-        """Returns a cache of zeros for each block, `(2, rows, heads, context, head_size)`: keys and values."""
-        return tuple(tf.zeros((2, rows, block.heads, self.shape["context"], block.head_size)) for block in self.blocks)
+        """Returns a cache of zeros for each block, `(2, rows, heads, context, head_size)`: keys and
+        values."""
+        return tuple(
+            tf.zeros((2, rows, block.heads, self.shape["context"], block.head_size))
+            for block in self.blocks
+        )
 
     def get_config(self):
         return {**super().get_config(), **self.shape}

@@ -1,4 +1,5 @@
-"""An encoder-decoder Transformer: one stack reads the whole source, the other writes and looks back at it."""
+"""An encoder-decoder Transformer: one stack reads the whole source, the other writes and looks back
+at it."""
 
 from course_utils.backend import keras, tf
 from course_utils.models.language import Block, CausalSelfAttention
@@ -8,7 +9,8 @@ PAD = 0  # the token that fills up a row; nobody looks at it in a source
 
 @keras.saving.register_keras_serializable("course_utils")
 class Attention(CausalSelfAttention):
-    """Every position of `x` looks at the positions of `memory` that are marked visible (Bahdanau et al., 2015).
+    """Every position of `x` looks at the positions of `memory` that are marked visible (Bahdanau et
+    al., 2015).
 
     Call arguments:
         x: `(batch, time, width)`, who looks.
@@ -53,7 +55,8 @@ class CrossBlock(Block):
 
 @keras.saving.register_keras_serializable("course_utils")
 class EncoderDecoder(keras.Model):
-    """Reads a source, and predicts each next token of a target (Sutskever et al., 2014; Vaswani et al., 2017).
+    """Reads a source, and predicts each next token of a target (Sutskever et al., 2014; Vaswani et
+    al., 2017).
 
     Args:
         vocabulary: Number of different tokens, of source and target together; token 0 is padding.
@@ -64,17 +67,25 @@ class EncoderDecoder(keras.Model):
         mlp_width: Hidden units of each block's MLP; 4 times `width` if left out.
 
     Call arguments:
-        pair: Source `(batch, source)` and target `(batch, target)`, both `int32`, padded at the end.
+        pair: Source `(batch, source)` and target `(batch, target)`, both `int32`, padded at the
+            end.
 
     Returns:
-        Logits of shape `(batch, target, vocabulary)`: at each position of the target, for the token after it.
+        Logits of shape `(batch, target, vocabulary)`: at each position of the target, for the token
+        after it.
     """
 
     def __init__(self, vocabulary, width, depth, heads, context=64, mlp_width=None, **kwargs):
         super().__init__(**kwargs)
         mlp_width = mlp_width or 4 * width
-        self.shape = {"vocabulary": vocabulary, "width": width, "depth": depth, "heads": heads, "context": context,
-                      "mlp_width": mlp_width}
+        self.shape = {
+            "vocabulary": vocabulary,
+            "width": width,
+            "depth": depth,
+            "heads": heads,
+            "context": context,
+            "mlp_width": mlp_width,
+        }
         inside = (heads, width // heads, mlp_width)
         self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
         self.positions = keras.layers.Embedding(context, width, name="positions")
@@ -95,14 +106,16 @@ class EncoderDecoder(keras.Model):
         return self.embedding(tokens) + self.positions(tf.range(tf.shape(tokens)[1]))
 
     def encode(self, source):
-        """Reads sources `(batch, source)`; returns a vector for each token, `(batch, source, width)`."""
+        """Reads sources `(batch, source)`; returns a vector for each token,
+        `(batch, source, width)`."""
         x, visible = self.embed(source), self.visible(source)
         for block in self.encoder:
             x = block(x, visible)
         return self.encoder_norm(x)
 
     def decode(self, target, memory, visible):
-        """Reads targets `(batch, target)` beside encoded sources; returns the logits of each next token."""
+        """Reads targets `(batch, target)` beside encoded sources; returns the logits of each next
+        token."""
         x = self.embed(target)
         for block in self.decoder:
             x = block(x, memory, visible)

@@ -11,13 +11,15 @@ from course_utils import checks
 
 
 class Value(traitlets.Any):
-    """Any value that the control's validator lets pass; traitlets itself would let every `None` pass unseen."""
+    """Any value that the control's validator lets pass; traitlets itself would let every `None`
+    pass unseen."""
 
     allow_none = False
 
 
 class Control(traitlets.HasTraits):
-    """One thing to move. `value` is its state, `problem` says what is wrong with what was typed, if anything.
+    """One thing to move. `value` is its state, `problem` says what is wrong with what was typed, if
+    anything.
 
     Assigning to `value` moves what is on the page; `ValueError` if there is no such position.
     """
@@ -37,13 +39,24 @@ class Number(Control):
     """
 
     def __init__(self, name, stops, value, description):
-        self.name, self.stops = name, stops  # stops: ascending numbers, perhaps with None ("off") before them
+        self.name, self.stops = (
+            name,
+            stops,
+        )  # stops: ascending numbers, perhaps with None ("off") before them
         self.whole = all(isinstance(stop, int) for stop in stops)
         self.low, self.high = next(stop for stop in stops if stop is not None), stops[-1]
-        self.box = ipywidgets.Text(description=name, continuous_update=False, layout={"width": "190px"},
-                                   style={"description_width": "100px"})
-        self.slider = ipywidgets.IntSlider(min=0, max=len(stops) - 1, readout=False,
-                                           layout={"flex": "1 1 160px", "max_width": "320px", "min_width": "120px"})
+        self.box = ipywidgets.Text(
+            description=name,
+            continuous_update=False,
+            layout={"width": "190px"},
+            style={"description_width": "100px"},
+        )
+        self.slider = ipywidgets.IntSlider(
+            min=0,
+            max=len(stops) - 1,
+            readout=False,
+            layout={"flex": "1 1 160px", "max_width": "320px", "min_width": "120px"},
+        )
         self.widget = row(self.box, self.slider, description)
         self._moving = False
         super().__init__(value=value)
@@ -55,7 +68,10 @@ class Number(Control):
     @property
     def allowed(self):
         off = ', or "off"' if self.stops[0] is None else ""
-        return f"{self.name} must be a {'whole ' * self.whole}number from {self.low:g} to {self.high:g}{off}"
+        return (
+            f"{self.name} must be a {'whole ' * self.whole}number from {self.low:g} to "
+            f"{self.high:g}{off}"
+        )
 
     @traitlets.validate("value")
     def _allowed_only(self, proposal):
@@ -99,7 +115,8 @@ class Number(Control):
 class Chosen(Control):
     """One of several options, or a box to tick: wraps the ipywidgets control that shows it.
 
-    `codes[i]` is what that control calls `options[i]`: it cannot hold every value itself, `None` for one.
+    `codes[i]` is what that control calls `options[i]`: it cannot hold every value itself, `None`
+    for one.
     """
 
     def __init__(self, name, control, codes, options, value, description):
@@ -112,7 +129,9 @@ class Chosen(Control):
 
         show()
         self.observe(show, "value")
-        control.observe(lambda change: setattr(self, "value", options[codes.index(change["new"])]), "value")
+        control.observe(
+            lambda change: setattr(self, "value", options[codes.index(change["new"])]), "value"
+        )
 
     @traitlets.validate("value")
     def _allowed_only(self, proposal):
@@ -125,15 +144,18 @@ class Chosen(Control):
 def row(*controls_and_description):
     """Controls and what they do, side by side where there is room."""
     *controls, description = controls_and_description
-    note = ipywidgets.HTML(f'<span class="course-note">{html.escape(description)}</span>',
-                           layout={"flex": "1 1 200px", "min_width": "0"})
+    note = ipywidgets.HTML(
+        f'<span class="course-note">{html.escape(description)}</span>',
+        layout={"flex": "1 1 200px", "min_width": "0"},
+    )
     widget = ipywidgets.HBox([*controls, note])
     widget.add_class("course-control")
     return widget
 
 
 def log_slider(name, low, high, value, description="", off=False):
-    """A slider whose steps are equal ratios, 20 to a factor of ten, with a box to type any number between its ends.
+    """A slider whose steps are equal ratios, 20 to a factor of ten, with a box to type any number
+    between its ends.
 
     Args:
         name: What stands before it, such as `"Q"`.
@@ -152,13 +174,16 @@ def log_slider(name, low, high, value, description="", off=False):
     if not checks.positive("high", high) > low:
         raise ValueError(f"high must be > low = {low}, got {high}")
     count = max(20, round(20 * math.log10(high / low))) + 1
-    inner = {float(f"{stop:.3g}") for stop in np.geomspace(low, high, count)}  # three digits are easy to read
+    inner = {
+        float(f"{stop:.3g}") for stop in np.geomspace(low, high, count)
+    }  # three digits are easy to read
     stops = [float(low), *sorted(stop for stop in inner if low < stop < high), float(high)]
     return Number(name, [None] * off + stops, value, description)
 
 
 def slider(name, low, high, step, value, description=""):
-    """A slider with equal steps from `low` to `high`; whole numbers stay whole. See `log_slider`."""
+    """A slider with equal steps from `low` to `high`; whole numbers stay whole. See
+    `log_slider`."""
     checks.positive("step", step)
     if not high > low:
         raise ValueError(f"high must be > low = {low}, got {high}")
@@ -182,18 +207,28 @@ def choice(name, options, value, description=""):
     Raises:
         ValueError: If `value` is none of the options.
     """
-    pairs = list(options.items()) if isinstance(options, dict) else [(str(option), option) for option in options]
+    pairs = (
+        list(options.items())
+        if isinstance(options, dict)
+        else [(str(option), option) for option in options]
+    )
     short = len(pairs) <= 4 and sum(len(text) for text, _ in pairs) <= 44
     kind = ipywidgets.ToggleButtons if short else ipywidgets.Dropdown
-    control = kind(options=[(text, i) for i, (text, _) in enumerate(pairs)], description=name,
-                   style={"description_width": "100px"})
+    control = kind(
+        options=[(text, i) for i, (text, _) in enumerate(pairs)],
+        description=name,
+        style={"description_width": "100px"},
+    )
     if short:
         control.style.button_width = "auto"
-    return Chosen(name, control, range(len(pairs)), [option for _, option in pairs], value, description)
+    return Chosen(
+        name, control, range(len(pairs)), [option for _, option in pairs], value, description
+    )
 
 
 def checkbox(name, value, description=""):
     """A box to tick; its value is `True` or `False`."""
-    control = ipywidgets.Checkbox(description=name, indent=False,
-                                  layout={"width": "auto", "margin": "2px 12px 2px 106px"})
+    control = ipywidgets.Checkbox(
+        description=name, indent=False, layout={"width": "auto", "margin": "2px 12px 2px 106px"}
+    )
     return Chosen(name, control, [False, True], [False, True], value, description)

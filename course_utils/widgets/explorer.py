@@ -1,4 +1,5 @@
-"""The explorer: controls -> compute -> result -> render -> page. Nothing here knows what is computed."""
+"""The explorer: controls -> compute -> result -> render -> page. Nothing here knows what is
+computed."""
 
 import html
 import textwrap
@@ -40,7 +41,8 @@ class Explorer(ipywidgets.VBox):
     Args:
         compute: Function of the controls' values by name; returns a result and changes nothing.
         render: Function of the result; returns HTML, a `chart.Chart`, or a list of both.
-        **controls: From `log_slider`, `slider`, `choice` or `checkbox`, under the names of compute's arguments.
+        **controls: From `log_slider`, `slider`, `choice` or `checkbox`, under the names of
+            compute's arguments.
 
     Attributes:
         result: The last good result.
@@ -59,7 +61,9 @@ class Explorer(ipywidgets.VBox):
         self.picture = ipywidgets.HTML(layout={"width": "100%"})
         self.message = ipywidgets.HTML(layout={"width": "100%"})
         style = ipywidgets.HTML(STYLE, layout={"display": "none"})
-        super().__init__([style, *(control.widget for control in controls.values()), self.message, self.picture])
+        super().__init__(
+            [style, *(control.widget for control in controls.values()), self.message, self.picture]
+        )
         self.add_class("course-explorer")
         self._say("")
         self._show(compute(**self.values))
@@ -71,7 +75,8 @@ class Explorer(ipywidgets.VBox):
         return {name: control.value for name, control in self.controls.items()}
 
     def at(self, **values):
-        """The result of `compute` at these values, with the controls' own for the rest; moves nothing."""
+        """The result of `compute` at these values, with the controls' own for the rest; moves
+        nothing."""
         for name in values:
             checks.one_of("control", name, self.controls)
         return self.compute(**{**self.values, **values})
@@ -89,7 +94,10 @@ class Explorer(ipywidgets.VBox):
 
     def _show(self, result):
         rendered = self.render(result)
-        self.result, self.items = result, rendered if isinstance(rendered, (list, tuple)) else [rendered]
+        self.result, self.items = (
+            result,
+            rendered if isinstance(rendered, (list, tuple)) else [rendered],
+        )
         self.picture.value = page(self.items)
 
     def _say(self, problem):
@@ -97,10 +105,17 @@ class Explorer(ipywidgets.VBox):
         self.message.value = f'<div role="status" aria-live="polite">{shown}</div>'
 
     def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and for pages without a kernel a picture of its charts and what it says in words."""
-        set_to = ", ".join(f"{control.name} = {'off' if control.value is None else textwrap.shorten(str(control.value), 40)}"
-                           for control in self.controls.values())
+        """The live widget, and for pages without a kernel a picture of its charts and what it says
+        in words."""
+        set_to = ", ".join(
+            f"{control.name} = "
+            f"{'off' if control.value is None else textwrap.shorten(str(control.value), 40)}"
+            for control in self.controls.values()
+        )
         charts = [item for item in self.items if isinstance(item, chart.Chart)]
         data, metadata = chart.picture(*charts, caption=set_to) if charts else ({}, {})
-        return {**super()._repr_mimebundle_(**kwargs), **data,
-                "text/plain": f"{set_to}\n{words(self.items)}".strip()}, metadata
+        return {
+            **super()._repr_mimebundle_(**kwargs),
+            **data,
+            "text/plain": f"{set_to}\n{words(self.items)}".strip(),
+        }, metadata

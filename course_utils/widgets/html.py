@@ -7,11 +7,14 @@ from course_utils import chart
 
 
 def readout(label, value, css_class=None, note=""):
-    """One number with its name, as HTML for `cards`. `css_class` marks the number, so that a test can read it."""
+    """One number with its name, as HTML for `cards`. `css_class` marks the number, so that a test
+    can read it."""
     marked = f' class="{html.escape(css_class)}"' if css_class else ""
     below = f'<span class="course-note">{html.escape(note)}</span>' if note else ""
-    return (f'<div class="course-card"><span>{html.escape(label)}</span>'
-            f"<b><span{marked}>{html.escape(str(value))}</span></b>{below}</div>")
+    return (
+        f'<div class="course-card"><span>{html.escape(label)}</span>'
+        f"<b><span{marked}>{html.escape(str(value))}</span></b>{below}</div>"
+    )
 
 
 def cards(*readouts):
@@ -20,11 +23,14 @@ def cards(*readouts):
 
 
 def page(items):
-    """HTML of charts, which share a row while there is room, and of HTML strings, each in a row of its own."""
+    """HTML of charts, which share a row while there is room, and of HTML strings, each in a row of
+    its own."""
     parts = [
         f'<div class="course-chart" style="max-width:{item.width:g}px">{chart.svg(item)}</div>'
-        if isinstance(item, chart.Chart) else f'<div class="course-text">{item}</div>'
-        for item in items if item
+        if isinstance(item, chart.Chart)
+        else f'<div class="course-text">{item}</div>'
+        for item in items
+        if item
     ]
     return f'<div class="course-row">{"".join(parts)}</div>' if parts else ""
 
@@ -38,5 +44,8 @@ def words(items):
         else:
             text = re.sub(r"<(style|title|desc)\b.*?</\1>", " ", item, flags=re.S)
             spaced = re.sub(r"</(div|p|tr|li|h\d)>", "\n", text)
-            lines += [html.unescape(" ".join(re.sub(r"<[^>]+>", " ", line).split())) for line in spaced.split("\n")]
+            lines += [
+                html.unescape(" ".join(re.sub(r"<[^>]+>", " ", line).split()))
+                for line in spaced.split("\n")
+            ]
     return "\n".join(line for line in lines if line)

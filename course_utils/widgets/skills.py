@@ -23,14 +23,44 @@ def skills_chart(measured, title="What it can do", width=460):
         heights = [height for name in NAMES for height in (100 * result[name].score, 0)][:-1]
         bars.append(Bars(edges, heights, color=COLORS[i % len(COLORS)], label=label))
         for k, name in enumerate(NAMES):
-            x, (low, high) = k + (left + right) / 2, (100 * min(bound, 1.04) for bound in result[name].interval)
-            spans += [(x - CAP, high), (x + CAP, high), GAP, (x, high), (x, low), GAP, (x - CAP, low), (x + CAP, low), GAP]
-    heights = [100 * result[name].chance for name in NAMES]  # of the last of them: all were asked the same
-    chances = [point for k, height in enumerate(heights) for point in ((k, height), (k + 1, height), GAP)]
-    said = "; ".join(f"{label}: " + ", ".join(f"{shown} {result[name].score:.0%}" for name, shown in NAMES.items())
-                     for label, result in measured.items())
-    return Chart([*bars, Line(*zip(*spans), color="grey", label="95% interval"),
-                  Line(*zip(*chances), color="vermillion", label="chance")],
-                 x=Axis(low=0, high=len(NAMES), ticks={k + 0.5: shown for k, shown in enumerate(NAMES.values())}),
-                 y=Axis("right, %", low=0, high=104, ticks=(0, 25, 50, 75, 100)), title=title, width=width, height=260,
-                 description=f"Share of exercises answered exactly; for stories, floor over perplexity. {said}.")
+            x, (low, high) = (
+                k + (left + right) / 2,
+                (100 * min(bound, 1.04) for bound in result[name].interval),
+            )
+            spans += [
+                (x - CAP, high),
+                (x + CAP, high),
+                GAP,
+                (x, high),
+                (x, low),
+                GAP,
+                (x - CAP, low),
+                (x + CAP, low),
+                GAP,
+            ]
+    heights = [
+        100 * result[name].chance for name in NAMES
+    ]  # of the last of them: all were asked the same
+    chances = [
+        point for k, height in enumerate(heights) for point in ((k, height), (k + 1, height), GAP)
+    ]
+    said = "; ".join(
+        f"{label}: "
+        + ", ".join(f"{shown} {result[name].score:.0%}" for name, shown in NAMES.items())
+        for label, result in measured.items()
+    )
+    return Chart(
+        [
+            *bars,
+            Line(*zip(*spans), color="grey", label="95% interval"),
+            Line(*zip(*chances), color="vermillion", label="chance"),
+        ],
+        x=Axis(
+            low=0, high=len(NAMES), ticks={k + 0.5: shown for k, shown in enumerate(NAMES.values())}
+        ),
+        y=Axis("right, %", low=0, high=104, ticks=(0, 25, 50, 75, 100)),
+        title=title,
+        width=width,
+        height=260,
+        description=f"Share of exercises answered exactly; for stories, floor over perplexity. {said}.",
+    )

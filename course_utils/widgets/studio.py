@@ -24,7 +24,8 @@ def compute(model, **settings):
         score: `"magnitude"`, `"document"` or `"wanda"`.
         on: `"weight"` or `"unit"`: what theta removes.
         storage: `"fixed"` or `"entropy"`.
-        rule: `"step"` rounds to multiples of Q; `"absmax"` and `"affine"` use `bits` and groups of 32.
+        rule: `"step"` rounds to multiples of Q; `"absmax"` and `"affine"` use `bits` and groups of
+            32.
         bits: Width of a code, where the rule asks for it.
 
     Returns:
@@ -38,13 +39,25 @@ def render(result, trail=()):
     accuracy, perplexity, size = result.original
     ledger = result.ledger
     numbers = cards(
-        readout("accuracy", f"{result.accuracy:.1%}", "studio-accuracy", f"original {accuracy:.1%}"),
-        readout("perplexity", f"{result.perplexity:.2f}", "studio-perplexity", f"original {perplexity:.2f}"),
+        readout(
+            "accuracy", f"{result.accuracy:.1%}", "studio-accuracy", f"original {accuracy:.1%}"
+        ),
+        readout(
+            "perplexity",
+            f"{result.perplexity:.2f}",
+            "studio-perplexity",
+            f"original {perplexity:.2f}",
+        ),
         readout("file", f"{ledger.total:,} bytes", "studio-size", f"original {size:,}"),
         readout("times smaller", f"{result.times_smaller:.2f}", "studio-times"),
         readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
-        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"))
-    bars = [skills_chart({"now": result.skills}, f"Skills, {STORIES} exercises each")] if result.skills else []
+        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"),
+    )
+    bars = (
+        [skills_chart({"now": result.skills}, f"Skills, {STORIES} exercises each")]
+        if result.skills
+        else []
+    )
     return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail), *bars]
 
 
@@ -54,18 +67,25 @@ def parts(ledger, seconds):
     layouts = {}
     for layout, _, _ in ledger.layouts.values():
         layouts[layout] = layouts.get(layout, 0) + 1
-    how = ", ".join(f"{count} × {layout}" for layout, count in sorted(layouts.items(), key=lambda item: -item[1])[:4])
-    return (f'<div class="course-note studio-ledger">bytes: {shown} = <b>{ledger.total:,}</b>'
-            f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}"
-            f'<br>measured in <span class="studio-time">{1000 * seconds:.0f} ms</span></div>')
+    how = ", ".join(
+        f"{count} × {layout}"
+        for layout, count in sorted(layouts.items(), key=lambda item: -item[1])[:4]
+    )
+    return (
+        f'<div class="course-note studio-ledger">bytes: {shown} = <b>{ledger.total:,}</b>'
+        f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}"
+        f'<br>measured in <span class="studio-time">{1000 * seconds:.0f} ms</span></div>'
+    )
 
 
 def histogram(result):
     """The weights before, those that theta kept, and the grid that Q rounds to."""
     step, theta, edge = result.settings["step"], result.settings["theta"], result.edges[-1]
     middles = (result.edges[1:] + result.edges[:-1]) / 2
-    marks = [Bars(result.edges, result.after, color="blue", label="kept by θ"),
-             Line(middles, result.before, color="orange", label="all weights")]
+    marks = [
+        Bars(result.edges, result.after, color="blue", label="kept by θ"),
+        Line(middles, result.before, color="orange", label="all weights"),
+    ]
     if theta is not None and result.settings["on"] == "weight":
         if result.settings["score"] == "magnitude":
             marks.insert(0, Band(-min(theta, edge), min(theta, edge), label="removed"))
@@ -78,13 +98,20 @@ def histogram(result):
         grid = f"{result.settings['bits']} bits, a scale for every {GROUP_SIZE} inputs"
     else:
         grid = "no rounding" if step is None else f"levels every {step:g}"
-    return Chart(marks, x=Axis("weight", low=-edge, high=edge), y=Axis("how many"), title=f"Weights; {grid}",
-                 description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.",
-                 width=460, height=260)
+    return Chart(
+        marks,
+        x=Axis("weight", low=-edge, high=edge),
+        y=Axis("how many"),
+        title=f"Weights; {grid}",
+        description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.",
+        width=460,
+        height=260,
+    )
 
 
 def best(points):
-    """The settings that no other one beats in both: sorted `(bytes, accuracy)` pairs, rising in accuracy."""
+    """The settings that no other one beats in both: sorted `(bytes, accuracy)` pairs, rising in
+    accuracy."""
     front = []
     for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or accuracy > front[-1][1]:
@@ -98,38 +125,76 @@ def plane(result, trail):
     here = (result.ledger.total, result.accuracy)
     points = [*trail, here]
     front = best([*points, (size, accuracy)])
-    marks = [Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label="trail"),
-             Line([p[0] for p in front], [100 * p[1] for p in front], color="green", label="best so far"),
-             Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
-             Points([here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6)]
-    return Chart(marks, x=Axis("bytes of the file", log=True, high=1.5 * size),
-                 y=Axis("accuracy, %", low=0, high=110 * accuracy), title="Accuracy against bytes",
-                 description=f"Now {here[0]:,} bytes at {here[1]:.1%} accuracy; the original has {size:,} bytes at "
-                             f"{accuracy:.1%}; {len(points)} settings visited.", width=460, height=260)
+    marks = [
+        Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label="trail"),
+        Line(
+            [p[0] for p in front], [100 * p[1] for p in front], color="green", label="best so far"
+        ),
+        Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
+        Points(
+            [here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6
+        ),
+    ]
+    return Chart(
+        marks,
+        x=Axis("bytes of the file", log=True, high=1.5 * size),
+        y=Axis("accuracy, %", low=0, high=110 * accuracy),
+        title="Accuracy against bytes",
+        description=f"Now {here[0]:,} bytes at {here[1]:.1%} accuracy; the original has {size:,} bytes at "
+        f"{accuracy:.1%}; {len(points)} settings visited.",
+        width=460,
+        height=260,
+    )
 
 
 def compared(prompt, original, ours):
-    """Two continuations of a prompt as HTML; tokens of the second that differ from the first are marked."""
+    """Two continuations of a prompt as HTML; tokens of the second that differ from the first are
+    marked."""
     marked = []
-    for kind, _, _, start, stop in difflib.SequenceMatcher(None, original, ours, autojunk=False).get_opcodes():
+    for kind, _, _, start, stop in difflib.SequenceMatcher(
+        None, original, ours, autojunk=False
+    ).get_opcodes():
         text = html.escape("".join(ours[start:stop])).replace("\n", "<br>")
         marked.append(text if kind == "equal" else f"<mark>{text}</mark>" if text else "")
     before = html.escape("".join(original)).replace("\n", "<br>")
-    style = "flex: 1 1 320px; font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4"
-    return (f'<div class="course-row studio-sample"><div style="{style}"><b>original</b><br>{html.escape(prompt)}{before}</div>'
-            f'<div style="{style}"><b>compressed</b> (differences marked)<br>{html.escape(prompt)}{"".join(marked)}</div></div>')
+    style = (
+        "flex: 1 1 320px; font-family: var(--jp-code-font-family, monospace); font-size: 12px; "
+        "line-height: 1.4"
+    )
+    return (
+        '<div class="course-row studio-sample"><div '
+        f'style="{style}"><b>original</b><br>{html.escape(prompt)}{before}</div>'
+        f'<div style="{style}"><b>compressed</b> (differences '
+        f"marked)<br>{html.escape(prompt)}{''.join(marked)}</div></div>"
+    )
 
 
 def controls():
     """The sliders and choices of the studio, by name."""
     return {
-        "step": log_slider("Q", 0.0001, 1, None, "step between two levels, in the unit of the weights", off=True),
+        "step": log_slider(
+            "Q", 0.0001, 1, None, "step between two levels, in the unit of the weights", off=True
+        ),
         "theta": log_slider("θ", 0.001, 100000, None, "what scores at most θ is removed", off=True),
-        "score": choice("score", list(SCORES), "magnitude", "what θ cuts: |w|, the document's Σw²/Σw⁴, or |w| times its input"),
-        "on": choice("removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"),
-        "rule": choice("rule", ["step", *RULES], "step", "rounding: steps of Q, or bits with a scale for every 32 inputs"),
+        "score": choice(
+            "score",
+            list(SCORES),
+            "magnitude",
+            "what θ cuts: |w|, the document's Σw²/Σw⁴, or |w| times its input",
+        ),
+        "on": choice(
+            "removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"
+        ),
+        "rule": choice(
+            "rule",
+            ["step", *RULES],
+            "step",
+            "rounding: steps of Q, or bits with a scale for every 32 inputs",
+        ),
         "bits": slider("bits", 2, 8, 1, 4, "of a code, for the rules absmax and affine"),
-        "storage": choice("storage", ["fixed", "entropy"], "fixed", "bits of one width, or an entropy coder"),
+        "storage": choice(
+            "storage", ["fixed", "entropy"], "fixed", "bits of one width, or an entropy coder"
+        ),
     }
 
 
@@ -146,7 +211,11 @@ class SmallStudio(Explorer):
     def __init__(self, model):
         fixed = {"model": model, "score": "magnitude", "on": "weight", "storage": "fixed"}
         self.trail = {}
-        super().__init__(functools.partial(compute, **fixed), self.with_trail, **{n: controls()[n] for n in ("step", "theta")})
+        super().__init__(
+            functools.partial(compute, **fixed),
+            self.with_trail,
+            **{n: controls()[n] for n in ("step", "theta")},
+        )
 
     def with_trail(self, result):
         """Renders a result after those before it, and remembers it."""
@@ -157,7 +226,8 @@ class SmallStudio(Explorer):
 
 
 class Studio(Explorer):
-    """The explorer with everything on it: models, trail, text sample, and a button for the test set.
+    """The explorer with everything on it: models, trail, text sample, and a button for the test
+    set.
 
     Args:
         *names: The shipped models to choose from; the first is opened.
@@ -168,9 +238,13 @@ class Studio(Explorer):
     def __init__(self, *names):
         names = names or ("docs-base", "docs-tiny", "tales", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
-        self.button = ipywidgets.Button(description="Measure on the test set", layout={"width": "auto"})
+        self.button = ipywidgets.Button(
+            description="Measure on the test set", layout={"width": "auto"}
+        )
         self.verdict = ipywidgets.HTML()
-        picked = {"model": choice("model", list(names), names[0], "trained and shipped with the course")}
+        picked = {
+            "model": choice("model", list(names), names[0], "trained and shipped with the course")
+        }
         super().__init__(compute, self.with_trail, **picked, **controls())
         self.children = (*self.children, ipywidgets.HBox([self.button, self.verdict]), self.sample)
         self.button.on_click(lambda button: self.test())
@@ -184,7 +258,13 @@ class Studio(Explorer):
     def test(self):
         """Measures the current setting, and the original, on the test split."""
         here = bench(self.result.settings["model"])
-        here.measure(**{name: value for name, value in self.result.settings.items() if name != "model"})
-        (was, was_perplexity, _), (accuracy, perplexity, _) = (here.score(m, "test") for m in (here.original, here.twin))
-        self.verdict.value = (f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
-                              f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>")
+        here.measure(
+            **{name: value for name, value in self.result.settings.items() if name != "model"}
+        )
+        (was, was_perplexity, _), (accuracy, perplexity, _) = (
+            here.score(m, "test") for m in (here.original, here.twin)
+        )
+        self.verdict.value = (
+            f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
+            f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>"
+        )

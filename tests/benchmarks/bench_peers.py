@@ -1,4 +1,5 @@
-"""Quality beside other libraries, on the shipped model. Run with `pytest tests/benchmarks/bench_peers.py -s`."""
+"""Quality beside other libraries, on the shipped model. Run with
+`pytest tests/benchmarks/bench_peers.py -s`."""
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ def perplexity(model):
 
 
 def keras_int4(model, block_size):
-    """Rounds the blocks' Dense kernels with Keras's int4, and puts what they stand for into a float twin."""
+    """Rounds the blocks' Dense kernels with Keras's int4, and puts what they stand for into a float
+    twin."""
     twin = clone(model)
     for weight in compression.weights(twin):
         if weight.why_not or "block_" not in weight.name:
@@ -31,22 +33,36 @@ def keras_int4(model, block_size):
         layer = keras.layers.Dense(weight.layer.units, use_bias=False)
         layer.build((None, weight.inputs))
         layer.kernel.assign(weight.variable)
-        layer.quantize("int4", config=keras.quantizers.Int4QuantizationConfig(block_size=block_size))
-        weight.variable.assign(np.asarray(layer(np.eye(weight.inputs, dtype=np.float32))))  # rows of the kernel
+        layer.quantize(
+            "int4", config=keras.quantizers.Int4QuantizationConfig(block_size=block_size)
+        )
+        weight.variable.assign(
+            np.asarray(layer(np.eye(weight.inputs, dtype=np.float32)))
+        )  # rows of the kernel
     return twin
 
 
-@pytest.mark.parametrize(("rule", "arguments", "block_size"), [
-    # Keras's groups have a zero point: its counterpart is `affine`, and `absmax` is another rule.
-    (quantization.affine, {"group_size": BLOCK}, BLOCK),
-    (quantization.absmax, {"group_size": "channel"}, -1),
-])
+@pytest.mark.parametrize(
+    ("rule", "arguments", "block_size"),
+    [
+        # Keras's groups have a zero point: its counterpart is `affine`, and `absmax` is another
+        # rule.
+        (quantization.affine, {"group_size": BLOCK}, BLOCK),
+        (quantization.absmax, {"group_size": "channel"}, -1),
+    ],
+)
 def test_keras_int4(model, rule, arguments, block_size, monkeypatch):
     steps = [Quantize(rule, only="block_", bits=4, **arguments)]
-    theirs, ours = perplexity(keras_int4(model, block_size)), perplexity(compress(model, steps).model)
+    theirs, ours = (
+        perplexity(keras_int4(model, block_size)),
+        perplexity(compress(model, steps).model),
+    )
     # Our files keep scales in float16, and codes are chosen for those; Keras keeps float32.
     monkeypatch.setattr(quantization, "as_stored", lambda scale: scale.astype(np.float32))
     same_scales = perplexity(compress(model, steps).model)
-    print(f"\n4 bits, {arguments}: float {perplexity(model):.4f}, Keras {theirs:.4f}, {rule.__name__} {ours:.4f}, "
-          f"with scales in float32 {same_scales:.4f}")
+    print(
+        f"\n4 bits, {arguments}: float {perplexity(model):.4f}, Keras {theirs:.4f}, "
+        f"{rule.__name__} {ours:.4f}, "
+        f"with scales in float32 {same_scales:.4f}"
+    )
     assert abs(same_scales - theirs) < 0.001

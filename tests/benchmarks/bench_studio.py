@@ -1,6 +1,7 @@
-"""From a key press to new numbers on the page: the studio, and the plain way, on docs-base in Chromium.
+"""From a key press to new numbers on the page: the studio, and the plain way, on docs-base in
+Chromium.
 
-    pytest tests/benchmarks/bench_studio.py -s
+pytest tests/benchmarks/bench_studio.py -s
 """
 
 import pathlib
@@ -46,7 +47,8 @@ WATCH = """([where, ready]) => {
 
 
 def press(page, handles, where, ready):
-    """Milliseconds from each key press to the last change of the page that it caused before it fell quiet."""
+    """Milliseconds from each key press to the last change of the page that it caused before it fell
+    quiet."""
     page.evaluate(WATCH, [where, ready])
     times = []
     for handle in handles:
@@ -54,7 +56,9 @@ def press(page, handles, where, ready):
         for _ in range(PRESSES // len(handles) + 3):
             page.evaluate("window.last = null")
             page.keyboard.press("ArrowRight")
-            page.wait_for_function("window.last !== null && performance.now() - window.seen > 400", polling=50)
+            page.wait_for_function(
+                "window.last !== null && performance.now() - window.seen > 400", polling=50
+            )
             times.append(page.evaluate("window.last"))
         del times[-PRESSES // len(handles) - 3 : -PRESSES // len(handles)]  # the first ones warm up
     return np.array(times)
@@ -66,7 +70,9 @@ def test_key_press_to_page(tmp_path):
     results = {}
     for name, code in (("studio", STUDIO), ("interact", PLAIN)):
         path = tmp_path / f"{name}.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=kernel), path)
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=kernel), path
+        )
         with jupyter(path) as server, browser(server) as page:
             open_notebook(page, path.name)
             run_all(page)
@@ -74,13 +80,24 @@ def test_key_press_to_page(tmp_path):
             handles.nth(1).wait_for()
             page.wait_for_timeout(3000)
             if name == "studio":  # numbers only: the text sample below comes a moment later
-                page.evaluate("document.querySelector('.course-cards').closest('.widget-html').id = 'numbers'")
+                page.evaluate(
+                    "document.querySelector('.course-cards').closest('.widget-html').id = 'numbers'"
+                )
                 where, ready = "#numbers", ".studio-size"
             else:
                 where, ready = ".jp-Cell-outputWrapper", "img"
             results[name] = press(page, [handles.nth(0), handles.nth(1)], where, ready)
-    print(f"\nkey press to new numbers on the page, ms, {PRESSES} presses, docs-base, 2,048 predictions a move")
+    print(
+        f"\nkey press to new numbers on the page, ms, {PRESSES} presses, docs-base, 2,048 "
+        "predictions a move"
+    )
     for name, times in results.items():
-        print(f"{name:<10} median {np.median(times):6.0f}   95th percentile {np.percentile(times, 95):6.0f}   "
-              f"worst {times.max():6.0f}")
-    print(f"interact takes {np.median(results['interact']) / np.median(results['studio']):.1f} times as long")
+        print(
+            f"{name:<10} median {np.median(times):6.0f}   95th percentile "
+            f"{np.percentile(times, 95):6.0f}   "
+            f"worst {times.max():6.0f}"
+        )
+    print(
+        f"interact takes {np.median(results['interact']) / np.median(results['studio']):.1f} times "
+        "as long"
+    )

@@ -1,4 +1,5 @@
-"""How the world's events are told in Chinese, one sentence each, with measure words and 里, 上, 边 for places."""
+"""How the world's events are told in Chinese, one sentence each, with measure words and 里, 上, 边 for
+places."""
 
 from course_utils.datasets.tales import world
 
@@ -75,25 +76,59 @@ cool 凉爽的, warm 温暖的, quiet 宁静的, morning 早晨, afternoon 下�
 tuesday 星期二, wednesday 星期三, thursday 星期四, friday 星期五, saturday 星期六, sunday 星期天""")
 
 PHRASES = {
-    "and loves it": "特别 喜欢 它", "and likes it a lot": "非常 喜欢 它", "and needs it": "很 需要 它",
-    "but does not care about it": "但 不 在乎 它", "but does not need it": "但 不 需要 它",
-    "but does not like it": "但 不 喜欢 它", "but is tired of it": "但 已经 厌倦了 它",
-    "but hates it": "但 很 讨厌 它", "is happy": "很 快乐", "is glad": "很 高兴", "smiles": "笑了",
-    "jumps for joy": "高兴 得 跳了起来", "sings a song": "唱了 一首 歌", "feels great": "感觉 好极了",
-    "does not mind": "并 不 介意", "shrugs": "耸了耸肩", "stays calm": "很 平静",
-    "says nothing": "什么 也 没 说", "nods": "点了点头", "is sad": "很 难过", "is upset": "很 沮丧",
-    "cries": "哭了", "sighs": "叹了 一口气", "is angry": "很 生气", "feels terrible": "感觉 糟透了",
-    "sits down": "坐了下来", "looks around": "看了看 四周", "drinks some water": "喝了 一些 水",
-    "takes a rest": "休息了 一会儿", "waits for a while": "等了 一会儿", "takes a walk": "散了散步",
-    "makes a call": "打了 一个 电话", "tells a joke": "讲了 一个 笑话", "yawns": "打了 一个 哈欠",
+    "and loves it": "特别 喜欢 它",
+    "and likes it a lot": "非常 喜欢 它",
+    "and needs it": "很 需要 它",
+    "but does not care about it": "但 不 在乎 它",
+    "but does not need it": "但 不 需要 它",
+    "but does not like it": "但 不 喜欢 它",
+    "but is tired of it": "但 已经 厌倦了 它",
+    "but hates it": "但 很 讨厌 它",
+    "is happy": "很 快乐",
+    "is glad": "很 高兴",
+    "smiles": "笑了",
+    "jumps for joy": "高兴 得 跳了起来",
+    "sings a song": "唱了 一首 歌",
+    "feels great": "感觉 好极了",
+    "does not mind": "并 不 介意",
+    "shrugs": "耸了耸肩",
+    "stays calm": "很 平静",
+    "says nothing": "什么 也 没 说",
+    "nods": "点了点头",
+    "is sad": "很 难过",
+    "is upset": "很 沮丧",
+    "cries": "哭了",
+    "sighs": "叹了 一口气",
+    "is angry": "很 生气",
+    "feels terrible": "感觉 糟透了",
+    "sits down": "坐了下来",
+    "looks around": "看了看 四周",
+    "drinks some water": "喝了 一些 水",
+    "takes a rest": "休息了 一会儿",
+    "waits for a while": "等了 一会儿",
+    "takes a walk": "散了散步",
+    "makes a call": "打了 一个 电话",
+    "tells a joke": "讲了 一个 笑话",
+    "yawns": "打了 一个 哈欠",
     "sneezes": "打了 一个 喷嚏",
 }
 DEEDS = {  # what stands before and after the other person
-    "praises": ("表扬了", ""), "thanks": ("感谢了", ""), "hugs": ("拥抱了", ""), "helps": ("帮助了", ""),
-    "encourages": ("鼓励了", ""), "greets": ("跟", "打了 招呼"), "talks with": ("跟", "聊了 一会儿"),
-    "waves to": ("向", "挥了挥手"), "looks at": ("看了看", ""), "sits next to": ("坐在了", "旁边"),
-    "walks past": ("从", "身边 走过"), "scolds": ("责骂了", ""), "laughs at": ("嘲笑了", ""),
-    "shouts at": ("对", "大喊大叫"), "pushes": ("推了", "一下"), "lies to": ("骗了", ""),
+    "praises": ("表扬了", ""),
+    "thanks": ("感谢了", ""),
+    "hugs": ("拥抱了", ""),
+    "helps": ("帮助了", ""),
+    "encourages": ("鼓励了", ""),
+    "greets": ("跟", "打了 招呼"),
+    "talks with": ("跟", "聊了 一会儿"),
+    "waves to": ("向", "挥了挥手"),
+    "looks at": ("看了看", ""),
+    "sits next to": ("坐在了", "旁边"),
+    "walks past": ("从", "身边 走过"),
+    "scolds": ("责骂了", ""),
+    "laughs at": ("嘲笑了", ""),
+    "shouts at": ("对", "大喊大叫"),
+    "pushes": ("推了", "一下"),
+    "lies to": ("骗了", ""),
 }
 
 
@@ -126,7 +161,12 @@ def sentence(event):
 def words():
     """Every Chinese word of the stories, in a fixed order."""
     tables = (entry for table in (NAMES, PLACES, OTHERS, DEEDS) for entry in table.values())
-    phrases = [*(p for entry in tables for p in entry), *(name for name, _ in THINGS.values()),
-               *("一" + measure for _, measure in THINGS.values()), *PHRASES.values(), "拿走了 带走了",
-               *SENTENCES.values()]
+    phrases = [
+        *(p for entry in tables for p in entry),
+        *(name for name, _ in THINGS.values()),
+        *("一" + measure for _, measure in THINGS.values()),
+        *PHRASES.values(),
+        "拿走了 带走了",
+        *SENTENCES.values(),
+    ]
     return [w for phrase in phrases for w in phrase.split() if "{" not in w]

@@ -1,4 +1,5 @@
-"""How the world's events are told in English, one sentence each; `{slot}` is filled by the event."""
+"""How the world's events are told in English, one sentence each; `{slot}` is filled by the
+event."""
 
 from course_utils.datasets.tales import world
 
@@ -33,9 +34,11 @@ SENTENCES = {
     "reacts": "{who} {word} .",
 }
 
-PREPOSITIONS = {**dict.fromkeys(("beach", "bridge", "farm", "playground", "island"), "on"),
-                **dict.fromkeys(("lake", "river"), "by"),
-                **dict.fromkeys(("market", "harbor", "school", "station", "airport", "zoo", "stadium"), "at")}
+PREPOSITIONS = {
+    **dict.fromkeys(("beach", "bridge", "farm", "playground", "island"), "on"),
+    **dict.fromkeys(("lake", "river"), "by"),
+    **dict.fromkeys(("market", "harbor", "school", "station", "airport", "zoo", "stadium"), "at"),
+}
 PROPER = {*world.NAMES, *world.TIMES[4:]}  # written with a capital
 
 
@@ -51,7 +54,17 @@ def sentence(event):
 
 def words():
     """Every English word of the stories, in a fixed order."""
-    lists = (world.NAMES, map(at, world.WORLD.places), world.WORLD.things, *world.LOOKS.values(), world.WEATHERS,
-             world.TIMES, world.ATTITUDES, world.DEEDS, *world.FEELINGS.values(), world.ACTIVITIES,
-             (s for s in SENTENCES.values()))
+    lists = (
+        world.NAMES,
+        map(at, world.WORLD.places),
+        world.WORLD.things,
+        *world.LOOKS.values(),
+        world.WEATHERS,
+        world.TIMES,
+        world.ATTITUDES,
+        world.DEEDS,
+        *world.FEELINGS.values(),
+        world.ACTIVITIES,
+        (s for s in SENTENCES.values()),
+    )
     return [w for phrases in lists for phrase in phrases for w in phrase.split() if "{" not in w]

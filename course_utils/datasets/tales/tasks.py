@@ -1,4 +1,5 @@
-"""Four uses of one language model: each is a prompt that opens with a mark and has one exact answer."""
+"""Four uses of one language model: each is a prompt that opens with a mark and has one exact
+answer."""
 
 import array
 import math
@@ -15,7 +16,9 @@ SHARES = (1, 3, 4, 2)  # of a batch of exercises: questions and translation have
 LENGTH = 128
 
 
-# Each kind of question returns the [(question, answer)] it can ask about a story; the events say what is true.
+# Each kind of question returns the [(question, answer)] it can ask about a story; the events say
+# what is true.
+
 
 def _where_is_somebody(one):
     return [(f"where is {who} ?", english.at(place)) for who, place in one.end.where.items()]
@@ -28,30 +31,47 @@ def _where_is_something(one):
 
 
 def _who_has(one):
-    return [(f"who has the {thing} ?", one.end.holder.get(thing, "nobody")) for thing in one.end.looks]
+    return [
+        (f"who has the {thing} ?", one.end.holder.get(thing, "nobody")) for thing in one.end.looks
+    ]
 
 
 def _what_has(one):
-    carried = {who: [thing for thing, holder in one.end.holder.items() if holder == who] for who in one.end.where}
-    return [(f"what does {who} have ?", f"the {things[0]}" if things else "nothing")
-            for who, things in carried.items() if len(things) < 2]
+    carried = {
+        who: [thing for thing, holder in one.end.holder.items() if holder == who]
+        for who in one.end.where
+    }
+    return [
+        (f"what does {who} have ?", f"the {things[0]}" if things else "nothing")
+        for who, things in carried.items()
+        if len(things) < 2
+    ]
 
 
 def _color(one):
-    return [(f"what color is the {thing} ?", look) for thing, look in one.end.looks.items()
-            if thing in world.THINGS or look in ("black", "white", "brown", "gray")]
+    return [
+        (f"what color is the {thing} ?", look)
+        for thing, look in one.end.looks.items()
+        if thing in world.THINGS or look in ("black", "white", "brown", "gray")
+    ]
 
 
 def _feels(one):
-    return [(f"is {who} {word} ?", "yes" if mood == valence else "no")
-            for who, mood in one.end.mood.items() for word, valence in (("happy", 1), ("sad", -1))]
+    return [
+        (f"is {who} {word} ?", "yes" if mood == valence else "no")
+        for who, mood in one.end.mood.items()
+        for word, valence in (("happy", 1), ("sad", -1))
+    ]
 
 
 def _why(one):
     def because(cause):
         return f"because of {cause if cause in one.end.where else 'the ' + cause}"
-    return [(f"why is {who} {'happy' if one.end.mood[who] > 0 else 'sad'} ?", because(cause))
-            for who, cause in one.end.cause.items()]
+
+    return [
+        (f"why is {who} {'happy' if one.end.mood[who] > 0 else 'sad'} ?", because(cause))
+        for who, cause in one.end.cause.items()
+    ]
 
 
 def _weather(one):
@@ -68,7 +88,9 @@ def _who_did(one):
         if event.kind == "does":
             asked.setdefault(f"who {event.word} {event.other} ?", set()).add(event.who)
         if event.kind == "gives":
-            asked.setdefault(f"who gives the {event.thing} to {event.other} ?", set()).add(event.who)
+            asked.setdefault(f"who gives the {event.thing} to {event.other} ?", set()).add(
+                event.who
+            )
     return [(question, *who) for question, who in asked.items() if len(who) == 1]
 
 
@@ -76,8 +98,19 @@ def _how_many(one):
     return [("how many people are there ?", ("one", "two", "three")[len(one.end.where) - 1])]
 
 
-QUESTIONS = (_where_is_somebody, _where_is_something, _who_has, _what_has, _color, _feels, _why, _weather, _when,
-             _who_did, _how_many)
+QUESTIONS = (
+    _where_is_somebody,
+    _where_is_something,
+    _who_has,
+    _what_has,
+    _color,
+    _feels,
+    _why,
+    _weather,
+    _when,
+    _who_did,
+    _how_many,
+)
 
 
 def askable(one):
@@ -86,12 +119,14 @@ def askable(one):
 
 
 def questions(one):
-    """Returns every question that can be asked about a story: `[(question, answer), ...]`, both English text."""
+    """Returns every question that can be asked about a story: `[(question, answer), ...]`, both
+    English text."""
     return [pair for pairs in askable(one) for pair in pairs]
 
 
 def ask(one, draw):
-    """Draws a kind of question, and then a question of that kind; `draw` returns uniform numbers in 0..1."""
+    """Draws a kind of question, and then a question of that kind; `draw` returns uniform numbers in
+    0..1."""
     kinds = askable(one)
     pairs = kinds[int(draw() * len(kinds))]
     return pairs[int(draw() * len(pairs))]
@@ -100,15 +135,17 @@ def ask(one, draw):
 def ask_log_probability(one, asked):
     """Returns the logarithm of how likely `ask` draws a question about a story."""
     kinds = askable(one)
-    return -math.log(len(kinds)) - next(math.log(len(pairs)) for pairs in kinds if asked in dict(pairs))
+    return -math.log(len(kinds)) - next(
+        math.log(len(pairs)) for pairs in kinds if asked in dict(pairs)
+    )
 
 
 def task(name, one, rng):
     """Builds one exercise from a story.
 
     Args:
-        name: `"story"` (tell one in English), `"translate"` (English to Chinese), `"question"` (in English),
-            or `"mood"` (of the person the story is about).
+        name: `"story"` (tell one in English), `"translate"` (English to Chinese), `"question"` (in
+            English), or `"mood"` (of the person the story is about).
         one: A `Story`.
         rng: A `random.Random`, which draws the question; the other tasks leave it alone.
 
@@ -137,14 +174,16 @@ def prompt(name, text="", asked=""):
 
     Args:
         name: A task, as in `task`.
-        text: An English story, or any words that the vocabulary has; for `"story"` a beginning, which may be empty.
+        text: An English story, or any words that the vocabulary has; for `"story"` a beginning,
+            which may be empty.
         asked: The question, for `"question"`.
 
     Returns:
         `int32` of shape `(tokens,)`.
 
     Raises:
-        ValueError: If there is no task of that name, a word is unknown, a text is missing, or it holds a mark.
+        ValueError: If there is no task of that name, a word is unknown, a text is missing, or it
+            holds a mark.
 
     Example:
 
@@ -152,7 +191,9 @@ def prompt(name, text="", asked=""):
     '<question> Anna has a red ball and loves it. Who has the ball? <answer>'
     """
     one_of("task", name, TASKS)
-    text, asked = (words.split(part) if isinstance(part, str) else list(part) for part in (text, asked))
+    text, asked = (
+        words.split(part) if isinstance(part, str) else list(part) for part in (text, asked)
+    )
     if not text and name != "story":
         raise ValueError(f"the task {name!r} needs a story, got none")
     if not asked and name == "question":
@@ -160,7 +201,9 @@ def prompt(name, text="", asked=""):
     for mark in words.MARKS:
         if mark in text or mark in asked:
             raise ValueError(f"the marks are set here and must not stand in a text, got {mark}")
-    rest = () if name == "story" else (*asked, words.ANSWER) if name == "question" else (words.ANSWER,)
+    rest = (
+        () if name == "story" else (*asked, words.ANSWER) if name == "question" else (words.ANSWER,)
+    )
     return words.encode((f"<{name}>", *text, *rest))
 
 
@@ -197,11 +240,13 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES,
         seed: As in `stories`.
         step: The number of the batch: another one gives other stories.
         shares: How often each of `TASKS` is drawn, relative to the others.
-        asked: How many questions about its story a row holds, one after the other, as far as they fit.
+        asked: How many questions about its story a row holds, one after the other, as far as they
+            fit.
 
     Returns:
-        Tokens, `int32` of shape `(rows, length + 1)`, padded at the end; and a mask, `float32` of shape
-        `(rows, length)`, that is 1 where the token to predict, `tokens[:, 1:]`, belongs to an answer.
+        Tokens, `int32` of shape `(rows, length + 1)`, padded at the end; and a mask, `float32` of
+        shape `(rows, length)`, that is 1 where the token to predict, `tokens[:, 1:]`, belongs to an
+        answer.
 
     Raises:
         ValueError: If the split is unknown, or an exercise is longer than `length + 1`.
@@ -223,18 +268,23 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES,
             if end > length + 1:
                 if used:  # no more questions fit
                     break
-                raise ValueError(f"length must be at least {end - 1} for exercise {index}, got {length}")
+                raise ValueError(
+                    f"length must be at least {end - 1} for exercise {index}, got {length}"
+                )
             tokens[row, used:end] = np.concatenate([given, answer])
-            mask[row, end - len(answer) - 1:end - 1] = 1
+            mask[row, end - len(answer) - 1 : end - 1] = 1
             used = end
     return tokens, mask
 
 
 def further_questions(one, prompt, count, rng):
-    """Draws questions about a story that a prompt does not ask: `[(tokens of the question, of the answer)]`."""
-    pairs = [(words.encode((*asked.split(), words.ANSWER)), words.encode((*answer.split(), words.END)))
-             for asked, answer in questions(one)]
-    new = [pair for pair in pairs if not np.array_equal(pair[0], prompt[-len(pair[0]):])]
+    """Draws questions about a story that a prompt does not ask:
+    `[(tokens of the question, of the answer)]`."""
+    pairs = [
+        (words.encode((*asked.split(), words.ANSWER)), words.encode((*answer.split(), words.END)))
+        for asked, answer in questions(one)
+    ]
+    new = [pair for pair in pairs if not np.array_equal(pair[0], prompt[-len(pair[0]) :])]
     return rng.sample(new, min(count, len(new)))
 
 
@@ -249,8 +299,9 @@ def translation_batch(split, rows, length=64, seed=0, step=0):
         step: The number of the batch: another one gives other stories.
 
     Returns:
-        English sources, `int32` of shape `(rows, length)`, and Chinese targets of shape `(rows, length + 1)`, which
-        begin with `<answer>` and end with `<end>`; both padded at the end.
+        English sources, `int32` of shape `(rows, length)`, and Chinese targets of shape
+        `(rows, length + 1)`, which begin with `<answer>` and end with `<end>`; both padded at the
+        end.
 
     Raises:
         ValueError: If the split is unknown, or a story does not fit.
@@ -262,6 +313,9 @@ def translation_batch(split, rows, length=64, seed=0, step=0):
         one = story(split, step * rows + row, seed)
         read, written = words.ids(one.english), words.ids((words.ANSWER, *one.chinese, words.END))
         if len(read) > length or len(written) > length + 1:
-            raise ValueError(f"length must be at least {max(len(read), len(written) - 1)} for story {row}, got {length}")
-        source[row, :len(read)], target[row, :len(written)] = read, written
+            raise ValueError(
+                f"length must be at least {max(len(read), len(written) - 1)} for story {row}, got "
+                f"{length}"
+            )
+        source[row, : len(read)], target[row, : len(written)] = read, written
     return source, target

@@ -1,4 +1,5 @@
-"""Stories drawn from the world: told in two languages, with the mood at the end and their exact probability."""
+"""Stories drawn from the world: told in two languages, with the mood at the end and their exact
+probability."""
 
 import dataclasses
 import functools
@@ -22,9 +23,9 @@ class Story:
 
     Attributes:
         events: Tuple of `world.Event`.
-        log_probability: Natural logarithm of the chance that the generator tells exactly these English tokens
-            and then stops. Every choice the generator makes can be read off the text, so no other chain of
-            events gives the same text and nothing is left to sum over.
+        log_probability: Natural logarithm of the chance that the generator tells exactly these
+            English tokens and then stops. Every choice the generator makes can be read off the
+            text, so no other chain of events gives the same text and nothing is left to sum over.
         end: The `world.State` after the last event.
     """
 
@@ -39,17 +40,20 @@ class Story:
 
     @functools.cached_property
     def chinese(self):
-        """The Chinese tokens, without an end mark: the one correct translation of the English ones."""
+        """The Chinese tokens, without an end mark: the one correct translation of the English
+        ones."""
         return tuple(token for event in self.events for token in chinese.sentence(event))
 
     @property
     def chinese_log_probability(self):
-        """The same for the Chinese tokens. Each event has one sentence in each language: the same number."""
+        """The same for the Chinese tokens. Each event has one sentence in each language: the same
+        number."""
         return self.log_probability
 
     @property
     def mood(self):
-        """How the person the story is about feels at its end: `"negative"`, `"neutral"` or `"positive"`."""
+        """How the person the story is about feels at its end: `"negative"`, `"neutral"` or
+        `"positive"`."""
         return words.MOODS[self.end.mood[self.end.main] + 1]
 
 
@@ -59,7 +63,8 @@ def tell(random, setting=world.WORLD, accept=None):
     Args:
         random: A function without arguments that returns uniform numbers in 0..1.
         setting: The `world.World` in which it plays.
-        accept: `None`, or a function of the first two events: where it says no, they are drawn again.
+        accept: `None`, or a function of the first two events: where it says no, they are drawn
+            again.
     """
     state, events, total = world.State(setting), [], 0.0
     while True:
@@ -76,17 +81,38 @@ def tell(random, setting=world.WORLD, accept=None):
 @functools.cache
 def patterns():
     """One regular expression a kind of sentence, whose groups are the slots of the event."""
+
     def group(name, values):
         return f"(?P<{name}>{'|'.join(map(re.escape, values))})"
-    slots = {"who": world.NAMES, "other": world.NAMES, "thing": world.WORLD.things, "place": world.WORLD.places,
-             "look": sorted({look for looks in world.LOOKS.values() for look in looks}),
-             "weather": world.WEATHERS, "time": world.TIMES}
-    said = {"has": world.ATTITUDES, "does": world.DEEDS, "passes_time": world.ACTIVITIES,
-            "reacts": [feeling for feelings in world.FEELINGS.values() for feeling in feelings]}
+
+    slots = {
+        "who": world.NAMES,
+        "other": world.NAMES,
+        "thing": world.WORLD.things,
+        "place": world.WORLD.places,
+        "look": sorted({look for looks in world.LOOKS.values() for look in looks}),
+        "weather": world.WEATHERS,
+        "time": world.TIMES,
+    }
+    said = {
+        "has": world.ATTITUDES,
+        "does": world.DEEDS,
+        "passes_time": world.ACTIVITIES,
+        "reacts": [feeling for feelings in world.FEELINGS.values() for feeling in feelings],
+    }
     at = {"at": "(?:in|on|by|at) the " + group("place", world.WORLD.places)}
-    return {kind: re.compile(sentence.replace(" .", r" \.").format_map(
-        {name: group(name, values) for name, values in {**slots, "word": said.get(kind, ())}.items()} | at))
-        for kind, sentence in english.SENTENCES.items()}
+    return {
+        kind: re.compile(
+            sentence.replace(" .", r" \.").format_map(
+                {
+                    name: group(name, values)
+                    for name, values in {**slots, "word": said.get(kind, ())}.items()
+                }
+                | at
+            )
+        )
+        for kind, sentence in english.SENTENCES.items()
+    }
 
 
 def read(text):
@@ -125,12 +151,14 @@ def read(text):
 
 
 def split_of(events):
-    """Returns the split a story belongs to, by its first two events: 90 of 100 beginnings go to train.
+    """Returns the split a story belongs to, by its first two events: 90 of 100 beginnings go to
+    train.
 
-    The checksum knows nothing of what the words mean, so each split is a fair sample of the same world, and no
-    story of one has even its beginning in another. `log_probability` is that of the whole generator: a model
-    cannot know which beginnings were held back, so this, and not the slightly larger probability among the
-    beginnings of one split, is what it can reach on text it has not seen.
+    The checksum knows nothing of what the words mean, so each split is a fair sample of the same
+    world, and no story of one has even its beginning in another. `log_probability` is that of the
+    whole generator: a model cannot know which beginnings were held back, so this, and not the
+    slightly larger probability among the beginnings of one split, is what it can reach on text it
+    has not seen.
     """
     bucket = zlib.crc32(" ".join(events[0] + events[1]).encode("utf8")) % 100
     return "validation" if bucket < 5 else "test" if bucket < 10 else "train"
@@ -138,7 +166,10 @@ def split_of(events):
 
 def story(split, index, seed=0):
     """Returns one story; it depends on nothing but these three values."""
-    return tell(random.Random(f"{split} {seed} {index}").random, accept=lambda events: split_of(events) == split)
+    return tell(
+        random.Random(f"{split} {seed} {index}").random,
+        accept=lambda events: split_of(events) == split,
+    )
 
 
 def stories(split, count, seed=0):
@@ -160,7 +191,8 @@ def stories(split, count, seed=0):
 
 
 def told(split, language, seed=0):
-    """Yields stories without end, each with its tokens in `language` and the end mark, and its log-probability.
+    """Yields stories without end, each with its tokens in `language` and the end mark, and its
+    log-probability.
 
     `"both"` tosses a coin for each story; the coin's log 2 is part of the log-probability.
     """
@@ -169,12 +201,16 @@ def told(split, language, seed=0):
     while True:
         one = story(split, index, seed)
         chosen = language if language != "both" else "english" if coin() < 0.5 else "chinese"
-        yield (*getattr(one, chosen), words.END), one.log_probability - math.log(2) * (language == "both")
+        yield (
+            (*getattr(one, chosen), words.END),
+            one.log_probability - math.log(2) * (language == "both"),
+        )
         index += 1
 
 
 def entropy_floor(split, language, count=2000, seed=0):
-    """The loss per token that no model can beat: minus the mean log-probability under the generator itself.
+    """The loss per token that no model can beat: minus the mean log-probability under the generator
+    itself.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`.
@@ -183,8 +219,8 @@ def entropy_floor(split, language, count=2000, seed=0):
         seed: As in `stories`.
 
     Returns:
-        The floor in nats per token, the end mark counted, and its standard error; `exp` of the floor is the
-        lowest perplexity.
+        The floor in nats per token, the end mark counted, and its standard error; `exp` of the
+        floor is the lowest perplexity.
 
     Raises:
         ValueError: If split or language is unknown, or `count` is below two.
@@ -192,7 +228,11 @@ def entropy_floor(split, language, count=2000, seed=0):
     one_of("split", split, SPLITS)
     one_of("language", language, LANGUAGES)
     drawn = zip(range(whole("count", count, 2, 10**8)), told(split, language, seed))
-    nats, lengths = np.array([(-log_probability, len(tokens)) for _, (tokens, log_probability) in drawn]).T
+    nats, lengths = np.array(
+        [(-log_probability, len(tokens)) for _, (tokens, log_probability) in drawn]
+    ).T
     floor = nats.sum() / lengths.sum()
     # A ratio of two means: its error is that of the residuals.
-    return float(floor), float((nats - floor * lengths).std(ddof=1) / lengths.mean() / math.sqrt(count))
+    return float(floor), float(
+        (nats - floor * lengths).std(ddof=1) / lengths.mean() / math.sqrt(count)
+    )

@@ -1,4 +1,5 @@
-"""One closed vocabulary for both languages: whole words, punctuation and the marks that name a task."""
+"""One closed vocabulary for both languages: whole words, punctuation and the marks that name a
+task."""
 
 import difflib
 import functools
@@ -9,7 +10,14 @@ import numpy as np
 from course_utils.datasets.tales import chinese, english
 
 PAD, END, STORY, TRANSLATE, QUESTION, MOOD, ANSWER = MARKS = (
-    "<pad>", "<end>", "<story>", "<translate>", "<question>", "<mood>", "<answer>")
+    "<pad>",
+    "<end>",
+    "<story>",
+    "<translate>",
+    "<question>",
+    "<mood>",
+    "<answer>",
+)
 MOODS = ("negative", "neutral", "positive")
 ASKING = """where is the who has what does have nothing nobody color happy sad yes no why because of rain weather like
 when it happen how many people are there one two three ?""".split()
@@ -17,7 +25,8 @@ when it happen how many people are there one two three ?""".split()
 
 @functools.cache
 def vocabulary():
-    """Returns every token there is, in the order of their ids: marks, English, Chinese (`tuple` of `str`)."""
+    """Returns every token there is, in the order of their ids: marks, English, Chinese (`tuple` of
+    `str`)."""
     return tuple(dict.fromkeys((*MARKS, *english.words(), *ASKING, *MOODS, *chinese.words())))
 
 
@@ -37,7 +46,8 @@ def _is_chinese(token):
 
 
 def split(text):
-    """Cuts text into tokens: marks, lower-case words, punctuation; Chinese by the longest known word.
+    """Cuts text into tokens: marks, lower-case words, punctuation; Chinese by the longest known
+    word.
 
     Example:
 
@@ -81,7 +91,11 @@ def encode(text):
     except KeyError as missing:
         word = missing.args[0]
         close = difflib.get_close_matches(str(word), vocabulary(), n=3, cutoff=0.5)
-        hint = f"did you mean: {', '.join(close)}?" if close else f"it is none of the {len(vocabulary())} known words"
+        hint = (
+            f"did you mean: {', '.join(close)}?"
+            if close
+            else f"it is none of the {len(vocabulary())} known words"
+        )
         raise ValueError(f"unknown word {word!r}; {hint}") from None
 
 
@@ -89,7 +103,8 @@ def decode(tokens):
     """Turns token ids into readable text: capitals, spaces between English words, none in Chinese.
 
     Args:
-        tokens: Ids, whole numbers in `0..len(vocabulary()) - 1`, of shape `(tokens,)`; padding is left out.
+        tokens: Ids, whole numbers in `0..len(vocabulary()) - 1`, of shape `(tokens,)`; padding is
+            left out.
 
     Raises:
         ValueError: If an id is outside the vocabulary.
@@ -103,7 +118,9 @@ def decode(tokens):
             continue
         # No space before punctuation, nor between two Chinese words.
         joined = token in ".,?" or (text and _is_chinese(token) and _is_chinese(text[-1]))
-        shown = token.capitalize() if start and token not in MARKS or token in english.PROPER else token
+        shown = (
+            token.capitalize() if start and token not in MARKS or token in english.PROPER else token
+        )
         text += shown if joined or not text else f" {shown}"
         start = token in (".", "?", "。", *MARKS)
     return text

@@ -1,8 +1,10 @@
-"""The story world: who may do what next, how likely it is, and what it changes. It knows no language.
+"""The story world: who may do what next, how likely it is, and what it changes. It knows no
+language.
 
-A story is a chain of events. At each step the rules that are possible are weighed against one another,
-and the people, things and places of the chosen one are drawn uniformly from what the moment allows.
-So the probability of an event is a product that can be written down, and that of a story is their product.
+A story is a chain of events. At each step the rules that are possible are weighed against one
+another, and the people, things and places of the chosen one are drawn uniformly from what the
+moment allows. So the probability of an event is a product that can be written down, and that of a
+story is their product.
 """
 
 import dataclasses
@@ -21,35 +23,64 @@ cinema theater gym station airport bank castle garage attic basement church fact
 SHOPS = ("market", "shop", "supermarket", "mall")
 MENDABLE = """kite doll umbrella lamp clock watch guitar violin drum flute camera radio phone robot box basket
 mirror lantern""".split()
-THINGS = MENDABLE + """ball book hat scarf coat raincoat bag cup plate vase ring necklace key pen pencil brush map
+THINGS = (
+    MENDABLE
+    + """ball book hat scarf coat raincoat bag cup plate vase ring necklace key pen pencil brush map
 letter photo painting ticket postcard bottle candle blanket pillow shirt dress belt balloon flower stone shell
 coin""".split()
+)
 FOOD = "apple pear peach banana lemon egg cake cookie sandwich tomato carrot mango".split()
 ANIMALS = "cat dog rabbit bird duck turtle parrot hamster".split()
 SHELTERS = ("umbrella", "raincoat")
 COLORS = "red blue green yellow black white purple pink".split()
-LOOKS = {**dict.fromkeys(THINGS, COLORS),
-         **dict.fromkeys(FOOD, "fresh tasty big small cheap special nice strange".split()),
-         **dict.fromkeys(ANIMALS, "black white brown gray big small fat lively".split())}
+LOOKS = {
+    **dict.fromkeys(THINGS, COLORS),
+    **dict.fromkeys(FOOD, "fresh tasty big small cheap special nice strange".split()),
+    **dict.fromkeys(ANIMALS, "black white brown gray big small fat lively".split()),
+}
 WEATHERS = "rainy stormy snowy clear windy cloudy foggy hot cold cool warm quiet".split()
 WET = ("rainy", "stormy", "snowy")  # on these days no rain can start
 TIMES = "morning afternoon evening night monday tuesday wednesday thursday friday saturday sunday".split()
-ATTITUDES = {"and loves it": 1, "and likes it a lot": 1, "and needs it": 1,
-             "but does not care about it": 0, "but does not need it": 0,
-             "but does not like it": -1, "but is tired of it": -1, "but hates it": -1}
-DEEDS = {**dict.fromkeys(("praises", "thanks", "hugs", "helps", "encourages"), 1),
-         **dict.fromkeys(("greets", "talks with", "waves to", "looks at", "sits next to", "walks past"), 0),
-         **dict.fromkeys(("scolds", "laughs at", "shouts at", "pushes", "lies to"), -1)}
-FEELINGS = {1: ("is happy", "is glad", "smiles", "jumps for joy", "sings a song", "feels great"),
-            0: ("does not mind", "shrugs", "stays calm", "says nothing", "nods"),
-            -1: ("is sad", "is upset", "cries", "sighs", "is angry", "feels terrible")}
-ACTIVITIES = ("sits down", "looks around", "drinks some water", "takes a rest", "waits for a while",
-              "takes a walk", "makes a call", "tells a joke", "yawns", "sneezes")
+ATTITUDES = {
+    "and loves it": 1,
+    "and likes it a lot": 1,
+    "and needs it": 1,
+    "but does not care about it": 0,
+    "but does not need it": 0,
+    "but does not like it": -1,
+    "but is tired of it": -1,
+    "but hates it": -1,
+}
+DEEDS = {
+    **dict.fromkeys(("praises", "thanks", "hugs", "helps", "encourages"), 1),
+    **dict.fromkeys(
+        ("greets", "talks with", "waves to", "looks at", "sits next to", "walks past"), 0
+    ),
+    **dict.fromkeys(("scolds", "laughs at", "shouts at", "pushes", "lies to"), -1),
+}
+FEELINGS = {
+    1: ("is happy", "is glad", "smiles", "jumps for joy", "sings a song", "feels great"),
+    0: ("does not mind", "shrugs", "stays calm", "says nothing", "nods"),
+    -1: ("is sad", "is upset", "cries", "sighs", "is angry", "feels terrible"),
+}
+ACTIVITIES = (
+    "sits down",
+    "looks around",
+    "drinks some water",
+    "takes a rest",
+    "waits for a while",
+    "takes a walk",
+    "makes a call",
+    "tells a joke",
+    "yawns",
+    "sneezes",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # one world is another only if it is the same object
 class World:
-    """Everything that may occur. A smaller world is `dataclasses.replace(WORLD, names=("anna", "tom"), ...)`.
+    """Everything that may occur. A smaller world is
+    `dataclasses.replace(WORLD, names=("anna", "tom"), ...)`.
 
     `lengths` is the fewest and the most events after the two that open the story.
     """
@@ -96,7 +127,9 @@ class State:
         self.holder = {}  # thing -> person who carries it
         self.lying = {}  # thing -> (place, whether a reader knows it lies there)
         self.broken = set()
-        self.wanted = self.wanted_look = None  # what the main person wants and nobody has brought yet
+        self.wanted = self.wanted_look = (
+            None  # what the main person wants and nobody has brought yet
+        )
         self.attitude = {}  # thing -> how much the main person likes it; 1 where nothing is said
         self.mood = {}  # person -> 1, 0 or -1
         self.cause = {}  # person -> the thing, person or "rain" behind that mood
@@ -105,7 +138,8 @@ class State:
         self.raining = False
 
     def value(self, person, thing):
-        """What having a thing is worth to a person: 1, 0 or -1. Only the main person is ever choosy."""
+        """What having a thing is worth to a person: 1, 0 or -1. Only the main person is ever
+        choosy."""
         return self.attitude.get(thing, 1) if person == self.main else 1
 
     def touch(self, person, valence, cause):
@@ -116,13 +150,23 @@ class State:
 
     def together(self):
         """Every (person, other) who are in one place."""
-        return [(a, b) for a in self.where for b in self.where if a != b and self.where[a] == self.where[b]]
+        return [
+            (a, b)
+            for a in self.where
+            for b in self.where
+            if a != b and self.where[a] == self.where[b]
+        ]
 
     def absent(self):
-        """Who could come to the main person: somebody known from elsewhere, or, up to three people, anybody new."""
+        """Who could come to the main person: somebody known from elsewhere, or, up to three people,
+        anybody new."""
         here = self.where[self.main]
         known = [name for name, place in self.where.items() if place != here]
-        return known + list(_without(self.world.names, tuple(self.where))) if len(self.where) < 3 else known
+        return (
+            known + list(_without(self.world.names, tuple(self.where)))
+            if len(self.where) < 3
+            else known
+        )
 
     def new_things(self):
         """Every (thing, look) not in the story yet, or nothing once two things are in it."""
@@ -137,7 +181,12 @@ def _without(values, taken):
 
 @lru_cache(maxsize=4096)
 def _looks(world, taken):
-    return tuple((thing, look) for thing in world.things if thing not in taken for look in LOOKS[thing][:world.looks])
+    return tuple(
+        (thing, look)
+        for thing in world.things
+        if thing not in taken
+        for look in LOOKS[thing][: world.looks]
+    )
 
 
 @lru_cache(maxsize=8)
@@ -146,7 +195,8 @@ def _pairs(world):
 
 
 class Rule(NamedTuple):
-    """A kind of event. `options(state)` returns one list of choices a draw; an empty list: not possible now."""
+    """A kind of event. `options(state)` returns one list of choices a draw; an empty list: not
+    possible now."""
 
     weight: float
     slots: tuple
@@ -159,14 +209,18 @@ IMPOSSIBLE = ((),)  # one draw, and nothing to draw from
 
 
 def rule(weight, slots, effect):
-    """Makes a rule of a function `options(state)`; the function's name becomes the kind of event."""
+    """Makes a rule of a function `options(state)`; the function's name becomes the kind of
+    event."""
+
     def register(options):
         RULES[options.__name__] = Rule(weight, tuple(slots.split()), options, effect)
         return options
+
     return register
 
 
 # What each kind of event changes.
+
 
 def _open(state, event):
     state.main, state.weather, state.time = event.who, event.weather, event.time
@@ -195,7 +249,11 @@ def _bring(state, event):
 
 def _bring_wanted(state, event):
     _move(state, event)
-    state.looks[event.thing], state.holder[event.thing], state.wanted = state.wanted_look, event.who, None
+    state.looks[event.thing], state.holder[event.thing], state.wanted = (
+        state.wanted_look,
+        event.who,
+        None,
+    )
 
 
 def _gain(state, event):  # something new, found or bought
@@ -215,7 +273,9 @@ def _search(state, event):
     state.touch(event.who, -1, event.thing)
 
 
-def _give(state, event):  # who gives does so freely, and feels as before; so does who leaves something behind
+def _give(
+    state, event
+):  # who gives does so freely, and feels as before; so does who leaves something behind
     state.holder[event.thing] = event.other
     state.touch(event.other, state.value(event.other, event.thing), event.thing)
 
@@ -269,7 +329,9 @@ def _nothing(state, event):
     pass
 
 
-# What each kind of event needs. The first two kinds open a story, the next two follow, then all others.
+# What each kind of event needs. The first two kinds open a story, the next two follow, then all
+# others.
+
 
 @rule(1, "weather time who place", _open)
 def alone(state):
@@ -308,7 +370,11 @@ def brings(state):
 
 @rule(4, "who place thing other", _bring_wanted)
 def brings_wanted(state):
-    return state.absent(), (state.where[state.main],), [(state.wanted, state.main)] if state.wanted else ()
+    return (
+        state.absent(),
+        (state.where[state.main],),
+        [(state.wanted, state.main)] if state.wanted else (),
+    )
 
 
 @rule(2, "who thing", _gain)
@@ -333,8 +399,12 @@ def buys(state):
 
 
 def _handovers(state):
-    return [(who, thing, other) for thing, who in state.holder.items()
-            for other, place in state.where.items() if other != who and place == state.where[who]]
+    return [
+        (who, thing, other)
+        for thing, who in state.holder.items()
+        for other, place in state.where.items()
+        if other != who and place == state.where[who]
+    ]
 
 
 @rule(5, "who thing other", _give)
@@ -363,8 +433,12 @@ def runs(state):
 
 
 def _within_reach(state):
-    return [(who, thing) for thing, (place, _) in state.lying.items()
-            for who in state.where if state.where[who] == place]
+    return [
+        (who, thing)
+        for thing, (place, _) in state.lying.items()
+        for who in state.where
+        if state.where[who] == place
+    ]
 
 
 @rule(6, "who thing", _hold)
@@ -384,7 +458,13 @@ def leaves(state):
 
 @rule(3, "who thing", _break)
 def breaks(state):
-    return ([(who, thing) for thing, who in state.holder.items() if thing in MENDABLE and thing not in state.broken],)
+    return (
+        [
+            (who, thing)
+            for thing, who in state.holder.items()
+            if thing in MENDABLE and thing not in state.broken
+        ],
+    )
 
 
 @rule(4, "who thing", _repair)
@@ -407,15 +487,22 @@ def gets_wet(state):
     if state.raining or state.weather in WET:
         return IMPOSSIBLE
     sheltered = [who for thing, who in state.holder.items() if thing in SHELTERS]
-    return ([who for who, place in state.where.items() if place in OUTDOORS and who not in sheltered],)
+    return (
+        [who for who, place in state.where.items() if place in OUTDOORS and who not in sheltered],
+    )
 
 
 @rule(6, "who thing", _dry)
 def stays_dry(state):
     if state.raining or state.weather in WET:
         return IMPOSSIBLE
-    return ([(who, thing) for thing, who in state.holder.items()
-             if thing in SHELTERS and state.where[who] in OUTDOORS and thing not in state.broken],)
+    return (
+        [
+            (who, thing)
+            for thing, who in state.holder.items()
+            if thing in SHELTERS and state.where[who] in OUTDOORS and thing not in state.broken
+        ],
+    )
 
 
 @rule(2, "who word", _nothing)
@@ -427,7 +514,7 @@ def passes_time(state):
 def reacts(state):
     if state.touched is None:
         return IMPOSSIBLE
-    return (state.touched,), FEELINGS[state.mood[state.touched]][:state.world.feelings]
+    return (state.touched,), FEELINGS[state.mood[state.touched]][: state.world.feelings]
 
 
 OPENINGS, POSSESSIONS = ("alone", "together"), ("has", "wants")
@@ -436,7 +523,8 @@ ENDING = 0.4  # chance that a story which may end does
 
 
 def possible(state):
-    """Lists what may come next, as `[(probability, kind, choices)]`; the probabilities add up to one.
+    """Lists what may come next, as `[(probability, kind, choices)]`; the probabilities add up to
+    one.
 
     `choices` holds one sequence a draw, and each draw is uniform. The kind `end` closes the story.
     """
@@ -456,7 +544,8 @@ def possible(state):
 
 
 def event(kind, picks):
-    """Puts the picks of a rule, some of which are pairs or triples, into the slots of an `Event`."""
+    """Puts the picks of a rule, some of which are pairs or triples, into the slots of an
+    `Event`."""
     values = []
     for pick in picks:
         values.extend((pick,) if isinstance(pick, str) else pick)
@@ -502,7 +591,9 @@ def log_probability(state, wanted):
             if not wanted:
                 return math.log(probability)
             slots = [getattr(wanted, slot) for slot in RULES[kind].slots]
-            for choice in choices:  # take from the slots what this draw fills, and look whether it was on offer
+            for choice in (
+                choices
+            ):  # take from the slots what this draw fills, and look whether it was on offer
                 size = 1 if isinstance(choice[0], str) else len(choice[0])
                 pick, slots = slots[:size], slots[size:]
                 if (pick[0] if size == 1 else tuple(pick)) not in choice:

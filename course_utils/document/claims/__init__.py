@@ -1,4 +1,5 @@
-"""Every printed number, formula, checkable statement and citation of the document, with a verdict."""
+"""Every printed number, formula, checkable statement and citation of the document, with a
+verdict."""
 
 from collections import Counter
 

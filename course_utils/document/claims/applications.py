@@ -60,7 +60,8 @@ CLAIMS = (
         expected=(0.5, 50.0),
         verdict="depends",
         because="On the length of the question: reading 100 tokens does 50 operations for each byte of weights, "
-        "writing one does 0.5. Fewer bytes help the second; the first word of an answer waits for the first.",
+        "writing one does 0.5. Fewer bytes help the second; the first word of an answer waits for "
+        "the first.",
     ),
     Claim(
         id="6.2-classification",
@@ -81,7 +82,8 @@ CLAIMS = (
         tolerance=0.01,
         verdict="depends",
         because="Compression takes information away: on the digit classifier Q = 0.1 costs 0.10 of accuracy. Better "
-        "accuracy has to come from elsewhere, such as retraining or a larger model in the same bytes.",
+        "accuracy has to come from elsewhere, such as retraining or a larger model in the same "
+        "bytes.",
     ),
     Claim(
         id="6.2-image-generation",

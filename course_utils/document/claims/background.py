@@ -24,22 +24,35 @@ def initials(name):
 
 
 def linear_layers_collapse():
-    """Whether two layers equal one layer with the product matrix: without, and with, a tanh between them."""
-    first, second, x = np.array([[1.0, 2], [3, 4]]), np.array([[0.0, 1], [1, 1]]), np.array([0.5, -1])
+    """Whether two layers equal one layer with the product matrix: without, and with, a tanh between
+    them."""
+    first, second, x = (
+        np.array([[1.0, 2], [3, 4]]),
+        np.array([[0.0, 1], [1, 1]]),
+        np.array([0.5, -1]),
+    )
     one_layer = second @ first @ x
-    return bool(np.allclose(second @ (first @ x), one_layer)), bool(np.allclose(second @ np.tanh(first @ x), one_layer))
+    return bool(np.allclose(second @ (first @ x), one_layer)), bool(
+        np.allclose(second @ np.tanh(first @ x), one_layer)
+    )
 
 
 def share_of_inputs_a_layer_reads():
-    """Share of nonzero slopes of a second dense layer's outputs with respect to the network's inputs."""
+    """Share of nonzero slopes of a second dense layer's outputs with respect to the network's
+    inputs."""
     rng = np.random.default_rng(0)
-    first, second, x = rng.standard_normal((6, 8)), rng.standard_normal((5, 6)), rng.standard_normal(8)
+    first, second, x = (
+        rng.standard_normal((6, 8)),
+        rng.standard_normal((5, 6)),
+        rng.standard_normal(8),
+    )
     slopes = second @ (np.diag(1 - np.tanh(first @ x) ** 2) @ first)  # (outputs, inputs)
     return float(np.mean(slopes != 0))
 
 
 def backward_matches_differences():
-    """Whether the backward pass of a softmax layer agrees with slopes measured by small differences."""
+    """Whether the backward pass of a softmax layer agrees with slopes measured by small
+    differences."""
     rng = np.random.default_rng(0)
     weights, x = rng.standard_normal((3, 4)), rng.standard_normal(4)
     backward = np.outer(softmax(weights @ x) - np.eye(3)[0], x)
@@ -47,13 +60,16 @@ def backward_matches_differences():
     for at in np.ndindex(weights.shape):
         nudge = np.zeros_like(weights)
         nudge[at] = 1e-6
-        up, down = (-np.log(softmax(changed @ x)[0]) for changed in (weights + nudge, weights - nudge))
+        up, down = (
+            -np.log(softmax(changed @ x)[0]) for changed in (weights + nudge, weights - nudge)
+        )
         measured[at] = (up - down) / 2e-6
     return bool(np.allclose(backward, measured, atol=1e-6))
 
 
 def tokens_chosen():
-    """Different tokens that 100 choices from one distribution give: the likeliest each time, and drawn."""
+    """Different tokens that 100 choices from one distribution give: the likeliest each time, and
+    drawn."""
     p = np.array([0.2, 0.5, 0.3])
     drawn = np.random.default_rng(0).choice(3, size=100, p=p)
     return len({int(p.argmax()) for _ in range(100)}), len(set(drawn.tolist()))
@@ -64,11 +80,15 @@ CLAIMS = (
         id="0-frontier",
         quote="在推理优化方面的前沿进展",
         states="The text covers the frontier of inference optimisation.",
-        recompute=lambda: (*years("brain damage", "distillation"), *years("flash attention", "gptq", "speculative")),
+        recompute=lambda: (
+            *years("brain damage", "distillation"),
+            *years("flash attention", "gptq", "speculative"),
+        ),
         expected=(1989, 2015, 2022, 2023, 2023),
         verdict="depends",
         because="True of the frontier of 2015: pruning is from 1989, soft labels from 2015. KV caches, "
-        "FlashAttention (2022), GPTQ, speculative decoding and PagedAttention (2023) are not mentioned; the 08 "
+        "FlashAttention (2022), GPTQ, speculative decoding and PagedAttention (2023) are not "
+        "mentioned; the 08 "
         "notebooks take them up.",
     ),
     Claim(
@@ -149,7 +169,8 @@ CLAIMS = (
         expected=0.005153775207320113,
         verdict="depends",
         because="On the distance: a plain RNN that keeps 0.9 of a signal at each step has 0.005 of it left after 50. "
-        "The LSTM was invented for that, and attention needs one step. 01_background compares them on one text.",
+        "The LSTM was invented for that, and attention needs one step. 01_background compares them "
+        "on one text.",
     ),
     Claim(
         id="1-gpt-name",
@@ -210,7 +231,8 @@ CLAIMS = (
         expected=(1, True),
         verdict="depends",
         because="True of the first Transformer (2017) and of T5. GPT (Radford et al., 2018) is a decoder alone and "
-        "BERT an encoder alone, so neither model of section 1 fits the chart. 02_1_architecture runs both kinds.",
+        "BERT an encoder alone, so neither model of section 1 fits the chart. 02_1_architecture "
+        "runs both kinds.",
     ),
     Claim(
         id="2.1-embedding",
@@ -275,7 +297,8 @@ CLAIMS = (
         expected=0.5,
         verdict="depends",
         because="On the bottleneck: producing one token does 2 operations for each 4-byte weight, 0.5 operations a "
-        "byte, so the time goes into reading weights. There fewer bytes help. 03_4_trade_offs measures it.",
+        "byte, so the time goes into reading weights. There fewer bytes help. 03_4_trade_offs "
+        "measures it.",
     ),
     Claim(
         id="2.3-chart",
@@ -322,7 +345,9 @@ CLAIMS = (
         id="2.3-pruning",
         quote="通过删除模型中不必要的参数来减少模型大小",
         states="Deleting parameters makes the model smaller.",
-        recompute=lambda: mask(np.random.default_rng(0).standard_normal((64, 64))).nbytes / (64 * 64 * 8),
+        recompute=lambda: (
+            mask(np.random.default_rng(0).standard_normal((64, 64))).nbytes / (64 * 64 * 8)
+        ),
         expected=1.0,
         verdict="depends",
         because="On the file: zeros kept in a dense array take the same bytes, ratio 1.0 with 90 % zeros. Removed "

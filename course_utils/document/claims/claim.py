@@ -43,7 +43,8 @@ class Claim:
         return self.id.partition("-")[0]
 
     def agrees(self, value):
-        """Whether a recomputed value is the expected one: text and truth exactly, numbers within `tolerance`."""
+        """Whether a recomputed value is the expected one: text and truth exactly, numbers within
+        `tolerance`."""
         value, expected = np.asarray(value), np.asarray(self.expected)
         if value.shape != expected.shape:
             return False

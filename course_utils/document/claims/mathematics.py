@@ -55,10 +55,13 @@ def shares_kept(w, thresholds):
 
 
 def rounding_is_bounded():
-    """Whether rounding moves no weight by more than half a step, and rounding again moves nothing."""
+    """Whether rounding moves no weight by more than half a step, and rounding again moves
+    nothing."""
     x = np.linspace(-3, 3, 1001)
     rounded = quantize(x, 0.1)
-    return bool(np.abs(rounded - x).max() <= 0.05 + 1e-12), bool(np.allclose(quantize(rounded, 0.1), rounded))
+    return bool(np.abs(rounded - x).max() <= 0.05 + 1e-12), bool(
+        np.allclose(quantize(rounded, 0.1), rounded)
+    )
 
 
 def quiet_importance_of_zeros():
@@ -70,7 +73,8 @@ def quiet_importance_of_zeros():
 def loss_for_each_target():
     """The loss of the printed probabilities against every target the document could mean.
 
-    They are: the probabilities themselves, `h`, equal shares, and a right answer at an end or inside.
+    They are: the probabilities themselves, `h`, equal shares, and a right answer at an end or
+    inside.
     """
     targets = CASES["soft_label"], CASES["h"], np.full(5, 0.2), np.eye(5)[0], np.eye(5)[1]
     return tuple(float(squared_error_loss(CASES["soft_label"], target)) for target in targets)
@@ -97,7 +101,8 @@ CLAIMS = (
         expected=26 + (np.e - 2) * 6,
         verdict="wrong",
         because="An embedding looks up one row of a table. With a one-hot x and A the identity this formula adds up "
-        "all columns of W and ends 30.3 away from the one that was asked for, in a table whose largest entry is 8.",
+        "all columns of W and ends 30.3 away from the one that was asked for, in a table whose "
+        "largest entry is 8.",
         repaired=r"\text{embed}(x) = W_x\,\text{onehot}(x)",
     ),
     Claim(
@@ -128,7 +133,8 @@ CLAIMS = (
         expected=0.0,
         verdict="depends",
         because="True of a dense layer. In a Transformer's encoder the words meet: with this formula a change of "
-        "word 0 changes the output at word 1 by exactly 0. Attention, the residual and the norm are missing.",
+        "word 0 changes the output at word 1 by exactly 0. Attention, the residual and the norm "
+        "are missing.",
         repaired=r"h' = h + \text{Attn}(\text{LN}(h)), \quad h'' = h' + W_2\,\sigma(W_1\,\text{LN}(h') + b_1) + b_2",
     ),
     Claim(
@@ -180,11 +186,15 @@ CLAIMS = (
         id="4.2.1-operation",
         quote=r"\text{quantize\_op}(x) = \text{round}(x / Q) * Q",
         states="Operations are quantized by a formula of their own.",
-        recompute=lambda: (quantize(3.14 * 2.71, 0.1), np.rint(3.14 / 0.1) * np.rint(2.71 / 0.1) * 0.1 * 0.1),
+        recompute=lambda: (
+            quantize(3.14 * 2.71, 0.1),
+            np.rint(3.14 / 0.1) * np.rint(2.71 / 0.1) * 0.1 * 0.1,
+        ),
         expected=(8.5, 8.37),
         verdict="depends",
         because="It is the formula for parameters again. Rounding the product 3.14 x 2.71 afterwards gives 8.5 from "
-        "a float multiplication; multiplying the codes, 31 x 27, gives 8.37, and only that is integer work.",
+        "a float multiplication; multiplying the codes, 31 x 27, gives 8.37, and only that is "
+        "integer work.",
         repaired=r"y = s_x s_w \sum_k q_{x,k} q_{w,k}",
     ),
     Claim(
@@ -223,7 +233,11 @@ CLAIMS = (
         id="4.2.2-participation-ratio",
         quote="权重重要性评估公式如下",
         states="The quotient is an evaluation formula for weights.",
-        recompute=lambda: (participation_ratio(w), participation_ratio(10.0 * w), participation_ratio(np.ones(5))),
+        recompute=lambda: (
+            participation_ratio(w),
+            participation_ratio(10.0 * w),
+            participation_ratio(np.ones(5)),
+        ),
         expected=(3025 / 979, 3025 / 979, 5.0),
         verdict="depends",
         because="Squaring the numerator makes it one: the participation ratio says that 3.09 of the 5 weights carry "
@@ -265,7 +279,10 @@ CLAIMS = (
         id="4.2.3-temperature",
         quote="软标签生成公式如下",
         states="The teacher's plain softmax makes soft labels.",
-        recompute=lambda: (softmax(np.array([10.0, 5, 0])).max(), softmax(np.array([10.0, 5, 0]) / 4).max()),
+        recompute=lambda: (
+            softmax(np.array([10.0, 5, 0])).max(),
+            softmax(np.array([10.0, 5, 0]) / 4).max(),
+        ),
         expected=(0.9933, 0.7307),
         tolerance=1e-4,
         verdict="depends",
@@ -303,7 +320,8 @@ CLAIMS = (
         tolerance=1e-8,
         verdict="depends",
         because="On the student: where it is sure and wrong, the slope of this loss is 0.00009 of the "
-        "cross-entropy's and it hardly learns. Ba and Caruana (2014) use it on logits, Hinton et al. (2015) use "
+        "cross-entropy's and it hardly learns. Ba and Caruana (2014) use it on logits, Hinton et "
+        "al. (2015) use "
         "cross-entropy; see 03_3_distillation.",
         repaired=r"-T^2 \sum_k y_k \log p_k",
     ),
@@ -410,7 +428,8 @@ CLAIMS = (
         tolerance=0.02,
         verdict="depends",
         because="On the unit: the same vector divided by 10 has importance 5.62 and is kept whole, and so is the "
-        "trained digit classifier with 5.58. Trained weights are mostly far below 1; 03_2_pruning slides the "
+        "trained digit classifier with 5.58. Trained weights are mostly far below 1; 03_2_pruning "
+        "slides the "
         "threshold.",
     ),
     Claim(
@@ -472,7 +491,10 @@ CLAIMS = (
         id="4.3.3-symmetry",
         quote="h = [0.1, 0.2, 0.3, 0.2, 0.1]",
         states="The printed soft label comes from this h.",
-        recompute=lambda: (bool(h[1] == h[3]), bool(CASES["soft_label"][1] == CASES["soft_label"][3])),
+        recompute=lambda: (
+            bool(h[1] == h[3]),
+            bool(CASES["soft_label"][1] == CASES["soft_label"][3]),
+        ),
         expected=(True, False),
         verdict="wrong",
         because="Softmax gives equal entries equal shares and larger entries larger ones. Entries 2 and 4 of h are "
@@ -497,7 +519,8 @@ CLAIMS = (
         printed=0.04,
         verdict="cannot be reproduced",
         because="Every target whose root-mean-square distance is 0.2 gives it, for instance [0, 0.2, 0.2, 0, 0]. "
-        "There is no end of such targets and the document names none, so the number cannot be checked.",
+        "There is no end of such targets and the document names none, so the number cannot be "
+        "checked.",
     ),
     Claim(
         id="4.3.3-n",

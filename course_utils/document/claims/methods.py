@@ -23,7 +23,9 @@ def codes(x, Q):
 def bytes_after_rounding():
     """Bytes per float32 weight, relative to before: rounded to a step, and as 8-bit codes."""
     weights = np.linspace(-1, 1, 100, dtype=np.float32)
-    return quantize(weights, np.float32(0.1)).nbytes / weights.nbytes, codes(weights, 0.1).nbytes / weights.nbytes
+    return quantize(weights, np.float32(0.1)).nbytes / weights.nbytes, codes(
+        weights, 0.1
+    ).nbytes / weights.nbytes
 
 
 def bytes_after_pruning():
@@ -33,7 +35,8 @@ def bytes_after_pruning():
 
 
 def positions_computed(tokens=100):
-    """Positions that go through the model while it writes `tokens` tokens: without, and with, a KV cache."""
+    """Positions that go through the model while it writes `tokens` tokens: without, and with, a KV
+    cache."""
     return sum(range(1, tokens + 1)), tokens
 
 
@@ -83,7 +86,9 @@ CLAIMS = (
         id="3.2.1-chart",
         quote="B --> C[整数参数]",
         states="Integer parameters alone make the quantized model.",
-        recompute=lambda: float(np.mean(codes(PRINTED["x"], 0.1) * 0.05 / quantize(PRINTED["x"], 0.1))),
+        recompute=lambda: float(
+            np.mean(codes(PRINTED["x"], 0.1) * 0.05 / quantize(PRINTED["x"], 0.1))
+        ),
         expected=0.5,
         verdict="depends",
         because="On the step being stored as well: the same codes read with Q = 0.05 instead of 0.1 give weights "
@@ -128,7 +133,8 @@ CLAIMS = (
         expected=(0.0, 7.0),
         verdict="wrong",
         because="The steps listed pass on soft labels. Two teachers whose weights differ by up to 7 give the same "
-        "soft labels to the last digits, so these cannot carry the weights (Hinton et al., 2015). Some recipes, such "
+        "soft labels to the last digits, so these cannot carry the weights (Hinton et al., 2015). "
+        "Some recipes, such "
         "as DistilBERT, copy layers to start from, as a step of its own.",
         repaired="passes on the large model's outputs",
     ),

@@ -5,7 +5,15 @@ from importlib.util import find_spec
 import numpy as np
 
 from course_utils.document.claims.claim import Claim
-from course_utils.document.code import CASES, PRINTED, importance, listing, prune, quantize, soft_label
+from course_utils.document.code import (
+    CASES,
+    PRINTED,
+    importance,
+    listing,
+    prune,
+    quantize,
+    soft_label,
+)
 
 
 def error_name(run):
@@ -19,7 +27,9 @@ def error_name(run):
 
 def as_matrices_still_mismatched():
     """The error when the listing's vectors are made into matrices of 1 x 5 and 4 x 1."""
-    return error_name(lambda: soft_label(PRINTED["h"][None, :], PRINTED["W_y"][:, None].astype(float), 0))
+    return error_name(
+        lambda: soft_label(PRINTED["h"][None, :], PRINTED["W_y"][:, None].astype(float), 0)
+    )
 
 
 def quietly_with_step_zero():
@@ -30,7 +40,9 @@ def quietly_with_step_zero():
 
 def shares_of_zeros():
     """The shares of zeros that `prune` leaves at 21 thresholds, each share once."""
-    return tuple(sorted({float(np.mean(prune(PRINTED["w"], t) == 0)) for t in np.linspace(0, 1, 21)}))
+    return tuple(
+        sorted({float(np.mean(prune(PRINTED["w"], t) == 0)) for t in np.linspace(0, 1, 21)})
+    )
 
 
 CLAIMS = (
@@ -134,7 +146,9 @@ CLAIMS = (
         id="5.3.1-steps",
         quote="我们首先将 `x` 除以 `Q`",
         states="Divide by Q, round, multiply by Q.",
-        recompute=lambda: np.rint(PRINTED["x"] / PRINTED["Q"]) * PRINTED["Q"] - listing()["quantize"],
+        recompute=lambda: (
+            np.rint(PRINTED["x"] / PRINTED["Q"]) * PRINTED["Q"] - listing()["quantize"]
+        ),
         expected=(0.0, 0.0, 0.0, 0.0),
         verdict="holds",
         because="The three steps give the function's result with a difference of 0.",
@@ -236,7 +250,10 @@ CLAIMS = (
         id="5.4-unimportant",
         quote="剪枝操作删除了不重要的权重",
         states="Pruning deleted the unimportant weights.",
-        recompute=lambda: (int(np.sum(listing()["prune"] == 0)), listing()["prune"].nbytes // PRINTED["w"].nbytes),
+        recompute=lambda: (
+            int(np.sum(listing()["prune"] == 0)),
+            listing()["prune"].nbytes // PRINTED["w"].nbytes,
+        ),
         expected=(5, 1),
         verdict="wrong",
         because="All 5 weights are zero, the largest too, and none is deleted: the array has as many bytes as before.",

@@ -25,7 +25,11 @@ def eager_by_default():
 
 # What the document prints as authors, year and title of the papers in 7.3.
 PRINTED_PAPERS = {
-    "bert": ("Devlin", 2018, "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"),
+    "bert": (
+        "Devlin",
+        2018,
+        "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding",
+    ),
     "transformer": ("Vaswani", 2017, "Generative Pre-trained Transformer"),
 }
 
@@ -126,7 +130,8 @@ CLAIMS = (
         expected=(True, True, False),
         verdict="wrong",
         because="Two papers are mixed up: Vaswani et al. (2017) is 'Attention Is All You Need', arXiv 1706.03762; "
-        "GPT is Radford et al. (2018), 'Improving Language Understanding by Generative Pre-Training'.",
+        "GPT is Radford et al. (2018), 'Improving Language Understanding by Generative "
+        "Pre-Training'.",
         repaired="Vaswani et al. (2017), Attention Is All You Need; Radford et al. (2018), Improving Language "
         "Understanding by Generative Pre-Training",
     ),

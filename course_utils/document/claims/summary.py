@@ -17,7 +17,8 @@ from course_utils.document.workings import (
 
 
 def levels(Q=0.05):
-    """How many different numbers the digit classifier's 650 weights are after rounding to a step."""
+    """How many different numbers the digit classifier's 650 weights are after rounding to a
+    step."""
     return len(np.unique(np.rint(digits()[0] / Q)))
 
 
@@ -26,18 +27,24 @@ CLAIMS = (
         id="8.1-high-accuracy",
         quote="在保持高精度的同时，显著提高了模型的推理性能",
         states="The three methods keep accuracy high and make inference markedly faster.",
-        recompute=lambda: (digit_accuracy() - digit_accuracy(Q=0.05), digit_accuracy() - digit_accuracy(keep=0.1)),
+        recompute=lambda: (
+            digit_accuracy() - digit_accuracy(Q=0.05),
+            digit_accuracy() - digit_accuracy(keep=0.1),
+        ),
         expected=(0.0013, 0.5508),
         tolerance=0.01,
         verdict="depends",
         because="On how far one goes: the digit classifier loses 0.001 of accuracy at Q = 0.05 and 0.55 when one "
-        "weight in ten is kept. 08_1_frontier_quantization and 08_2_frontier_pruning say how far one can.",
+        "weight in ten is kept. 08_1_frontier_quantization and 08_2_frontier_pruning say how far "
+        "one can.",
     ),
     Claim(
         id="8.1-fields",
         quote="在自然语言处理、计算机视觉和语音识别等领域具有",
         states="They matter in language, vision and speech.",
-        recompute=lambda: tuple(REFERENCES[name].year for name in ("distilbert", "deep compression", "distil-whisper")),
+        recompute=lambda: tuple(
+            REFERENCES[name].year for name in ("distilbert", "deep compression", "distil-whisper")
+        ),
         expected=(2019, 2016, 2023),
         verdict="holds",
         because="One example each: DistilBERT (2019), Deep Compression (2016), Distil-Whisper (2023).",
@@ -91,7 +98,8 @@ CLAIMS = (
         tolerance=0.001,
         verdict="depends",
         because="On the method: training GPT-3 took about 6 x parameters x tokens = 3.1e23 operations, while GPTQ "
-        "quantizes a model of that size in about four GPU hours, without training (Frantar et al., 2023).",
+        "quantizes a model of that size in about four GPU hours, without training (Frantar et al., "
+        "2023).",
     ),
     Claim(
         id="8.3-explainability",
@@ -207,7 +215,9 @@ CLAIMS = (
         id="9.4-fields",
         quote="如文本生成、机器翻译、图像分类和语音合成等",
         states="The techniques are used in language, vision and speech.",
-        recompute=lambda: tuple(REFERENCES[name].year for name in ("distilbert", "deep compression", "distil-whisper")),
+        recompute=lambda: tuple(
+            REFERENCES[name].year for name in ("distilbert", "deep compression", "distil-whisper")
+        ),
         expected=(2019, 2016, 2023),
         verdict="holds",
         because="DistilBERT (2019), Deep Compression (2016) and Distil-Whisper (2023) are examples; 06_1_language "
@@ -217,7 +227,9 @@ CLAIMS = (
         id="9.5-directions",
         quote="实时推理、跨模态处理、个性化推理和可解释性增强",
         states="Four directions: real time, cross-modal, personal, explainable.",
-        recompute=lambda: tuple(REFERENCES[name].year for name in ("speculative", "clip", "lora", "explanations")),
+        recompute=lambda: tuple(
+            REFERENCES[name].year for name in ("speculative", "clip", "lora", "explanations")
+        ),
         expected=(2023, 2021, 2022, 2016),
         verdict="holds",
         because="They repeat 8.2 and 8.4, and each has had a method for some time: speculative decoding (2023), CLIP "

@@ -8,7 +8,13 @@ from course_utils.lesson.exercise import Exercise
 
 def parameters(vocabulary, width, depth, context):
     attention, mlp, norms = 4 * width**2, 2 * width * 4 * width, 2 * width
-    return vocabulary * width + context * width + depth * (attention + mlp + norms) + width + width * vocabulary
+    return (
+        vocabulary * width
+        + context * width
+        + depth * (attention + mlp + norms)
+        + width
+        + width * vocabulary
+    )
 
 
 def twelve_d_squared(vocabulary, width, depth, context):
@@ -36,8 +42,10 @@ def test_parameters(answer):
         model.build()
         got, wanted = answer(*shape), model.count_params()
         assert got == wanted, (
-            f"with V, d, L, C = {shape} Keras counts {wanted:,}, you {got:,}: {abs(wanted - got):,} too "
-            f"{'few' if got < wanted else 'many'}")
+            f"with V, d, L, C = {shape} Keras counts {wanted:,}, you {got:,}: "
+            f"{abs(wanted - got):,} too "
+            f"{'few' if got < wanted else 'many'}"
+        )
 
 
 def attention(q, k, v):
@@ -63,7 +71,11 @@ def over_head_size(q, k, v):
 
 
 def not_itself(q, k, v):
-    scores = np.where(np.tri(len(q), k=-1, dtype=bool) | (np.arange(len(q)) == 0), q @ k.T / np.sqrt(q.shape[1]), -np.inf)
+    scores = np.where(
+        np.tri(len(q), k=-1, dtype=bool) | (np.arange(len(q)) == 0),
+        q @ k.T / np.sqrt(q.shape[1]),
+        -np.inf,
+    )
     return softmax(scores) @ v
 
 
@@ -71,18 +83,28 @@ def test_attention(answer):
     rng = np.random.default_rng(21)
     q, k, v = rng.normal(0, 2, (3, 6, 4))
     got, wanted = np.asarray(answer(q, k, v)), attention(q, k, v)
-    assert got.shape == (6, 4), f"6 positions with vectors of 4: shape (6, 4), yours has {got.shape}"
+    assert got.shape == (6, 4), (
+        f"6 positions with vectors of 4: shape (6, 4), yours has {got.shape}"
+    )
     assert np.allclose(got[0], v[0]), "position 0 sees nothing but itself: its output is v[0]"
     later = v.copy()
     later[4:] += 10
-    assert np.allclose(np.asarray(answer(q, k, later))[:4], got[:4]), "values of positions 4 and 5 reach positions before them"
+    assert np.allclose(np.asarray(answer(q, k, later))[:4], got[:4]), (
+        "values of positions 4 and 5 reach positions before them"
+    )
     shares = np.asarray(answer(q, k, np.ones_like(v)))
-    assert np.allclose(shares, 1), f"the weights of a row must sum to 1, yours sum to {shares[:, 0].round(3).tolist()}"
+    assert np.allclose(shares, 1), (
+        f"the weights of a row must sum to 1, yours sum to {shares[:, 0].round(3).tolist()}"
+    )
     unlike = np.asarray(answer(np.zeros_like(q), k, v))
-    assert np.allclose(unlike[5], v.mean(0)), "with queries of zeros each position takes the mean of all it sees, itself included"
+    assert np.allclose(unlike[5], v.mean(0)), (
+        "with queries of zeros each position takes the mean of all it sees, itself included"
+    )
     assert np.allclose(got, wanted, atol=1e-6), (
-        f"the shape and the mask are right, the weights are not: off by up to {np.abs(got - wanted).max():.2g}. "
-        f"By what are the scores divided?")
+        "the shape and the mask are right, the weights are not: off by up to "
+        f"{np.abs(got - wanted).max():.2g}. "
+        f"By what are the scores divided?"
+    )
 
 
 def all_right(chosen, wanted):
@@ -111,29 +133,48 @@ def test_all_right(answer):
     got = np.asarray(answer(chosen, wanted))
     assert got.shape == (4,), f"one answer for each of 4 rows: shape (4,), yours has {got.shape}"
     assert got[0], "row 0 agrees everywhere and should be right"
-    assert got[1], "row 1 differs only after its end mark, where the reference is padding (0): it is right"
+    assert got[1], (
+        "row 1 differs only after its end mark, where the reference is padding (0): it is right"
+    )
     assert not got[2], "row 2 chose 0 where 9 was wanted: it is wrong"
     assert not got[3], "row 3 begins with the wrong token: it is wrong"
-    assert got.dtype == bool, f"the answer is yes or no for each row, dtype bool; yours has {got.dtype}"
+    assert got.dtype == bool, (
+        f"the answer is yes or no for each row, dtype bool; yours has {got.dtype}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "02-1-parameters", test_parameters,
-        "Go through the table above: two tables, then for each block four matrices of attention, two of the MLP and two gains, "
+        "02-1-parameters",
+        test_parameters,
+        "Go through the table above: two tables, then for each block four matrices of attention, "
+        "two of the MLP and two gains, "
         "then one more gain and the head. There is no bias anywhere.",
-        parameters, (twelve_d_squared, without_positions, head_shared, without_last_norm),
-        "In a large model the blocks are nearly everything, 12 d squared for each; in a small one the tables of words count."),
+        parameters,
+        (twelve_d_squared, without_positions, head_shared, without_last_norm),
+        "In a large model the blocks are nearly everything, 12 d squared for each; in a small one "
+        "the tables of words count.",
+    ),
     Exercise(
-        "02-1-attention", test_attention,
-        "The mask comes before the softmax: put minus infinity where the column is later than the row (np.tri marks the rest).",
-        attention, (unmasked, masked_after_softmax, unscaled, over_head_size, not_itself),
-        "Masked before the softmax, the shares of what remains still sum to 1. Masked after it, early positions would lose most "
-        "of their attention to tokens that they never see."),
+        "02-1-attention",
+        test_attention,
+        "The mask comes before the softmax: put minus infinity where the column is later than the "
+        "row (np.tri marks the rest).",
+        attention,
+        (unmasked, masked_after_softmax, unscaled, over_head_size, not_itself),
+        "Masked before the softmax, the shares of what remains still sum to 1. Masked after it, "
+        "early positions would lose most "
+        "of their attention to tokens that they never see.",
+    ),
     Exercise(
-        "02-1-all-right", test_all_right,
-        "A position is fine if the choice is right or if the reference is padding there. A row is right if all positions are.",
-        all_right, (share_right, padding_counts, any_right, zeros_forgive),
-        "What stands after the end mark is nobody's business: greedy writing stops there. Read off the reference, not the "
-        "choice, where that is."),
+        "02-1-all-right",
+        test_all_right,
+        "A position is fine if the choice is right or if the reference is padding there. A row is "
+        "right if all positions are.",
+        all_right,
+        (share_right, padding_counts, any_right, zeros_forgive),
+        "What stands after the end mark is nobody's business: greedy writing stops there. Read off "
+        "the reference, not the "
+        "choice, where that is.",
+    ),
 )

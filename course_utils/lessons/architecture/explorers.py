@@ -19,14 +19,21 @@ def looks_at_its_word(model, source, target):
         source, target: Token ids of one story, without padding.
 
     Returns:
-        Booleans of shape `(blocks, heads, words)`, one for each name, thing and place of the target: whether most of
-        the attention with which it was chosen is on its English word.
+        Booleans of shape `(blocks, heads, words)`, one for each name, thing and place of the
+        target: whether most of the attention with which it was chosen is on its English word.
     """
-    english = {zh: en for table in (chinese.NAMES, chinese.THINGS, chinese.PLACES) for en, (zh, *_) in table.items()}
+    english = {
+        zh: en
+        for table in (chinese.NAMES, chinese.THINGS, chinese.PLACES)
+        for en, (zh, *_) in table.items()
+    }
     known = tales.vocabulary()
     places = [place for place, one in enumerate(target[1:]) if known[one] in english]
     wanted = np.array([known.index(english[known[target[1:][place]]]) for place in places])
-    return np.asarray(source)[cross_attention(model, source, target[:-1])[:, :, places].argmax(-1)] == wanted
+    return (
+        np.asarray(source)[cross_attention(model, source, target[:-1])[:, :, places].argmax(-1)]
+        == wanted
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +53,8 @@ class Look:
 
     @property
     def previous(self):
-        """Share of the attention that goes to the token just before; the first row has none before it."""
+        """Share of the attention that goes to the token just before; the first row has none before
+        it."""
         return float(np.diagonal(self.weights, -1).mean())
 
     @property
@@ -56,7 +64,8 @@ class Look:
 
     @property
     def first(self):
-        """Share that goes to the very first token, over the rows for which that is not the token before."""
+        """Share that goes to the very first token, over the rows for which that is not the token
+        before."""
         return float(self.weights[2:, 0].mean())
 
     @property
@@ -72,12 +81,20 @@ class Look:
 
 def chart_of(look, title, description):
     """Draws a `Look`: rows from top to bottom look at columns from left to right."""
+
     def ticks(texts):
         return {place + 0.5: text for place, text in enumerate(texts)}
 
     row = 18 if len(look.rows) < 30 else 14  # pixels
-    return Chart([Grid(look.weights)], title=title, description=description, width=560, height=120 + row * len(look.rows),
-                 x=Axis("is looked at", ticks=ticks(look.columns), turned=True), y=Axis("looks", ticks=ticks(look.rows)))
+    return Chart(
+        [Grid(look.weights)],
+        title=title,
+        description=description,
+        width=560,
+        height=120 + row * len(look.rows),
+        x=Axis("is looked at", ticks=ticks(look.columns), turned=True),
+        y=Axis("looks", ticks=ticks(look.rows)),
+    )
 
 
 def attention_explorer(model, sentences, piece):
@@ -97,45 +114,78 @@ def attention_explorer(model, sentences, piece):
 
     def show(seen):
         return [
-            cards(readout("on the token before", f"{seen.previous:.0%}"), readout("on itself", f"{seen.itself:.0%}"),
-                  readout("on the first token", f"{seen.first:.0%}"),
-                  readout("shared among", f"{seen.spread:.1f} tokens", note="as if equally")),
-            chart_of(seen, f"Where {seen.name} looks", f"Each of {len(seen.rows)} tokens looks at itself and earlier ones. "
-                     f"{seen.previous:.0%} of the attention goes to the token before, {seen.itself:.0%} to the token itself, "
-                     f"{seen.first:.0%} to the first token.")]
+            cards(
+                readout("on the token before", f"{seen.previous:.0%}"),
+                readout("on itself", f"{seen.itself:.0%}"),
+                readout("on the first token", f"{seen.first:.0%}"),
+                readout("shared among", f"{seen.spread:.1f} tokens", note="as if equally"),
+            ),
+            chart_of(
+                seen,
+                f"Where {seen.name} looks",
+                f"Each of {len(seen.rows)} tokens looks at itself and earlier ones. "
+                f"{seen.previous:.0%} of the attention goes to the token before, {seen.itself:.0%} "
+                "to the token itself, "
+                f"{seen.first:.0%} to the first token.",
+            ),
+        ]
 
     return Explorer(
-        lambda sentence, block, head: Look(maps[sentence][block, head], pieces[sentence], pieces[sentence],
-                                           f"block {block}, head {head}"), show,
+        lambda sentence, block, head: Look(
+            maps[sentence][block, head],
+            pieces[sentence],
+            pieces[sentence],
+            f"block {block}, head {head}",
+        ),
+        show,
         sentence=choice("sentence", list(sentences), next(iter(sentences))),
         block=choice("block", range(blocks), 0, "from the input upwards"),
-        head=choice("head", range(heads), 0, "each block has its own"))
+        head=choice("head", range(heads), 0, "each block has its own"),
+    )
 
 
 def cross_explorer(model, sentences, piece):
-    """Chooses a sentence, a block and a head of a translator and shows which source words it looks at.
+    """Chooses a sentence, a block and a head of a translator and shows which source words it looks
+    at.
 
     Args:
         model: An `EncoderDecoder`.
-        sentences: Pairs of source and target ids, without padding, by what the control calls them. The target begins
-            with its start mark, which is looked from, and ends with a token that is only predicted.
+        sentences: Pairs of source and target ids, without padding, by what the control calls them.
+            The target begins with its start mark, which is looked from, and ends with a token that
+            is only predicted.
         piece: Function of a token id that returns its text.
 
     Returns:
         An `Explorer` whose results are `Look`s; row t is named after the token that it predicts.
     """
-    maps = {name: cross_attention(model, source, target[:-1]) for name, (source, target) in sentences.items()}
+    maps = {
+        name: cross_attention(model, source, target[:-1])
+        for name, (source, target) in sentences.items()
+    }
     blocks, heads = maps[next(iter(maps))].shape[:2]
 
     def look(sentence, block, head):
         source, target = sentences[sentence]
         rows = tuple(f"{place + 1} {piece(one)}" for place, one in enumerate(target[1:]))
-        return Look(maps[sentence][block, head], rows, tuple(map(piece, source)), f"block {block}, head {head}")
+        return Look(
+            maps[sentence][block, head],
+            rows,
+            tuple(map(piece, source)),
+            f"block {block}, head {head}",
+        )
 
     def show(seen):
         pairs = ", ".join(f"{row} at {seen.columns[j]}" for row, j in zip(seen.rows, seen.choices))
-        return [chart_of(seen, f"Cross-attention of {seen.name}", f"Most of the attention goes: {pairs}.")]
+        return [
+            chart_of(
+                seen, f"Cross-attention of {seen.name}", f"Most of the attention goes: {pairs}."
+            )
+        ]
 
-    return Explorer(look, show, sentence=choice("sentence", list(sentences), next(iter(sentences))),
-                    block=choice("block", range(blocks), blocks - 1, "of the decoder"),
-                    head=choice("head", range(heads), 0, "each block has its own"))
+    return Explorer(
+        look,
+        show,
+        sentence=choice("sentence", list(sentences), next(iter(sentences))),
+        block=choice("block", range(blocks), blocks - 1, "of the decoder"),
+        head=choice("head", range(heads), 0, "each block has its own"),
+    )

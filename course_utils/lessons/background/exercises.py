@@ -18,10 +18,14 @@ def inverse_of_mean(p):
 
 
 def test_perplexity(answer):
-    assert abs(answer(np.full(10, 1 / 512)) - 512) < 1e-6, "who gives every one of 512 tokens the same share has perplexity 512"
+    assert abs(answer(np.full(10, 1 / 512)) - 512) < 1e-6, (
+        "who gives every one of 512 tokens the same share has perplexity 512"
+    )
     got = answer(np.array([0.5, 0.125]))
     assert abs(got - 4) < 1e-9, (
-        f"for shares of 1/2 and 1/8 the mean surprise is (log 2 + log 8) / 2 = log 4, so the perplexity is 4; got {got:.3f}")
+        "for shares of 1/2 and 1/8 the mean surprise is (log 2 + log 8) / 2 = log 4, so the "
+        f"perplexity is 4; got {got:.3f}"
+    )
 
 
 def continuation(bigrams, word):
@@ -37,11 +41,18 @@ def contexts_only(bigrams, word):
 
 
 def test_continuation(answer):
-    bigrams = [("San", "Francisco")] * 8 + [("my", "glasses"), ("the", "glasses"), ("two", "glasses")]
+    bigrams = [("San", "Francisco")] * 8 + [
+        ("my", "glasses"),
+        ("the", "glasses"),
+        ("two", "glasses"),
+    ]
     got = answer(bigrams, "Francisco"), answer(bigrams, "glasses")
-    assert abs(got[0] - 8 / 11) > 1e-9, "Francisco occurs 8 times, but only ever after San: count different words before it"
+    assert abs(got[0] - 8 / 11) > 1e-9, (
+        "Francisco occurs 8 times, but only ever after San: count different words before it"
+    )
     assert np.allclose(got, (0.25, 0.75)), (
-        f"of 4 different bigrams 1 ends in Francisco and 3 in glasses; got {got[0]} and {got[1]}")
+        f"of 4 different bigrams 1 ends in Francisco and 3 in glasses; got {got[0]} and {got[1]}"
+    )
     assert answer(bigrams, "San") == 0, "San ends no bigram of this list: its share is 0"
 
 
@@ -64,10 +75,16 @@ def test_hear(answer):
     moves, says = np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.8, 0.2], [0.1, 0.9]])
     belief, likely = answer(np.array([0.5, 0.5]), moves, says, 1)
     assert abs(likely - 0.41) < 1e-9, (
-        "before the token it is in state 0 with 0.7 and in state 1 with 0.3, so token 1 has 0.7 * 0.2 + 0.3 * 0.9 = 0.41; "
-        f"got {likely:.3f}")
-    assert abs(np.sum(belief) - 1) < 1e-9, "what it believes afterwards must sum to 1: divide by the probability of the token"
-    assert np.allclose(belief, [0.14 / 0.41, 0.27 / 0.41]), f"expected about [0.341, 0.659], got {np.round(belief, 3).tolist()}"
+        "before the token it is in state 0 with 0.7 and in state 1 with 0.3, so token 1 has 0.7 * "
+        "0.2 + 0.3 * 0.9 = 0.41; "
+        f"got {likely:.3f}"
+    )
+    assert abs(np.sum(belief) - 1) < 1e-9, (
+        "what it believes afterwards must sum to 1: divide by the probability of the token"
+    )
+    assert np.allclose(belief, [0.14 / 0.41, 0.27 / 0.41]), (
+        f"expected about [0.341, 0.659], got {np.round(belief, 3).tolist()}"
+    )
 
 
 def gigabytes(parameters, bits):
@@ -85,32 +102,51 @@ def gibibytes(parameters, bits):
 def test_gigabytes(answer):
     got = answer(7e9, 16)
     assert abs(got - 112) > 1e-6, "these are gigabits: a byte has 8 bits"
-    assert abs(got - 14) < 1e-6, f"7 billion parameters of 16 bits are 14 GB, if a GB is 10**9 bytes; got {got:.3f}"
+    assert abs(got - 14) < 1e-6, (
+        f"7 billion parameters of 16 bits are 14 GB, if a GB is 10**9 bytes; got {got:.3f}"
+    )
     assert abs(answer(1e12, 4) - 500) < 1e-6, "a trillion parameters of 4 bits are 500 GB"
 
 
 EXERCISES = (
     Exercise(
-        "01-perplexity", test_perplexity,
+        "01-perplexity",
+        test_perplexity,
         "The surprise at one token is -log p. Take the mean over all tokens first, and exp of that.",
-        perplexity, (mean_of_inverses, inverse_of_mean),
-        "Perplexity is one over the geometric mean of the probabilities. One token with p = 0 makes it infinite, however "
-        "good the rest."),
+        perplexity,
+        (mean_of_inverses, inverse_of_mean),
+        "Perplexity is one over the geometric mean of the probabilities. One token with p = 0 "
+        "makes it infinite, however "
+        "good the rest.",
+    ),
     Exercise(
-        "01-continuation", test_continuation,
-        "A set forgets how often. How many different bigrams are there, and how many of them end in the word?",
-        continuation, (plain_share, contexts_only),
-        "Where a longer context has nothing to say, the question is whether a word turns up in new places, not whether it "
-        "is frequent. This is what sets Kneser and Ney apart from other discounts."),
+        "01-continuation",
+        test_continuation,
+        "A set forgets how often. How many different bigrams are there, and how many of them end "
+        "in the word?",
+        continuation,
+        (plain_share, contexts_only),
+        "Where a longer context has nothing to say, the question is whether a word turns up in new "
+        "places, not whether it "
+        "is frequent. This is what sets Kneser and Ney apart from other discounts.",
+    ),
     Exercise(
-        "01-forward", test_hear,
-        "First move: belief @ moves is where it may be now. Then multiply each state by how likely it says the token.",
-        hear, (hear_unscaled, hear_backwards),
-        "All an HMM knows of the past is this one vector, and the next step reads nothing else. Its log-likelihood is the "
-        "sum of the logs of the second number; the division keeps the first from underflowing."),
+        "01-forward",
+        test_hear,
+        "First move: belief @ moves is where it may be now. Then multiply each state by how likely "
+        "it says the token.",
+        hear,
+        (hear_unscaled, hear_backwards),
+        "All an HMM knows of the past is this one vector, and the next step reads nothing else. "
+        "Its log-likelihood is the "
+        "sum of the logs of the second number; the division keeps the first from underflowing.",
+    ),
     Exercise(
-        "01-gigabytes", test_gigabytes,
+        "01-gigabytes",
+        test_gigabytes,
         "Eight bits make a byte, and a gigabyte is 10**9 bytes.",
-        gigabytes, (gigabits, gibibytes),
-        "The document's trillion is 4,000 GB as float32. That is why the rest of the course exists."),
+        gigabytes,
+        (gigabits, gibibytes),
+        "The document's trillion is 4,000 GB as float32. That is why the rest of the course exists.",
+    ),
 )

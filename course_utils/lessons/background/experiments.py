@@ -1,4 +1,5 @@
-"""What lesson 1 measures: how far back a model looks, which bracket it closes, what it knows after each block."""
+"""What lesson 1 measures: how far back a model looks, which bracket it closes, what it knows after
+each block."""
 
 import numpy as np
 
@@ -9,7 +10,8 @@ CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def perplexity_with(read, tokens, context):
-    """Returns how well a model predicts the last token of each row from the `context` tokens before it.
+    """Returns how well a model predicts the last token of each row from the `context` tokens before
+    it.
 
     Args:
         read: What `classic.reader` gives for the model.
@@ -25,10 +27,11 @@ TWINS = {"(": "[", "Ġ(": "Ġ[", "[": "(", "Ġ[": "Ġ("}
 
 
 def bracket_pairs(split, most=48, length=72):
-    """Finds closing brackets in real text, and makes of each place a second text in which the other one is right.
+    """Finds closing brackets in real text, and makes of each place a second text in which the other
+    one is right.
 
-    `f(x, y` wants `)`. Exchange its opening bracket, `f[x, y`, and it wants `]`. Between the two brackets
-    stands no other.
+    `f(x, y` wants `)`. Exchange its opening bracket, `f[x, y`, and it wants `]`. Between the two
+    brackets stands no other.
 
     Args:
         split: Of `datasets.docs`.
@@ -36,16 +39,26 @@ def bracket_pairs(split, most=48, length=72):
         length: How many tokens each text has.
 
     Returns:
-        By range of distances between the brackets, such as `(5, 8)`: tokens `(places, 2, length)`, of which
-        `[:, 0]` want `)` and `[:, 1]` want `]`.
+        By range of distances between the brackets, such as `(5, 8)`: tokens `(places, 2, length)`,
+        of which `[:, 0]` want `)` and `[:, 1]` want `]`.
     """
     line, pieces = docs.tokens(split), texts_of_tokens()
-    twins = {docs.tokenizer().token_to_id(one): docs.tokenizer().token_to_id(other) for one, other in TWINS.items()}
-    brackets = np.flatnonzero(np.isin(line, [i for i, piece in enumerate(pieces) if set(piece) & set("()[]{}")]))
+    twins = {
+        docs.tokenizer().token_to_id(one): docs.tokenizer().token_to_id(other)
+        for one, other in TWINS.items()
+    }
+    brackets = np.flatnonzero(
+        np.isin(line, [i for i, piece in enumerate(pieces) if set(piece) & set("()[]{}")])
+    )
     found = {distance: [] for distance in DISTANCES}
     for opening, closing in zip(brackets[:-1], brackets[1:]):
         distance = next((one for one in DISTANCES if one[0] <= closing - opening <= one[1]), None)
-        if distance is None or closing < length or line[opening] not in twins or pieces[line[closing]][0] not in ")]":
+        if (
+            distance is None
+            or closing < length
+            or line[opening] not in twins
+            or pieces[line[closing]][0] not in ")]"
+        ):
             continue
         same = line[closing - length : closing]
         other = same.copy()
@@ -63,9 +76,11 @@ def texts_of_tokens():
 
 
 def prefers_right(read, pairs):
-    """Returns the share of texts in which a model finds the right closing bracket likelier than the wrong one.
+    """Returns the share of texts in which a model finds the right closing bracket likelier than the
+    wrong one.
 
-    A model that cannot see the opening bracket says the same for both texts of a pair: it gets one half.
+    A model that cannot see the opening bracket says the same for both texts of a pair: it gets one
+    half.
 
     Args:
         read: What `classic.reader` gives for the model.
@@ -73,14 +88,17 @@ def prefers_right(read, pairs):
     """
     log_p = read(tf.constant(pairs.reshape(-1, pairs.shape[-1]))).numpy().reshape(len(pairs), 2, -1)
     first = np.array([piece[:1] for piece in texts_of_tokens()])
-    lead = np.exp(log_p)[..., first == ")"].sum(-1) - np.exp(log_p)[..., first == "]"].sum(-1)  # (places, 2)
+    lead = np.exp(log_p)[..., first == ")"].sum(-1) - np.exp(log_p)[..., first == "]"].sum(
+        -1
+    )  # (places, 2)
     return float(np.mean([lead[:, 0] > 0, lead[:, 1] < 0]))
 
 
 def read_out(model, tokens):
     """Reads a Transformer's prediction off after each of its blocks: no block, one, two, ...
 
-    The head was trained to read the last block only, so the early rows are what it makes of a state in between.
+    The head was trained to read the last block only, so the early rows are what it makes of a state
+    in between.
 
     Args:
         model: A `DecoderLM`.
@@ -92,6 +110,8 @@ def read_out(model, tokens):
     x, found = model.embedding(tokens[:, :-1]) + model.positions(tf.range(tokens.shape[1] - 1)), []
     for block in (None, *model.blocks):
         x = block(x) if block else x
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tokens[:, 1:], model.head(model.norm(x)))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tokens[:, 1:], model.head(model.norm(x))
+        )
         found.append(float(tf.exp(tf.reduce_mean(losses))))
     return found

@@ -23,7 +23,8 @@ class Counted:
         numbers: How many numbers its table has.
         known: Its perplexity on text that it counted.
         unknown: Its perplexity on text that it did not count.
-        likeliest: After the prompt, the likeliest tokens and their probabilities, as `(text, probability)`.
+        likeliest: After the prompt, the likeliest tokens and their probabilities, as
+            `(text, probability)`.
         unseen: After the prompt, the probability of all tokens that never followed it.
     """
 
@@ -53,11 +54,23 @@ def counter(text, held_out, prompt, orders=5):
         model = classic.kneser_ney(counted[:order], vocabulary, discount)
         p = np.exp(model(prompt))[0, -1]
         windows = np.lib.stride_tricks.sliding_window_view(text, order)
-        after = (windows[:, :-1] == prompt[0, len(prompt[0]) - order + 1 :]).all(axis=1)  # as far back as it looks
+        after = (windows[:, :-1] == prompt[0, len(prompt[0]) - order + 1 :]).all(
+            axis=1
+        )  # as far back as it looks
         followers = np.unique(windows[after, -1])
         likeliest = [(pieces.decode([i]), float(p[i])) for i in p.argsort()[::-1][:10]]
-        known, unknown = (evaluation.next_token(model, tokens).perplexity for tokens in (again, held_out))
-        return Counted(order, discount, model.count_params(), known, unknown, likeliest, float(1 - p[followers].sum()))
+        known, unknown = (
+            evaluation.next_token(model, tokens).perplexity for tokens in (again, held_out)
+        )
+        return Counted(
+            order,
+            discount,
+            model.count_params(),
+            known,
+            unknown,
+            likeliest,
+            float(1 - p[followers].sum()),
+        )
 
     return measure
 
@@ -65,20 +78,38 @@ def counter(text, held_out, prompt, orders=5):
 def show_counted(seen):
     """The two perplexities, and what the model expects after the prompt."""
     names = {i + 0.5: repr(text)[1:-1] for i, (text, _) in enumerate(seen.likeliest)}
-    return [cards(readout("perplexity, new text", f"{seen.unknown:.1f}"),
-                  readout("perplexity, counted text", f"{seen.known:.1f}"),
-                  readout("numbers in the table", f"{seen.numbers:,}"),
-                  readout("left for what never followed", f"{seen.unseen:.1%}")),
-            Chart([Bars(np.arange(len(names) + 1), [100 * p for _, p in seen.likeliest])], x=Axis("next token", ticks=names),
-                  y=Axis("probability, %", low=0), title="After the prompt: the ten likeliest tokens", width=620, height=260,
-                  description="The likeliest: " + ", ".join(f"{text!r} {p:.0%}" for text, p in seen.likeliest[:3]) + ".")]
+    return [
+        cards(
+            readout("perplexity, new text", f"{seen.unknown:.1f}"),
+            readout("perplexity, counted text", f"{seen.known:.1f}"),
+            readout("numbers in the table", f"{seen.numbers:,}"),
+            readout("left for what never followed", f"{seen.unseen:.1%}"),
+        ),
+        Chart(
+            [Bars(np.arange(len(names) + 1), [100 * p for _, p in seen.likeliest])],
+            x=Axis("next token", ticks=names),
+            y=Axis("probability, %", low=0),
+            title="After the prompt: the ten likeliest tokens",
+            width=620,
+            height=260,
+            description="The likeliest: "
+            + ", ".join(f"{text!r} {p:.0%}" for text, p in seen.likeliest[:3])
+            + ".",
+        ),
+    ]
 
 
 def counter_explorer(text, held_out, prompt):
-    """Slides order and discount of an n-gram model that is counted and measured anew at each move."""
-    return Explorer(counter(text, held_out, prompt), show_counted,
-                    order=slider("n", 1, 5, 1, 3, "tokens in an n-gram: it looks n - 1 tokens back"),
-                    discount=slider("D", 0.0, 1.0, 0.05, 0.75, "taken from every count and given to shorter contexts"))
+    """Slides order and discount of an n-gram model that is counted and measured anew at each
+    move."""
+    return Explorer(
+        counter(text, held_out, prompt),
+        show_counted,
+        order=slider("n", 1, 5, 1, 3, "tokens in an n-gram: it looks n - 1 tokens back"),
+        discount=slider(
+            "D", 0.0, 1.0, 0.05, 0.75, "taken from every count and given to shorter contexts"
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,21 +131,37 @@ def sight_explorer(models, tokens):
         An `Explorer` whose results are `Sight`s.
     """
     readers = {name: reader(model) for name, model in models.items()}
-    curves = {name: [perplexity_with(read, tokens, context) for context in CONTEXTS] for name, read in readers.items()}
+    curves = {
+        name: [perplexity_with(read, tokens, context) for context in CONTEXTS]
+        for name, read in readers.items()
+    }
 
     def compute(context):
-        return Sight(context, {name: perplexity_with(read, tokens, context) for name, read in readers.items()})
+        return Sight(
+            context,
+            {name: perplexity_with(read, tokens, context) for name, read in readers.items()},
+        )
 
     def show(seen):
         marks = [Line(CONTEXTS, values, label=name) for name, values in curves.items()]
-        return [cards(*(readout(name, f"{value:.2f}") for name, value in seen.perplexity.items())),
-                Chart([*marks, Rule(seen.context)], x=Axis("tokens it may see", log=True, ticks=CONTEXTS),
-                      y=Axis("perplexity", log=True, ticks=(10, 15, 20, 30, 50, 100, 200)),
-                      title="How far back does it look?", width=620, height=300,
-                      description=f"Perplexity against context; at {seen.context} tokens: " + said(seen.perplexity, ".1f"))]
+        return [
+            cards(*(readout(name, f"{value:.2f}") for name, value in seen.perplexity.items())),
+            Chart(
+                [*marks, Rule(seen.context)],
+                x=Axis("tokens it may see", log=True, ticks=CONTEXTS),
+                y=Axis("perplexity", log=True, ticks=(10, 15, 20, 30, 50, 100, 200)),
+                title="How far back does it look?",
+                width=620,
+                height=300,
+                description=f"Perplexity against context; at {seen.context} tokens: "
+                + said(seen.perplexity, ".1f"),
+            ),
+        ]
 
     stops = sorted({*CONTEXTS, 3, 6, 12, 24, 48, 96})
-    visible = Number("context", stops, 8, "tokens right before the one to predict; the rest is hidden")
+    visible = Number(
+        "context", stops, 8, "tokens right before the one to predict; the rest is hidden"
+    )
     return Explorer(compute, show, context=visible)
 
 
@@ -124,34 +171,63 @@ def said(values, spec):
 
 
 def bracket_chart(scores):
-    """Draws how often models prefer the right bracket, by its distance; `scores[name]` has a share for each distance."""
+    """Draws how often models prefer the right bracket, by its distance; `scores[name]` has a share
+    for each distance."""
     middles = [np.sqrt(low * high) for low, high in DISTANCES]
-    marks = [Line(middles, [100 * share for share in shares], label=name) for name, shares in scores.items()]
+    marks = [
+        Line(middles, [100 * share for share in shares], label=name)
+        for name, shares in scores.items()
+    ]
     ticks = {middle: f"{low} to {high}" for middle, (low, high) in zip(middles, DISTANCES)}
     nearest, farthest = ({name: shares[i] for name, shares in scores.items()} for i in (0, -1))
-    return Chart([*marks, Rule(50, vertical=False, label="cannot see it")], title="Which bracket closes?",
-                 x=Axis("tokens back to the opening bracket", log=True, ticks=ticks),
-                 y=Axis("right bracket preferred, %", low=40, high=100), width=620, height=300,
-                 description=f"Nearest: {said(nearest, '.0%')} Farthest: {said(farthest, '.0%')}")
+    return Chart(
+        [*marks, Rule(50, vertical=False, label="cannot see it")],
+        title="Which bracket closes?",
+        x=Axis("tokens back to the opening bracket", log=True, ticks=ticks),
+        y=Axis("right bracket preferred, %", low=40, high=100),
+        width=620,
+        height=300,
+        description=f"Nearest: {said(nearest, '.0%')} Farthest: {said(farthest, '.0%')}",
+    )
 
 
 def size_chart(tables, models):
     """Draws perplexity against size.
 
     Args:
-        tables: Of n-grams, from the record of `docs-ngram`: `numbers`, `test_loss` and `order` each.
+        tables: Of n-grams, from the record of `docs-ngram`: `numbers`, `test_loss` and `order`
+            each.
         models: By name: how many numbers, and the perplexity.
     """
     longest = max(row["order"] for row in tables)
-    curve = sorted((row["numbers"], np.exp(row["test_loss"])) for row in tables if row["order"] == longest)
-    orders = sorted((row["numbers"], np.exp(row["test_loss"])) for row in tables if row["order"] < longest)
-    marks = [Line(*zip(*curve), label=f"{longest}-gram, pruned to size", color="grey"),
-             Points(*zip(*orders), label=f"1- to {longest - 1}-gram, whole", color="grey", marker="circle")]
+    curve = sorted(
+        (row["numbers"], np.exp(row["test_loss"])) for row in tables if row["order"] == longest
+    )
+    orders = sorted(
+        (row["numbers"], np.exp(row["test_loss"])) for row in tables if row["order"] < longest
+    )
+    marks = [
+        Line(*zip(*curve), label=f"{longest}-gram, pruned to size", color="grey"),
+        Points(
+            *zip(*orders), label=f"1- to {longest - 1}-gram, whole", color="grey", marker="circle"
+        ),
+    ]
     colors = ("vermillion", "green", "orange", "purple", "blue", "sky")
     shapes = ("triangle", "diamond", "square", "circle", "square", "triangle")
-    marks += [Points([numbers], [perplexity], label=name, color=color, marker=marker, size=6)
-              for (name, (numbers, perplexity)), color, marker in zip(models.items(), colors, shapes)]
-    found = {f"{name} with {numbers:,} numbers": perplexity for name, (numbers, perplexity) in models.items()}
-    return Chart(marks, x=Axis("numbers stored", log=True),
-                 y=Axis("perplexity on test text", log=True, ticks=(5, 7, 10, 15, 25, 50, 100, 200)),
-                 title="Perplexity against size", width=720, height=440, description=f"Perplexity: {said(found, '.1f')}")
+    marks += [
+        Points([numbers], [perplexity], label=name, color=color, marker=marker, size=6)
+        for (name, (numbers, perplexity)), color, marker in zip(models.items(), colors, shapes)
+    ]
+    found = {
+        f"{name} with {numbers:,} numbers": perplexity
+        for name, (numbers, perplexity) in models.items()
+    }
+    return Chart(
+        marks,
+        x=Axis("numbers stored", log=True),
+        y=Axis("perplexity on test text", log=True, ticks=(5, 7, 10, 15, 25, 50, 100, 200)),
+        title="Perplexity against size",
+        width=720,
+        height=440,
+        description=f"Perplexity: {said(found, '.1f')}",
+    )

@@ -31,13 +31,22 @@ def test_soften(answer):
     got = answer(np.array([2.0, 1.0, 0.0]), 1.0)
     assert got is not None
     got = np.asarray(got).round(4)
-    assert np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4), f"at T = 1 it is the plain softmax, yours is {got}"
+    assert np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4), (
+        f"at T = 1 it is the plain softmax, yours is {got}"
+    )
     warm = np.asarray(answer(np.array([2.0, 1.0, 0.0]), 10.0)).round(4)
-    assert warm[0] < 0.5, f"a high temperature makes the shares more alike: divide the logits, not the shares; yours gives {warm}"
-    assert np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4), f"at T = 10 expected [0.3672, 0.3322, 0.3006], got {warm}"
+    assert warm[0] < 0.5, (
+        "a high temperature makes the shares more alike: divide the logits, not the shares; yours "
+        f"gives {warm}"
+    )
+    assert np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4), (
+        f"at T = 10 expected [0.3672, 0.3322, 0.3006], got {warm}"
+    )
     rows = np.asarray(answer(np.array([[1000.0, 0.0], [0.0, 0.0]]), 2.0))
     wanted = [[1, 0], [0.5, 0.5]]
-    assert np.allclose(rows, wanted), f"each row sums to 1, and a logit of 1,000 must not overflow: got {rows.tolist()}"
+    assert np.allclose(rows, wanted), (
+        f"each row sums to 1, and a logit of 1,000 must not overflow: got {rows.tolist()}"
+    )
 
 
 def divergence(teacher, student):
@@ -59,15 +68,25 @@ def divergence_of_logits(teacher, student):
 
 
 def test_divergence(answer):
-    teacher, student = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]]), np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.5]])
+    teacher, student = (
+        np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]]),
+        np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.5]]),
+    )
     got = answer(teacher, student)
     assert got is not None
-    assert abs(answer(teacher, teacher)) < 1e-9, "a student that says what the teacher says has nothing to learn: 0"
+    assert abs(answer(teacher, teacher)) < 1e-9, (
+        "a student that says what the teacher says has nothing to learn: 0"
+    )
     assert abs(answer(teacher + 5, student) - got) < 1e-9, (
-        "adding 5 to all logits of a row changes no probability: take the softmax before you compare")
-    assert abs(got - 0.49129) > 1e-4, "that is the other direction: the teacher's probabilities weigh the logarithms"
+        "adding 5 to all logits of a row changes no probability: take the softmax before you "
+        "compare"
+    )
+    assert abs(got - 0.49129) > 1e-4, (
+        "that is the other direction: the teacher's probabilities weigh the logarithms"
+    )
     assert abs(got - 0.45649) < 1e-4, (
-        f"sum over the classes, average over the rows: expected 0.4565, got {got:.4f}")
+        f"sum over the classes, average over the rows: expected 0.4565, got {got:.4f}"
+    )
 
 
 def kept_bytes(positions, classes, kept, value_bytes):
@@ -86,12 +105,21 @@ def always_with_places(positions, classes, kept, value_bytes):
 def test_kept_bytes(answer):
     got = answer(1000, 512, 32, 2)
     assert got is not None
-    assert got != 64000, "64,000 bytes are the values; which 32 of the 512 they belong to must be kept as well"
-    assert got == 128000, f"1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got {got}"
+    assert got != 64000, (
+        "64,000 bytes are the values; which 32 of the 512 they belong to must be kept as well"
+    )
+    assert got == 128000, (
+        "1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got "
+        f"{got}"
+    )
     large = answer(1000, 50000, 100, 2)
     assert large == 400000, f"indices up to 49,999 fit into 2 bytes: 400,000, got {large}"
-    assert answer(1, 200, 10, 2) == 30, f"indices up to 199 fit into 1 byte: 30, got {answer(1, 200, 10, 2)}"
-    assert answer(1000, 512, 512, 1) == 512000, "where all are kept, their order says which is which: no index is needed"
+    assert answer(1, 200, 10, 2) == 30, (
+        f"indices up to 199 fit into 1 byte: 30, got {answer(1, 200, 10, 2)}"
+    )
+    assert answer(1000, 512, 512, 1) == 512000, (
+        "where all are kept, their order says which is which: no index is needed"
+    )
 
 
 def gain(labels, taught):
@@ -109,7 +137,9 @@ def gain_of_the_best(labels, taught):
 
 
 def gain_of_the_population(labels, taught):
-    return gain(labels, taught)[0], float(np.std(np.subtract(labels, taught)) / np.sqrt(len(labels)))
+    return gain(labels, taught)[0], float(
+        np.std(np.subtract(labels, taught)) / np.sqrt(len(labels))
+    )
 
 
 def test_gain(answer):
@@ -117,32 +147,57 @@ def test_gain(answer):
     got = answer(labels, taught)
     assert got is not None
     mean, error = got
-    assert abs(mean - 0.0666667) < 1e-5, f"the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}"
-    assert error < 0.05, f"an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
-    assert abs(error - 0.0176383) < 1e-5, f"standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}"
+    assert abs(mean - 0.0666667) < 1e-5, (
+        f"the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}"
+    )
+    assert error < 0.05, (
+        f"an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
+    )
+    assert abs(error - 0.0176383) < 1e-5, (
+        f"standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "03-3-soften", test_soften,
-        "Divide the logits by T, subtract the largest of each row, then exponentiate and normalise each row.",
-        soften, (soften_afterwards, soften_the_wrong_way, soften_all_rows),
-        "Dividing probabilities by T does nothing once they are normalised again. Only before the exponential does T matter."),
+        "03-3-soften",
+        test_soften,
+        "Divide the logits by T, subtract the largest of each row, then exponentiate and normalise "
+        "each row.",
+        soften,
+        (soften_afterwards, soften_the_wrong_way, soften_all_rows),
+        "Dividing probabilities by T does nothing once they are normalised again. Only before the "
+        "exponential does T matter.",
+    ),
     Exercise(
-        "03-3-divergence", test_divergence,
-        "Make probabilities p and q of both; the sum of p * log(p / q) over the classes; the mean over the rows.",
-        divergence, (divergence_reversed, divergence_over_everything, divergence_of_logits),
-        "Three numbers go by the name of KL: the other direction, the mean over classes as well, and the one of raw logits. "
-        "All of them fall during training, and only one of them is what you meant."),
+        "03-3-divergence",
+        test_divergence,
+        "Make probabilities p and q of both; the sum of p * log(p / q) over the classes; the mean "
+        "over the rows.",
+        divergence,
+        (divergence_reversed, divergence_over_everything, divergence_of_logits),
+        "Three numbers go by the name of KL: the other direction, the mean over classes as well, "
+        "and the one of raw logits. "
+        "All of them fall during training, and only one of them is what you meant.",
+    ),
     Exercise(
-        "03-3-kept-bytes", test_kept_bytes,
-        "Each kept value brings an index of ceil(log2(classes) / 8) bytes, unless a full row without indices is smaller.",
-        kept_bytes, (without_places, always_with_places),
-        "The same account as for a pruned matrix: values alone are not the file. Where most are kept, a dense row is smaller."),
+        "03-3-kept-bytes",
+        test_kept_bytes,
+        "Each kept value brings an index of ceil(log2(classes) / 8) bytes, unless a full row "
+        "without indices is smaller.",
+        kept_bytes,
+        (without_places, always_with_places),
+        "The same account as for a pruned matrix: values alone are not the file. Where most are "
+        "kept, a dense row is smaller.",
+    ),
     Exercise(
-        "03-3-gain", test_gain,
+        "03-3-gain",
+        test_gain,
         "Subtract seed by seed, then take mean and standard error of the differences.",
-        gain, (gain_unpaired, gain_of_the_best, gain_of_the_population),
-        "The same seed gives both students the same start and the same batches. What the two share falls out of the difference, "
-        "and a small gain becomes visible."),
+        gain,
+        (gain_unpaired, gain_of_the_best, gain_of_the_population),
+        "The same seed gives both students the same start and the same batches. What the two share "
+        "falls out of the difference, "
+        "and a small gain becomes visible.",
+    ),
 )

@@ -38,7 +38,8 @@ def soft_label(logits, tokens, words, position, temperature, shown=8):
     """Softens what a teacher says after `position` tokens of a text.
 
     Args:
-        logits: The teacher's, of shape `(length, vocabulary)`: row i is about the token that follows token i.
+        logits: The teacher's, of shape `(length, vocabulary)`: row i is about the token that
+            follows token i.
         tokens: The text, `(length + 1,)`.
         words: Text of every token of the vocabulary.
         position: How many tokens were read, from 1 to `length`.
@@ -53,11 +54,21 @@ def soft_label(logits, tokens, words, position, temperature, shown=8):
     """
     position = whole("position", position, 1, len(logits))
     said, true = finite("logits", logits)[position - 1], int(tokens[position])
-    plain, soft = (distillation.soften(said, T).numpy() for T in (1.0, positive("temperature", temperature)))
+    plain, soft = (
+        distillation.soften(said, T).numpy() for T in (1.0, positive("temperature", temperature))
+    )
     first = np.argsort(-said, kind="stable")[:shown]
     entropy = -np.sum(soft * np.log(np.maximum(soft, 1e-30)))
-    return SoftLabel(temperature, tuple(words[t] for t in tokens[:position]), words[true],
-                     tuple(words[t] for t in first), plain[first], soft[first], float(entropy), float(soft[true]))
+    return SoftLabel(
+        temperature,
+        tuple(words[t] for t in tokens[:position]),
+        words[true],
+        tuple(words[t] for t in first),
+        plain[first],
+        soft[first],
+        float(entropy),
+        float(soft[true]),
+    )
 
 
 def visible(word):
@@ -70,16 +81,39 @@ def show_soft_label(seen):
     read = "".join(seen.before[-24:]).replace("\n", "↵")
     places = np.arange(len(seen.words) + 1)
     ticks = {i + 0.5: visible(word)[:8] for i, word in enumerate(seen.words)}
-    said = ", ".join(f"{visible(word)} {share:.0%}" for word, share in zip(seen.words[:3], seen.soft))
+    said = ", ".join(
+        f"{visible(word)} {share:.0%}" for word, share in zip(seen.words[:3], seen.soft)
+    )
     return [
-        f"<p style='font-family: monospace; overflow-wrap: anywhere; margin: 4px 0'>…{html.escape(read)}<b>▸</b></p>",
-        cards(readout("entropy", f"{seen.entropy:.2f} nats", note=f"as if among {np.exp(seen.entropy):.1f} equal words"),
-              readout("likeliest", visible(seen.words[0]), note=f"{seen.soft[0]:.1%}; at T = 1 {seen.plain[0]:.1%}"),
-              readout("the text goes on with", visible(seen.true), note=f"{seen.true_share:.2%} at this T")),
-        Chart([Bars(places, 100 * seen.soft, color="blue", label=f"T = {seen.temperature:g}"),
-               Bars(places, 100 * seen.plain, color="vermillion", label="T = 1")],
-              x=Axis("likeliest next words", ticks=ticks), y=Axis("probability, %", low=0, high=100), width=640, height=260,
-              title="What the teacher says comes next", description=f"At T = {seen.temperature:g}: {said}."),
+        "<p style='font-family: monospace; overflow-wrap: anywhere; margin: 4px "
+        f"0'>…{html.escape(read)}<b>▸</b></p>",
+        cards(
+            readout(
+                "entropy",
+                f"{seen.entropy:.2f} nats",
+                note=f"as if among {np.exp(seen.entropy):.1f} equal words",
+            ),
+            readout(
+                "likeliest",
+                visible(seen.words[0]),
+                note=f"{seen.soft[0]:.1%}; at T = 1 {seen.plain[0]:.1%}",
+            ),
+            readout(
+                "the text goes on with", visible(seen.true), note=f"{seen.true_share:.2%} at this T"
+            ),
+        ),
+        Chart(
+            [
+                Bars(places, 100 * seen.soft, color="blue", label=f"T = {seen.temperature:g}"),
+                Bars(places, 100 * seen.plain, color="vermillion", label="T = 1"),
+            ],
+            x=Axis("likeliest next words", ticks=ticks),
+            y=Axis("probability, %", low=0, high=100),
+            width=640,
+            height=260,
+            title="What the teacher says comes next",
+            description=f"At T = {seen.temperature:g}: {said}.",
+        ),
     ]
 
 
@@ -95,22 +129,34 @@ def temperature_explorer(model, texts, tokenizer):
         An `Explorer` whose results are `SoftLabel`s.
 
     Raises:
-        ValueError: If a text has tokens that the model does not know, or the tokenizer has another vocabulary.
+        ValueError: If a text has tokens that the model does not know, or the tokenizer has another
+            vocabulary.
     """
     names, tokens = list(texts), np.array(list(texts.values()), np.int32)
-    words = [tokenizer.decode([token], skip_special_tokens=False) for token in range(tokenizer.get_vocab_size())]
+    words = [
+        tokenizer.decode([token], skip_special_tokens=False)
+        for token in range(tokenizer.get_vocab_size())
+    ]
     if tokens.min() < 0 or tokens.max() >= len(words):
-        raise ValueError(f"texts must hold token ids from 0 to {len(words) - 1}, got {tokens.min()} to {tokens.max()}")
+        raise ValueError(
+            f"texts must hold token ids from 0 to {len(words) - 1}, got {tokens.min()} to "
+            f"{tokens.max()}"
+        )
     logits = np.asarray(model(tokens[:, :-1]))
     if logits.shape[-1] != len(words):
-        raise ValueError(f"the model chooses among {logits.shape[-1]} tokens, the tokenizer has {len(words)}")
+        raise ValueError(
+            f"the model chooses among {logits.shape[-1]} tokens, the tokenizer has {len(words)}"
+        )
 
     def compute(text, position, temperature):
         row = names.index(text)
         return soft_label(logits[row], tokens[row], words, position, temperature)
 
     length = tokens.shape[1] - 1
-    return Explorer(compute, show_soft_label,
-                    text=choice("text", names, names[0], "which text the teacher reads"),
-                    position=slider("position", 1, length, 1, length // 2, "tokens it has read"),
-                    temperature=log_slider("T", 0.25, 20, 2.0, "divides the logits"))
+    return Explorer(
+        compute,
+        show_soft_label,
+        text=choice("text", names, names[0], "which text the teacher reads"),
+        position=slider("position", 1, length, 1, length // 2, "tokens it has read"),
+        temperature=log_slider("T", 0.25, 20, 2.0, "divides the logits"),
+    )

@@ -22,16 +22,26 @@ def test_true_soft_label(answer):
     h = np.array([0.1, 0.2, 0.3, 0.2, 0.1])
     got = np.asarray(answer(h))
     assert abs(got.sum() - 1) < 1e-9, f"a softmax sums to 1, yours sums to {got.sum():.3f}"
-    assert not np.allclose(got, share_of_the_sum(h)), "dividing by the sum is not a softmax: exponentiate first"
-    assert np.allclose(got, true_soft_label(h)), f"expected {true_soft_label(h).round(4).tolist()}, got {got.round(4).tolist()}"
-    assert np.allclose(answer(h + 5), got), "adding the same number to every logit must change nothing"
+    assert not np.allclose(got, share_of_the_sum(h)), (
+        "dividing by the sum is not a softmax: exponentiate first"
+    )
+    assert np.allclose(got, true_soft_label(h)), (
+        f"expected {true_soft_label(h).round(4).tolist()}, got {got.round(4).tolist()}"
+    )
+    assert np.allclose(answer(h + 5), got), (
+        "adding the same number to every logit must change nothing"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "10-soft-label", test_true_soft_label,
+        "10-soft-label",
+        test_true_soft_label,
         "Exponentiate each entry, then divide by the sum of the exponentials.",
-        true_soft_label, (share_of_the_sum, as_printed),
-        "The five shares are 0.184, 0.203, 0.225, 0.203 and 0.184: nearly alike, because logits that differ by 0.2 say "
-        "almost nothing. The printed label has twice the difference and sums to 1.4."),
+        true_soft_label,
+        (share_of_the_sum, as_printed),
+        "The five shares are 0.184, 0.203, 0.225, 0.203 and 0.184: nearly alike, because logits "
+        "that differ by 0.2 say "
+        "almost nothing. The printed label has twice the difference and sums to 1.4.",
+    ),
 )

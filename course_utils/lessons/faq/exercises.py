@@ -26,11 +26,14 @@ def without_untouched(quantized, untouched, bits, group_size):
 def test_times_smaller(answer):
     got = answer(1024, 0, 4, 32)
     assert got != 8, "32 / 4 = 8 forgets the scales: every 32 weights bring a float16"
-    assert abs(got - 64 / 9) < 1e-9, f"1,024 weights are 4,096 bytes before and 512 + 64 after: 7.11 times, got {got}"
+    assert abs(got - 64 / 9) < 1e-9, (
+        f"1,024 weights are 4,096 bytes before and 512 + 64 after: 7.11 times, got {got}"
+    )
     got = answer(9000, 1000, 4, 50)
     assert abs(got - 40000 / 8860) < 1e-9, (
         f"9,000 weights at 4 bits in groups of 50 and 1,000 left as float32: 40,000 bytes against "
-        f"4,500 + 360 + 4,000, which is 4.51 times, got {got:.2f}")
+        f"4,500 + 360 + 4,000, which is 4.51 times, got {got:.2f}"
+    )
 
 
 def choose(candidates, limit):
@@ -57,11 +60,17 @@ def validation_reported(candidates, limit):
 def test_choose(answer):
     candidates = [(0.2, 0.03, 0.02), (0.4, 0.20, 0.09), (0.1, 0.01, 0.04), (0.3, 0.08, 0.11)]
     got = answer(candidates, 0.1)
-    assert tuple(got) != (0.4, 0.09), "0.4 passes on the test set only: the test set must not take part in the choice"
-    assert tuple(got) != (0.3, 0.08), "0.08 is what validation gave; a choice made there is reported on the test set"
+    assert tuple(got) != (0.4, 0.09), (
+        "0.4 passes on the test set only: the test set must not take part in the choice"
+    )
+    assert tuple(got) != (0.3, 0.08), (
+        "0.08 is what validation gave; a choice made there is reported on the test set"
+    )
     assert tuple(got) == (0.3, 0.11), (
-        f"0.3 is the largest share whose validation rise is at most 0.1, and its test rise is 0.11: "
-        f"expected (0.3, 0.11), got {got}. That it ended above the limit is the honest result")
+        "0.3 is the largest share whose validation rise is at most 0.1, and its test rise is "
+        "0.11: "
+        f"expected (0.3, 0.11), got {got}. That it ended above the limit is the honest result"
+    )
 
 
 def paired_interval(right_before, right_after):
@@ -88,30 +97,53 @@ def test_paired_interval(answer):
     low, high = answer(before, after)
     middle = (low + high) / 2
     assert abs(middle - 0.01) < 1e-6, (
-        f"2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is {middle:+.3f}")
-    assert high - low < 0.1, "this is the spread of a single example: a mean of n examples has it over sqrt(n)"
+        "2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is "
+        f"{middle:+.3f}"
+    )
+    assert high - low < 0.1, (
+        "this is the spread of a single example: a mean of n examples has it over sqrt(n)"
+    )
     assert high - low < 0.02, (
-        f"yours is {high - low:.4f} wide, as for two groups of different examples; the examples are the same: "
-        "take the difference for each of them first")
-    assert abs(high - low - 0.01462) < 2e-4, f"the interval should be 0.0146 wide, yours is {high - low:.4f}"
+        f"yours is {high - low:.4f} wide, as for two groups of different examples; the examples "
+        "are the same: "
+        "take the difference for each of them first"
+    )
+    assert abs(high - low - 0.01462) < 2e-4, (
+        f"the interval should be 0.0146 wide, yours is {high - low:.4f}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "09-times-smaller", test_times_smaller,
-        "Bytes before: 4 for each weight. Bytes after: the codes, a float16 for each group, and 4 for each untouched weight.",
-        times_smaller, (by_bits, without_scales, without_untouched),
-        "What is left alone sets a limit, as in Amdahl's law for time: with one weight in ten untouched a file cannot "
-        "become ten times smaller, however few bits the others get."),
+        "09-times-smaller",
+        test_times_smaller,
+        "Bytes before: 4 for each weight. Bytes after: the codes, a float16 for each group, and 4 "
+        "for each untouched weight.",
+        times_smaller,
+        (by_bits, without_scales, without_untouched),
+        "What is left alone sets a limit, as in Amdahl's law for time: with one weight in ten "
+        "untouched a file cannot "
+        "become ten times smaller, however few bits the others get.",
+    ),
     Exercise(
-        "09-choose", test_choose,
-        "Look at the validation column alone to find the share; only then read the test column of that one row.",
-        choose, (by_the_test_set, gentlest, validation_reported),
-        "The test set answers one question once. Choose on it, and it tells you about your choosing, not about new text."),
+        "09-choose",
+        test_choose,
+        "Look at the validation column alone to find the share; only then read the test column of "
+        "that one row.",
+        choose,
+        (by_the_test_set, gentlest, validation_reported),
+        "The test set answers one question once. Choose on it, and it tells you about your "
+        "choosing, not about new text.",
+    ),
     Exercise(
-        "09-paired", test_paired_interval,
-        "For each example the change is -1, 0 or +1. You want the 95% interval of the mean of these changes.",
-        paired_interval, (two_groups, spread_of_one),
-        "Both models were asked the same questions, so what makes a question hard falls out of the difference. "
-        "The interval becomes much narrower than that of two separate groups."),
+        "09-paired",
+        test_paired_interval,
+        "For each example the change is -1, 0 or +1. You want the 95% interval of the mean of "
+        "these changes.",
+        paired_interval,
+        (two_groups, spread_of_one),
+        "Both models were asked the same questions, so what makes a question hard falls out of the "
+        "difference. "
+        "The interval becomes much narrower than that of two separate groups.",
+    ),
 )

@@ -38,12 +38,21 @@ class Width:
 
 
 def width(model, tokens, original, bits, group_size):
-    """Rounds every matrix of a model to a width, scores the result on tokens, and returns a `Width`."""
-    small = compression.compress(model, [compression.Quantize(quantization.absmax, bits=bits, group_size=group_size)])
+    """Rounds every matrix of a model to a width, scores the result on tokens, and returns a
+    `Width`."""
+    small = compression.compress(
+        model, [compression.Quantize(quantization.absmax, bits=bits, group_size=group_size)]
+    )
     seen = evaluation.next_token(small.model, tokens)
     largest = 2 ** (bits - 1) - 1
-    codes = (tensor.codes for tensor in small.tensors.values() if isinstance(tensor, quantization.QuantizedTensor))
-    counts = sum(np.bincount(c.ravel().astype(int) + largest, minlength=2 * largest + 1) for c in codes)
+    codes = (
+        tensor.codes
+        for tensor in small.tensors.values()
+        if isinstance(tensor, quantization.QuantizedTensor)
+    )
+    counts = sum(
+        np.bincount(c.ravel().astype(int) + largest, minlength=2 * largest + 1) for c in codes
+    )
     return Width(bits, original, seen.perplexity, seen.perplexity_interval, small.ledger, counts)
 
 
@@ -54,18 +63,38 @@ def show_width(seen):
     parts = {name: size / 1000 for name, size in seen.ledger.parts.items() if size}
     times = 4 * seen.ledger.weights / seen.ledger.total
     return [
-        cards(readout("perplexity", f"{seen.perplexity:.2f}", note=f"as trained {seen.original:.2f}"),
-              readout("95% interval", f"{low:.1f} to {high:.1f}"),
-              readout("file", f"{seen.ledger.total:,} bytes", note=f"{times:.1f} times below float32"),
-              readout("bits a weight", f"{seen.ledger.bits_per_weight:.2f}", note=f"the codes alone {seen.bits}"),
-              readout("entropy of a code", f"{seen.entropy:.2f}", note="bits")),
-        Chart([Bars(np.arange(-largest, largest + 2) - 0.5, seen.counts, color="blue")], x=Axis("code"),
-              y=Axis("how many weights"), title=f"{len(seen.counts)} codes of {seen.bits} bits", width=460, height=260,
-              description=f"How many weights have each of {len(seen.counts)} codes; 0 is taken by "
-                          f"{seen.counts[largest] / seen.counts.sum():.0%} of them."),
-        Chart([Bars(np.arange(len(parts) + 1), list(parts.values()), color="orange")], y=Axis("kB"),
-              x=Axis("part of the file", ticks={i + 0.5: name for i, name in enumerate(parts)}), title="Where the bytes go",
-              width=460, height=260, description=", ".join(f"{name} {size:.1f} kB" for name, size in parts.items())),
+        cards(
+            readout("perplexity", f"{seen.perplexity:.2f}", note=f"as trained {seen.original:.2f}"),
+            readout("95% interval", f"{low:.1f} to {high:.1f}"),
+            readout(
+                "file", f"{seen.ledger.total:,} bytes", note=f"{times:.1f} times below float32"
+            ),
+            readout(
+                "bits a weight",
+                f"{seen.ledger.bits_per_weight:.2f}",
+                note=f"the codes alone {seen.bits}",
+            ),
+            readout("entropy of a code", f"{seen.entropy:.2f}", note="bits"),
+        ),
+        Chart(
+            [Bars(np.arange(-largest, largest + 2) - 0.5, seen.counts, color="blue")],
+            x=Axis("code"),
+            y=Axis("how many weights"),
+            title=f"{len(seen.counts)} codes of {seen.bits} bits",
+            width=460,
+            height=260,
+            description=f"How many weights have each of {len(seen.counts)} codes; 0 is taken by "
+            f"{seen.counts[largest] / seen.counts.sum():.0%} of them.",
+        ),
+        Chart(
+            [Bars(np.arange(len(parts) + 1), list(parts.values()), color="orange")],
+            y=Axis("kB"),
+            x=Axis("part of the file", ticks={i + 0.5: name for i, name in enumerate(parts)}),
+            title="Where the bytes go",
+            width=460,
+            height=260,
+            description=", ".join(f"{name} {size:.1f} kB" for name, size in parts.items()),
+        ),
     ]
 
 
@@ -82,7 +111,13 @@ def width_explorer(name="docs-tiny", sequences=32):
     model, tokens = models.load(name), docs.sequences("validation", sequences)
     original = evaluation.next_token(model, tokens).perplexity
     return Explorer(
-        lambda bits, group_size: width(model, tokens, original, bits, group_size), show_width,
+        lambda bits, group_size: width(model, tokens, original, bits, group_size),
+        show_width,
         bits=slider("bits", 2, 8, 1, 4, "width of a code"),
-        group_size=choice("one scale per", {"matrix": "tensor", "unit": "channel", "64 inputs": 64, "16 inputs": 16},
-                          "channel", "the more scales, the finer and the larger"))
+        group_size=choice(
+            "one scale per",
+            {"matrix": "tensor", "unit": "channel", "64 inputs": 64, "16 inputs": 16},
+            "channel",
+            "the more scales, the finer and the larger",
+        ),
+    )

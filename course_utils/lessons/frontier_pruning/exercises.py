@@ -5,7 +5,8 @@ import numpy as np
 from course_utils import pruning
 from course_utils.lesson.exercise import Exercise
 
-# --- Wanda's score -----------------------------------------------------------------------------------
+# --- Wanda's score
+# -----------------------------------------------------------------------------------
 
 
 def wanda_score(weights, inputs):
@@ -28,16 +29,25 @@ def test_wanda_score(answer):
     random = np.random.default_rng(0)
     weights, inputs = random.normal(size=(4, 4)), random.normal(size=(50, 4))
     got = np.asarray(answer(weights, inputs))
-    assert got.shape == weights.shape, f"one score a weight: expected shape {weights.shape}, got {got.shape}"
+    assert got.shape == weights.shape, (
+        f"one score a weight: expected shape {weights.shape}, got {got.shape}"
+    )
     loud = inputs * np.array([1, 1, 10, 1])
-    assert not np.allclose(answer(weights, loud), got), "an input grew ten times louder and no score changed"
+    assert not np.allclose(answer(weights, loud), got), (
+        "an input grew ten times louder and no score changed"
+    )
     expected = pruning.wanda(weights, inputs)
     assert not np.allclose(got, np.abs(weights) * np.linalg.norm(inputs, axis=0)[None, :]), (
-        "input i belongs to *row* i of the weights; yours multiplies columns")
+        "input i belongs to *row* i of the weights; yours multiplies columns"
+    )
     assert not np.allclose(answer(weights, np.concatenate([inputs, -inputs])), 0), (
-        "an input that swings between + and - has a mean of 0 and is loud all the same: square before you sum")
+        "an input that swings between + and - has a mean of 0 and is loud all the same: square "
+        "before you sum"
+    )
     got, expected = got / got.sum(), expected / expected.sum()  # a common factor ranks nothing anew
-    assert np.allclose(got, expected), "expected |w| times the L2 norm of the weight's input over the samples"
+    assert np.allclose(got, expected), (
+        "expected |w| times the L2 norm of the weight's input over the samples"
+    )
 
 
 # --- 2 of 4 --------------------------------------------------------------------------------------------
@@ -66,21 +76,28 @@ def test_two_of_four(answer):
     column = np.array([[0.9], [0.8], [0.7], [0.6], [0.1], [0.2], [0.3], [0.4]])
     got = np.asarray(answer(column))
     assert got.shape == column.shape and got.dtype == bool, (
-        f"expected booleans of shape {column.shape}, got {got.dtype} of shape {got.shape}")
+        f"expected booleans of shape {column.shape}, got {got.dtype} of shape {got.shape}"
+    )
     assert got[4:].any(), "the second run of four lost everything: every run keeps its own two"
     assert got[:, 0].tolist() == [True, True, False, False, False, False, True, True], (
-        f"of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got {got[:, 0].tolist()}")
+        "of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got "
+        f"{got[:, 0].tolist()}"
+    )
     scores = np.random.default_rng(1).random((16, 8))
     got = np.asarray(answer(scores))
     counts = got.reshape(4, 4, 8).sum(axis=1)
     assert (counts == 2).all(), (
-        "a run is four *inputs* of one unit, four scores below one another; some of yours do not keep two")
+        "a run is four *inputs* of one unit, four scores below one another; some of yours do not "
+        "keep two"
+    )
     assert np.array_equal(got, pruning.n_of_m(2, 4)(scores)), (
         "each run keeps two, but not its two highest: argsort says which score stands at a rank, "
-        "not which rank a score has")
+        "not which rank a score has"
+    )
 
 
-# --- bytes of 2:4 ----------------------------------------------------------------------------------------
+# --- bytes of 2:4
+# ----------------------------------------------------------------------------------------
 
 
 def two_of_four_bytes(weights, bits):
@@ -97,13 +114,17 @@ def places_of_all(weights, bits):
 
 
 def test_two_of_four_bytes(answer):
-    assert answer(1024, 32) != 2048, "2,048 bytes are the values; where each stands in its four must be stored as well"
+    assert answer(1024, 32) != 2048, (
+        "2,048 bytes are the values; where each stands in its four must be stored as well"
+    )
     for bits, expected in ((32, 2176), (4, 384)):
         assert (got := answer(1024, bits)) == expected, (
-            f"512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}")
+            f"512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}"
+        )
 
 
-# --- the cubic schedule ---------------------------------------------------------------------------------
+# --- the cubic schedule
+# ---------------------------------------------------------------------------------
 
 
 def schedule(step, steps, final):
@@ -126,33 +147,56 @@ def test_schedule(answer):
     assert abs(answer(0, 100, 0.8)) < 1e-12, "nothing is removed at step 0"
     assert abs(answer(100, 100, 0.8) - 0.8) < 1e-12, "at the last step the share is the final one"
     middle = answer(50, 100, 0.8)
-    assert middle > 0.4 + 1e-9, f"fast at first: half way, more than half is gone; yours removed {middle:.3f} of 0.8"
+    assert middle > 0.4 + 1e-9, (
+        f"fast at first: half way, more than half is gone; yours removed {middle:.3f} of 0.8"
+    )
     assert abs(middle - 0.7) < 1e-9, f"half way, 0.8 (1 - 0.5^3) = 0.7, got {middle:.3f}"
     late = answer(150, 100, 0.8)
-    assert abs(late - 0.8) < 1e-12, f"after the last step it stays: expected 0.8 at step 150 of 100, got {late:.3f}"
+    assert abs(late - 0.8) < 1e-12, (
+        f"after the last step it stays: expected 0.8 at step 150 of 100, got {late:.3f}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "08-2-wanda", test_wanda_score,
-        "np.linalg.norm(inputs, axis=0) has one number for each input, and row i of the weights reads input i: [:, None].",
-        wanda_score, (without_inputs, signed_inputs, along_units),
-        "One pass over some text and one product. No gradient and no training."),
+        "08-2-wanda",
+        test_wanda_score,
+        "np.linalg.norm(inputs, axis=0) has one number for each input, and row i of the weights "
+        "reads input i: [:, None].",
+        wanda_score,
+        (without_inputs, signed_inputs, along_units),
+        "One pass over some text and one product. No gradient and no training.",
+    ),
     Exercise(
-        "08-2-two-of-four", test_two_of_four,
-        "Reshape to (runs, 4, units). argsort twice along the four gives each score its rank; keep ranks 2 and 3.",
-        two_of_four, (half_of_each_unit, along_a_row, sorted_places),
-        "Every four give two, even where all four are strong. That is the freedom hardware asks for, and its price."),
+        "08-2-two-of-four",
+        test_two_of_four,
+        "Reshape to (runs, 4, units). argsort twice along the four gives each score its rank; keep "
+        "ranks 2 and 3.",
+        two_of_four,
+        (half_of_each_unit, along_a_row, sorted_places),
+        "Every four give two, even where all four are strong. That is the freedom hardware asks "
+        "for, and its price.",
+    ),
     Exercise(
-        "08-2-bytes", test_two_of_four_bytes,
-        "Half of the weights stay; each takes its own bits and 2 more, which say at which of four places it stands.",
-        two_of_four_bytes, (no_places, places_of_all),
-        "With float32 the places are 1/16 of the values. With 4-bit weights they are half of them: 384 bytes, against "
-        "512 for all the weights at 4 bits."),
+        "08-2-bytes",
+        test_two_of_four_bytes,
+        "Half of the weights stay; each takes its own bits and 2 more, which say at which of four "
+        "places it stands.",
+        two_of_four_bytes,
+        (no_places, places_of_all),
+        "With float32 the places are 1/16 of the values. With 4-bit weights they are half of them: "
+        "384 bytes, against "
+        "512 for all the weights at 4 bits.",
+    ),
     Exercise(
-        "08-2-schedule", test_schedule,
-        "t = min(step / steps, 1) runs from 0 to 1; what is still to be removed shrinks as (1 - t) ** 3.",
-        schedule, (straight, slow_start, runs_on),
-        "Early on many weights are idle and go cheaply; near the end each removal hurts, and training needs time "
-        "between them (Zhu and Gupta, 2017)."),
+        "08-2-schedule",
+        test_schedule,
+        "t = min(step / steps, 1) runs from 0 to 1; what is still to be removed shrinks as (1 - t) "
+        "** 3.",
+        schedule,
+        (straight, slow_start, runs_on),
+        "Early on many weights are idle and go cheaply; near the end each removal hurts, and "
+        "training needs time "
+        "between them (Zhu and Gupta, 2017).",
+    ),
 )

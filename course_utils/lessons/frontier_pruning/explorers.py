@@ -16,7 +16,8 @@ SHARES = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # where the curves are 
 FACTOR = 32.0  # a power of two: floats are multiplied and divided by it without rounding
 
 
-# ---- magnitude against Wanda -------------------------------------------------------------------------
+# ---- magnitude against Wanda
+# -------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,25 +44,35 @@ class Race:
 
 
 class Contest:
-    """One model, a twin to prune, and each matrix scored twice: by size, and by size times loudness.
+    """One model, a twin to prune, and each matrix scored twice: by size, and by size times
+    loudness.
 
-    The loudness is taken once, on the whole model; `compression.compress` takes it anew after each layer.
+    The loudness is taken once, on the whole model; `compression.compress` takes it anew after each
+    layer.
     """
 
     def __init__(self, model, calibration, tokens):
         self.twin, self.tokens, self.description = clone(model), tokens, describe(model)
         self.weights = compression.matched(self.twin, model)
-        self.matrices = {w.name: w.matrix().copy() for w in self.weights if not w.why_not and "block" in w.name}
+        self.matrices = {
+            w.name: w.matrix().copy() for w in self.weights if not w.why_not and "block" in w.name
+        }
         self.scores = {"magnitude": {}, "Wanda": {}}
         for weight in self.weights:
             if weight.name in self.matrices:
-                matrix, inputs = self.matrices[weight.name], compression.capture(self.twin, weight, calibration)
+                matrix, inputs = (
+                    self.matrices[weight.name],
+                    compression.capture(self.twin, weight, calibration),
+                )
                 self.scores["magnitude"][weight.name] = pruning.magnitude(matrix)
                 self.scores["Wanda"][weight.name] = pruning.wanda(matrix, inputs)
-        self.curves = {score: [self.cut(score, share)[0] for share in SHARES] for score in self.scores}
+        self.curves = {
+            score: [self.cut(score, share)[0] for share in SHARES] for score in self.scores
+        }
 
     def cut(self, score, share):
-        """Removes a share of each unit's weights from the twin; returns its perplexity and the masks."""
+        """Removes a share of each unit's weights from the twin; returns its perplexity and the
+        masks."""
         mask = pruning.fraction_per_unit(share)
         masks = {name: mask(scores) for name, scores in self.scores[score].items()}
         for weight in self.weights:
@@ -72,7 +83,9 @@ class Contest:
 
     def size(self):
         """Returns the length of the file that holds the twin as it is."""
-        tensors = {w.name: np.asarray(w.variable) if w.why_not else w.matrix() for w in self.weights}
+        tensors = {
+            w.name: np.asarray(w.variable) if w.why_not else w.matrix() for w in self.weights
+        }
         return len(encode(tensors, model=self.description)[0])
 
     @functools.cached_property
@@ -85,29 +98,54 @@ class Contest:
         original, cuts = self.original, {score: self.cut(score, sparsity) for score in self.scores}
         by_size, by_wanda = (masks for _, masks in cuts.values())
         agree = sum(np.count_nonzero(by_size[name] == by_wanda[name]) for name in by_size)
-        return Race(sparsity, planted, {score: perplexity for score, (perplexity, _) in cuts.items()},
-                    agree / sum(mask.size for mask in by_size.values()), self.size(), original, self.curves)
+        return Race(
+            sparsity,
+            planted,
+            {score: perplexity for score, (perplexity, _) in cuts.items()},
+            agree / sum(mask.size for mask in by_size.values()),
+            self.size(),
+            original,
+            self.curves,
+        )
 
 
 def show_race(seen):
     """Both perplexities, the file, and the whole curves with the present position on them."""
     perplexity, size = seen.original
     numbers = cards(
-        *(readout(f"perplexity, {score}", f"{value:.2f}", note=f"original {perplexity:.2f}")
-          for score, value in seen.perplexity.items()),
+        *(
+            readout(f"perplexity, {score}", f"{value:.2f}", note=f"original {perplexity:.2f}")
+            for score, value in seen.perplexity.items()
+        ),
         readout("file", f"{seen.bytes:,} bytes", note=f"original {size:,}"),
-        readout("masks agree on", f"{seen.agree:.1%}", note="of the weights"))
+        readout("masks agree on", f"{seen.agree:.1%}", note="of the weights"),
+    )
     across = [100 * share for share in SHARES]
-    marks = [Line(across, values, label=score, color=color)
-             for (score, values), color in zip(seen.curves.items(), ("blue", "vermillion"))]
-    marks += [Rule(100 * seen.sparsity),
-              *(Points([100 * seen.sparsity], [value], color=color, size=6)
-                for value, color in zip(seen.perplexity.values(), ("blue", "vermillion")))]
+    marks = [
+        Line(across, values, label=score, color=color)
+        for (score, values), color in zip(seen.curves.items(), ("blue", "vermillion"))
+    ]
+    marks += [
+        Rule(100 * seen.sparsity),
+        *(
+            Points([100 * seen.sparsity], [value], color=color, size=6)
+            for value, color in zip(seen.perplexity.values(), ("blue", "vermillion"))
+        ),
+    ]
     title = "Planted outliers" if seen.planted else "The model as it was trained"
     said = ", ".join(f"{score} {value:.2f}" for score, value in seen.perplexity.items())
-    return [numbers, Chart(marks, x=Axis("weights removed from the blocks, %", low=0, high=92),
-                           y=Axis("perplexity", log=True), title=title, width=560, height=280,
-                           description=f"{title}; {seen.sparsity:.0%} removed: perplexity by {said}.")]
+    return [
+        numbers,
+        Chart(
+            marks,
+            x=Axis("weights removed from the blocks, %", low=0, high=92),
+            y=Axis("perplexity", log=True),
+            title=title,
+            width=560,
+            height=280,
+            description=f"{title}; {seen.sparsity:.0%} removed: perplexity by {said}.",
+        ),
+    ]
 
 
 def race_explorer(model, calibration, tokens):
@@ -121,14 +159,22 @@ def race_explorer(model, calibration, tokens):
     Returns:
         An `Explorer` whose results are `Race`s.
     """
-    contests = {False: Contest(model, calibration, tokens),
-                True: Contest(equalization.plant_outliers(model, factor=FACTOR), calibration, tokens)}
-    return Explorer(lambda sparsity, planted: contests[planted].measure(sparsity, planted), show_race,
-                    sparsity=slider("sparsity", 0.0, 0.9, 0.05, 0.5, "of each unit's weights is removed"),
-                    planted=checkbox("plant outliers", False, "6 channels of each norm 32 times louder, same function"))
+    contests = {
+        False: Contest(model, calibration, tokens),
+        True: Contest(equalization.plant_outliers(model, factor=FACTOR), calibration, tokens),
+    }
+    return Explorer(
+        lambda sparsity, planted: contests[planted].measure(sparsity, planted),
+        show_race,
+        sparsity=slider("sparsity", 0.0, 0.9, 0.05, 0.5, "of each unit's weights is removed"),
+        planted=checkbox(
+            "plant outliers", False, "6 channels of each norm 32 times louder, same function"
+        ),
+    )
 
 
-# ---- patterns ----------------------------------------------------------------------------------------
+# ---- patterns
+# ----------------------------------------------------------------------------------------
 
 PATTERNS = {"any weight": "any", "n of 4": "runs", "whole units": "units"}
 CORNER = 32  # rows and columns of the matrix that are drawn
@@ -157,8 +203,8 @@ def pattern_of(matrix, name, removed):
 
     Args:
         matrix: Float array `(inputs, units)`.
-        name: `"any"` (single weights), `"runs"` (the same number of every 4 along a unit's inputs) or
-            `"units"` (whole columns).
+        name: `"any"` (single weights), `"runs"` (the same number of every 4 along a unit's inputs)
+            or `"units"` (whole columns).
         removed: 0.25, 0.5 or 0.75.
 
     Returns:
@@ -172,20 +218,45 @@ def pattern_of(matrix, name, removed):
     # A bit for each weight; two bits for each weight that is left of a run; a bit for each unit.
     bits = {"any": mask.size, "runs": 2 * left * runs, "units": mask.shape[1]}[name]
     kept = np.where(mask, matrix, np.float32(0))
-    return Pattern(name, kept, float(np.square(kept).sum() / np.square(matrix).sum()),
-                   4 * int(np.count_nonzero(mask)), -(-bits // 8))
+    return Pattern(
+        name,
+        kept,
+        float(np.square(kept).sum() / np.square(matrix).sum()),
+        4 * int(np.count_nonzero(mask)),
+        -(-bits // 8),
+    )
 
 
 def show_pattern(seen):
-    """The bytes, and a corner of the matrix: blue above zero, orange-red below, empty where removed."""
+    """The bytes, and a corner of the matrix: blue above zero, orange-red below, empty where
+    removed."""
     share = np.mean(seen.kept != 0)
-    said = {"any": "single weights", "runs": "some of every four down a column", "units": "whole columns"}[seen.name]
-    return [cards(readout("weights left", f"{share:.0%}"), readout("sum of squares left", f"{seen.energy:.1%}"),
-                  readout("bytes of the weights", f"{seen.values:,}", note=f"all of them: {4 * seen.kept.size:,}"),
-                  readout("bytes of their places", f"{seen.places:,}")),
-            Chart([Grid(seen.kept[:CORNER, :CORNER])], x=Axis("unit"), y=Axis("input"),
-                  title=f"{share:.0%} kept: {said}", width=400, height=420,
-                  description=f"A corner of {CORNER} by {CORNER} weights; {share:.0%} are kept; removed were {said}.")]
+    said = {
+        "any": "single weights",
+        "runs": "some of every four down a column",
+        "units": "whole columns",
+    }[seen.name]
+    return [
+        cards(
+            readout("weights left", f"{share:.0%}"),
+            readout("sum of squares left", f"{seen.energy:.1%}"),
+            readout(
+                "bytes of the weights",
+                f"{seen.values:,}",
+                note=f"all of them: {4 * seen.kept.size:,}",
+            ),
+            readout("bytes of their places", f"{seen.places:,}"),
+        ),
+        Chart(
+            [Grid(seen.kept[:CORNER, :CORNER])],
+            x=Axis("unit"),
+            y=Axis("input"),
+            title=f"{share:.0%} kept: {said}",
+            width=400,
+            height=420,
+            description=f"A corner of {CORNER} by {CORNER} weights; {share:.0%} are kept; removed were {said}.",
+        ),
+    ]
 
 
 def pattern_explorer(matrix):
@@ -197,6 +268,11 @@ def pattern_explorer(matrix):
     Returns:
         An `Explorer` whose results are `Pattern`s.
     """
-    return Explorer(lambda pattern, removed: pattern_of(matrix, pattern, removed), show_pattern,
-                    pattern=choice("pattern", PATTERNS, "runs", "what may be removed"),
-                    removed=slider("removed", 0.25, 0.75, 0.25, 0.5, "share of the weights; n = 3, 2 or 1 of 4"))
+    return Explorer(
+        lambda pattern, removed: pattern_of(matrix, pattern, removed),
+        show_pattern,
+        pattern=choice("pattern", PATTERNS, "runs", "what may be removed"),
+        removed=slider(
+            "removed", 0.25, 0.75, 0.25, 0.5, "share of the weights; n = 3, 2 or 1 of 4"
+        ),
+    )

@@ -27,10 +27,17 @@ def all_of_it(w, correlation):
 
 
 def test_spread(answer):
-    for w, correlation, right in (((0.4, 0.4), 0.9, (0, 1)), ((0.6, 0.6), 0.9, (1, 0)), ((0.4, 0.4), 0.1, (0, 0)),
-                                  ((0.4, 0.6), -0.9, (0, 0)), ((1.3, 2.3), 1.0, (1, 3))):
+    for w, correlation, right in (
+        ((0.4, 0.4), 0.9, (0, 1)),
+        ((0.6, 0.6), 0.9, (1, 0)),
+        ((0.4, 0.4), 0.1, (0, 0)),
+        ((0.4, 0.6), -0.9, (0, 0)),
+        ((1.3, 2.3), 1.0, (1, 3)),
+    ):
         got = tuple(float(value) for value in answer(np.array(w), correlation))
-        assert got == right, f"for weights {w} and a correlation of {correlation} expected {right}, got {got}"
+        assert got == right, (
+            f"for weights {w} and a correlation of {correlation} expected {right}, got {got}"
+        )
 
 
 def calibrated(products):
@@ -47,11 +54,17 @@ def any_difference(products):
 
 def test_calibrated(answer):
     inputs = np.random.default_rng(0).normal(size=(50, 4)) + 1
-    assert answer(inputs.T @ inputs / 50), "this one was calibrated: its entries are means of products of inputs"
+    assert answer(inputs.T @ inputs / 50), (
+        "this one was calibrated: its entries are means of products of inputs"
+    )
     assert not answer(np.zeros((4, 4))), "nothing was ever added to a matrix of zeros"
-    assert not answer(0.01 * np.eye(4)), "damping added to zeros leaves 0.01 on the diagonal; nothing was seen"
+    assert not answer(0.01 * np.eye(4)), (
+        "damping added to zeros leaves 0.01 on the diagonal; nothing was seen"
+    )
     even = np.array([[1.0, 0.5], [0.5, 1.0]])
-    assert answer(even), "an even diagonal is no sign of death: these inputs have a correlation of 0.5"
+    assert answer(even), (
+        "an even diagonal is no sign of death: these inputs have a correlation of 0.5"
+    )
 
 
 def smooth_scale(x, w, alpha):
@@ -73,9 +86,13 @@ def activations_alone(x, w, alpha):
 def test_smooth_scale(answer):
     x, w = np.array([1.0, -16.0, 2.0]), np.array([0.25, -0.1])
     got = float(answer(x, w, 0.5))
-    assert np.isclose(got, 8), f"the largest values are 16 and 0.25: at 1/2 that is 4 / 0.5 = 8, got {got:g}"
+    assert np.isclose(got, 8), (
+        f"the largest values are 16 and 0.25: at 1/2 that is 4 / 0.5 = 8, got {got:g}"
+    )
     got = float(answer(x, w, 0.75))
-    assert np.isclose(got, 8 * np.sqrt(2)), f"at alpha = 0.75 it is 16^0.75 / 0.25^0.25 = 11.31, got {got:.4g}"
+    assert np.isclose(got, 8 * np.sqrt(2)), (
+        f"at alpha = 0.75 it is 16^0.75 / 0.25^0.25 = 11.31, got {got:.4g}"
+    )
 
 
 def quantile_levels(count):
@@ -98,36 +115,60 @@ def test_quantile_levels(answer):
     outermost = np.abs(got).max()
     assert np.isclose(outermost, 1), f"the outermost level must be 1, yours is {outermost:.3f}"
     right = np.array([-1, -0.277, 0.277, 1])
-    assert np.allclose(got, right, atol=0.001), f"expected {right.tolist()} for 4 levels, got {got.round(3).tolist()}"
+    assert np.allclose(got, right, atol=0.001), (
+        f"expected {right.tolist()} for 4 levels, got {got.round(3).tolist()}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "08-1-spread", test_spread,
-        "Round the first weight and look at what was lost, w[0] - first. The second input resembles the first by the "
-        "correlation, so the second weight can carry that share of the loss before it is rounded itself.",
-        spread, (each_alone, wrong_way, all_of_it),
-        "This is the whole of GPTQ for two inputs of the same size: the error moves to the weights still free, by as "
-        "much as their inputs can stand in. The Cholesky factor does the same for any number of inputs."),
+        "08-1-spread",
+        test_spread,
+        "Round the first weight and look at what was lost, w[0] - first. The second input "
+        "resembles the first by the "
+        "correlation, so the second weight can carry that share of the loss before it is rounded "
+        "itself.",
+        spread,
+        (each_alone, wrong_way, all_of_it),
+        "This is the whole of GPTQ for two inputs of the same size: the error moves to the weights "
+        "still free, by as "
+        "much as their inputs can stand in. The Cholesky factor does the same for any number of "
+        "inputs.",
+    ),
     Exercise(
-        "08-1-dead-hessian", test_calibrated,
-        "Damping writes on the diagonal even when no data ever came. Which entries of a mean of products x_i x_j "
+        "08-1-dead-hessian",
+        test_calibrated,
+        "Damping writes on the diagonal even when no data ever came. Which entries of a mean of "
+        "products x_i x_j "
         "can come from data alone?",
-        calibrated, (anything_there, any_difference),
-        "Off the diagonal stand the correlations, the only thing GPTQ knows beyond round-to-nearest. If all of them are "
-        "zero, its result is round-to-nearest, however long it took."),
+        calibrated,
+        (anything_there, any_difference),
+        "Off the diagonal stand the correlations, the only thing GPTQ knows beyond "
+        "round-to-nearest. If all of them are "
+        "zero, its result is round-to-nearest, however long it took.",
+    ),
     Exercise(
-        "08-1-smooth-scale", test_smooth_scale,
-        "Two largest values, one of the channel and one of the row that reads it; alpha is the exponent of the first, "
+        "08-1-smooth-scale",
+        test_smooth_scale,
+        "Two largest values, one of the channel and one of the row that reads it; alpha is the "
+        "exponent of the first, "
         "1 - alpha of the second.",
-        smooth_scale, (exponents_swapped, by_the_mean, activations_alone),
-        "The channel is divided by this number and the row multiplied. At 1/2 both end up with the largest value "
-        "sqrt(16 * 0.25) = 2: the difficulty is shared evenly."),
+        smooth_scale,
+        (exponents_swapped, by_the_mean, activations_alone),
+        "The channel is divided by this number and the row multiplied. At 1/2 both end up with the "
+        "largest value "
+        "sqrt(16 * 0.25) = 2: the difficulty is shared evenly.",
+    ),
     Exercise(
-        "08-1-quantiles", test_quantile_levels,
-        "Cut the normal distribution into `count` parts of equal probability and take the middle of each: "
+        "08-1-quantiles",
+        test_quantile_levels,
+        "Cut the normal distribution into `count` parts of equal probability and take the middle "
+        "of each: "
         "statistics.NormalDist().inv_cdf((i + 0.5) / count).",
-        quantile_levels, (evenly_spaced, not_scaled),
-        "Levels stand close where weights are many. NF4 is made so, with one more wish: one of its levels is exactly 0, "
-        "and therefore the two sides differ."),
+        quantile_levels,
+        (evenly_spaced, not_scaled),
+        "Levels stand close where weights are many. NF4 is made so, with one more wish: one of its "
+        "levels is exactly 0, "
+        "and therefore the two sides differ.",
+    ),
 )

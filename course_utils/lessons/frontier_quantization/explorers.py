@@ -1,4 +1,5 @@
-"""Two weights that share a rounding error, calibration by the sequence, and outliers (lesson 8.1)."""
+"""Two weights that share a rounding error, calibration by the sequence, and outliers (lesson
+8.1)."""
 
 import dataclasses
 import functools
@@ -14,7 +15,8 @@ from course_utils.widgets import Explorer, cards, choice, log_slider, readout, s
 PAIR = np.array([0.4, 0.4])  # the two weights of `pair`
 
 
-# ---- two weights ----------------------------------------------------------------------------------------
+# ---- two weights
+# ----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,45 +36,86 @@ class Pair:
 
 
 def pair(correlation):
-    """Rounds the two weights of `PAIR` for inputs of mean square 1 and this correlation; returns a `Pair`."""
+    """Rounds the two weights of `PAIR` for inputs of mean square 1 and this correlation; returns a
+    `Pair`."""
     products = np.array([[1, correlation], [correlation, 1]])
-    settled = second_order.settle(PAIR[:, None], products, lambda i, rows, freedom: np.rint(rows[0]))[:, 0]
+    settled = second_order.settle(
+        PAIR[:, None], products, lambda i, rows, freedom: np.rint(rows[0])
+    )[:, 0]
     found = {"nearest": np.rint(PAIR), "settled": settled}
-    errors = {name: float(equalization.output_error((found[name] - PAIR)[:, None], products)[0]) for name in found}
+    errors = {
+        name: float(equalization.output_error((found[name] - PAIR)[:, None], products)[0])
+        for name in found
+    }
     return Pair(products, **found, errors=errors)
 
 
 def show_pair(seen):
-    """Both choices on the plane of the two weights, and all points whose output errs as much as that of the second."""
+    """Both choices on the plane of the two weights, and all points whose output errs as much as
+    that of the second."""
     angles = np.linspace(0, 2 * np.pi, 121)
     circle = np.stack([np.cos(angles), np.sin(angles)])
-    along = np.linalg.inv(np.linalg.cholesky(seen.products)).T @ circle * np.sqrt(seen.errors["settled"])
+    along = (
+        np.linalg.inv(np.linalg.cholesky(seen.products)).T
+        @ circle
+        * np.sqrt(seen.errors["settled"])
+    )
     whole = np.array([(a, b) for a in range(-1, 3) for b in range(-1, 3)])
     correlation = seen.products[0, 1]
     return [
-        cards(readout("round-to-nearest", "{:g}, {:g}".format(*seen.nearest)),
-              readout("output errs by", f"{seen.errors['nearest']:.3f}"),
-              readout("one by one", "{:g}, {:g}".format(*seen.settled)),
-              readout("output errs by", f"{seen.errors['settled']:.3f}")),
-        Chart([Line(PAIR[0] + along[0], PAIR[1] + along[1], color="green", label="outputs that err as much"),
-               Points(*whole.T, color="grey", size=3, marker="circle"),
-               Points(*PAIR[:, None], label="the weights", color="blue", marker="diamond", size=5),
-               Points(*seen.nearest[:, None], label="nearest", color="vermillion", marker="square", size=6),
-               Points(*seen.settled[:, None], label="one by one", color="green", marker="triangle", size=6)],
-              x=Axis("first weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
-              y=Axis("second weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
-              title=f"Inputs correlated by {correlation:g}", width=420, height=460,
-              description=f"With a correlation of {correlation:g}, round-to-nearest errs by "
-              f"{seen.errors['nearest']:.3f} and rounding one by one by {seen.errors['settled']:.3f}."),
+        cards(
+            readout("round-to-nearest", "{:g}, {:g}".format(*seen.nearest)),
+            readout("output errs by", f"{seen.errors['nearest']:.3f}"),
+            readout("one by one", "{:g}, {:g}".format(*seen.settled)),
+            readout("output errs by", f"{seen.errors['settled']:.3f}"),
+        ),
+        Chart(
+            [
+                Line(
+                    PAIR[0] + along[0],
+                    PAIR[1] + along[1],
+                    color="green",
+                    label="outputs that err as much",
+                ),
+                Points(*whole.T, color="grey", size=3, marker="circle"),
+                Points(*PAIR[:, None], label="the weights", color="blue", marker="diamond", size=5),
+                Points(
+                    *seen.nearest[:, None],
+                    label="nearest",
+                    color="vermillion",
+                    marker="square",
+                    size=6,
+                ),
+                Points(
+                    *seen.settled[:, None],
+                    label="one by one",
+                    color="green",
+                    marker="triangle",
+                    size=6,
+                ),
+            ],
+            x=Axis("first weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+            y=Axis("second weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+            title=f"Inputs correlated by {correlation:g}",
+            width=420,
+            height=460,
+            description=f"With a correlation of {correlation:g}, round-to-nearest errs by "
+            f"{seen.errors['nearest']:.3f} and rounding one by one by {seen.errors['settled']:.3f}.",
+        ),
     ]
 
 
 def pair_explorer():
     """Slides the correlation of two inputs. Returns an `Explorer` whose results are `Pair`s."""
-    return Explorer(pair, show_pair, correlation=slider("correlation", -0.9, 0.9, 0.05, 0.0, "of the two inputs"))
+    return Explorer(
+        pair,
+        show_pair,
+        correlation=slider("correlation", -0.9, 0.9, 0.05, 0.0, "of the two inputs"),
+    )
 
 
-# ---- calibration ----------------------------------------------------------------------------------------
+# ---- calibration
+# ----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +141,8 @@ class Calibration:
 
 
 def recovered(nearest, method, exact):
-    """Returns the share of a simple method's rise in perplexity that a better one takes back: 1 is all of it."""
+    """Returns the share of a simple method's rise in perplexity that a better one takes back: 1 is
+    all of it."""
     return 1 - (method - exact) / (nearest - exact)
 
 
@@ -118,11 +162,16 @@ def calibration_explorer(model, draw, tokens, group_size=32):
 
     def perplexity(rule, bits, calibration=None):
         step = Quantize(rule, only="block", bits=bits, group_size=group_size)
-        return evaluation.next_token(compress(model, [step], calibration=calibration).model, tokens).perplexity
+        return evaluation.next_token(
+            compress(model, [step], calibration=calibration).model, tokens
+        ).perplexity
 
     @functools.cache
     def simple(bits):
-        return {"nearest": perplexity(quantization.absmax, bits), "clipped": perplexity(quantization.clipped, bits)}
+        return {
+            "nearest": perplexity(quantization.absmax, bits),
+            "clipped": perplexity(quantization.clipped, bits),
+        }
 
     def compute(sequences, bits, seed):
         start = time.perf_counter()
@@ -134,26 +183,46 @@ def calibration_explorer(model, draw, tokens, group_size=32):
         shares = trail.setdefault(seen.bits, [])
         shares.append((seen.sequences, 100 * seen.recovered("GPTQ")))
         return [
-            cards(readout("float", f"{exact:.2f}"),
-                  *(readout(name, f"{value:.2f}", note=f"recovers {seen.recovered(name):.0%}")
-                    for name, value in seen.perplexity.items()),
-                  readout("computed in", f"{seen.seconds:.1f} s")),
-            Chart([Points(*zip(*shares), label="GPTQ, as visited", color="blue"),
-                   Points(*zip(shares[-1]), label="now", color="vermillion", size=7, marker="diamond"),
-                   Rule(100 * seen.recovered("clipped"), vertical=False, label="clipped")],
-                  x=Axis("calibration sequences", log=True, low=0.8, high=40, ticks=[1, 2, 4, 8, 16, 32]),
-                  y=Axis("recovered, %", low=-75, high=100), title=f"{seen.bits} bits: how much text is enough?",
-                  width=560, height=280,
-                  description=f"{len(shares)} visited settings at {seen.bits} bits; the last, with {seen.sequences} "
-                  f"sequences, recovers {seen.recovered('GPTQ'):.0%}, clipping {seen.recovered('clipped'):.0%}."),
+            cards(
+                readout("float", f"{exact:.2f}"),
+                *(
+                    readout(name, f"{value:.2f}", note=f"recovers {seen.recovered(name):.0%}")
+                    for name, value in seen.perplexity.items()
+                ),
+                readout("computed in", f"{seen.seconds:.1f} s"),
+            ),
+            Chart(
+                [
+                    Points(*zip(*shares), label="GPTQ, as visited", color="blue"),
+                    Points(
+                        *zip(shares[-1]), label="now", color="vermillion", size=7, marker="diamond"
+                    ),
+                    Rule(100 * seen.recovered("clipped"), vertical=False, label="clipped"),
+                ],
+                x=Axis(
+                    "calibration sequences", log=True, low=0.8, high=40, ticks=[1, 2, 4, 8, 16, 32]
+                ),
+                y=Axis("recovered, %", low=-75, high=100),
+                title=f"{seen.bits} bits: how much text is enough?",
+                width=560,
+                height=280,
+                description=f"{len(shares)} visited settings at {seen.bits} bits; the last, with {seen.sequences} "
+                f"sequences, recovers {seen.recovered('GPTQ'):.0%}, clipping "
+                f"{seen.recovered('clipped'):.0%}.",
+            ),
         ]
 
-    return Explorer(compute, show, sequences=slider("sequences", 1, 32, 1, 8, "of 128 tokens that GPTQ sees"),
-                    bits=choice("bits", [2, 3, 4], 3, "of a code"),
-                    seed=slider("draw", 0, 9, 1, 0, "other places in the text, as many"))
+    return Explorer(
+        compute,
+        show,
+        sequences=slider("sequences", 1, 32, 1, 8, "of 128 tokens that GPTQ sees"),
+        bits=choice("bits", [2, 3, 4], 3, "of a code"),
+        seed=slider("draw", 0, 9, 1, 0, "other places in the text, as many"),
+    )
 
 
-# ---- outliers -------------------------------------------------------------------------------------------
+# ---- outliers
+# -------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +255,9 @@ def w8a8(model, calibration, tokens):
     """Perplexity of a model with 8-bit weights and, one scale a tensor, 8-bit activations."""
     rounded = compress(model, [Quantize(quantization.absmax, bits=8)]).model
     rounded = compression.quantize_activations(rounded, 8, "tensor", calibration)
-    return evaluation.next_token(lambda batch: rounded(batch), tokens).perplexity  # to compile it would take longer
+    return evaluation.next_token(
+        lambda batch: rounded(batch), tokens
+    ).perplexity  # to compile it would take longer
 
 
 def outliers(model, factor, calibration, tokens, layer="block_0/up"):
@@ -195,11 +266,17 @@ def outliers(model, factor, calibration, tokens, layer="block_0/up"):
     smooth = equalization.smoothquant(planted, calibration)
 
     def loudest(model):
-        weight = next(weight for weight in compression.weights(model) if f"{layer}/kernel" in weight.name)
+        weight = next(
+            weight for weight in compression.weights(model) if f"{layer}/kernel" in weight.name
+        )
         return np.abs(compression.capture(model, weight, calibration)).max(axis=0)
 
-    return Outliers(factor, (loudest(planted), loudest(smooth)),
-                    w8a8(planted, calibration, tokens), w8a8(smooth, calibration, tokens))
+    return Outliers(
+        factor,
+        (loudest(planted), loudest(smooth)),
+        w8a8(planted, calibration, tokens),
+        w8a8(smooth, calibration, tokens),
+    )
 
 
 def outlier_explorer(model, calibration, tokens):
@@ -220,25 +297,57 @@ def outlier_explorer(model, calibration, tokens):
         factors, plain, smooth = zip(*trail)
         edges = np.arange(len(seen.loudest[0]) + 1)
         return [
-            cards(readout("float", f"{exact:.2f}"), readout("8 bits, plain", f"{seen.plain:.2f}"),
-                  readout("8 bits, SmoothQuant", f"{seen.smooth:.2f}"),
-                  readout("steps for the median channel", "{:.0f} → {:.0f}".format(*seen.levels),
-                          note="plain → SmoothQuant")),
-            Chart([Bars(edges, seen.steps[0], color="vermillion", label="planted"),
-                   Points(edges[:-1] + 0.5, seen.steps[1], color="blue", size=3, label="after SmoothQuant")],
-                  x=Axis("channel of what block_0/up reads"), y=Axis("steps it may use", low=0, high=130),
-                  title="One scale for all: who gets the 127 steps?",
-                  description=f"Steps that each of {len(edges) - 1} channels may use: the median channel has "
-                  "{:.0f} with the planted outliers and {:.0f} after SmoothQuant.".format(*seen.levels)),
-            Chart([Points(factors, plain, label="plain, as visited", color="vermillion"),
-                   Points(factors, smooth, label="SmoothQuant", color="blue"),
-                   Rule(exact, vertical=False, label="float")],
-                  x=Axis("factor of the planted channels", log=True, low=0.8, high=125, ticks=[1, 3, 10, 30, 100]),
-                  y=Axis("perplexity", log=True, low=0.8 * exact, high=200 * exact),
-                  title="8-bit weights and activations",
-                  description=f"At factor {seen.factor:g} perplexity is {seen.plain:.2f} plain and {seen.smooth:.2f} "
-                  f"with SmoothQuant; in float it is {exact:.2f}."),
+            cards(
+                readout("float", f"{exact:.2f}"),
+                readout("8 bits, plain", f"{seen.plain:.2f}"),
+                readout("8 bits, SmoothQuant", f"{seen.smooth:.2f}"),
+                readout(
+                    "steps for the median channel",
+                    "{:.0f} → {:.0f}".format(*seen.levels),
+                    note="plain → SmoothQuant",
+                ),
+            ),
+            Chart(
+                [
+                    Bars(edges, seen.steps[0], color="vermillion", label="planted"),
+                    Points(
+                        edges[:-1] + 0.5,
+                        seen.steps[1],
+                        color="blue",
+                        size=3,
+                        label="after SmoothQuant",
+                    ),
+                ],
+                x=Axis("channel of what block_0/up reads"),
+                y=Axis("steps it may use", low=0, high=130),
+                title="One scale for all: who gets the 127 steps?",
+                description=f"Steps that each of {len(edges) - 1} channels may use: the median channel has "
+                "{:.0f} with the planted outliers and {:.0f} after SmoothQuant.".format(
+                    *seen.levels
+                ),
+            ),
+            Chart(
+                [
+                    Points(factors, plain, label="plain, as visited", color="vermillion"),
+                    Points(factors, smooth, label="SmoothQuant", color="blue"),
+                    Rule(exact, vertical=False, label="float"),
+                ],
+                x=Axis(
+                    "factor of the planted channels",
+                    log=True,
+                    low=0.8,
+                    high=125,
+                    ticks=[1, 3, 10, 30, 100],
+                ),
+                y=Axis("perplexity", log=True, low=0.8 * exact, high=200 * exact),
+                title="8-bit weights and activations",
+                description=f"At factor {seen.factor:g} perplexity is {seen.plain:.2f} plain and {seen.smooth:.2f} "
+                f"with SmoothQuant; in float it is {exact:.2f}.",
+            ),
         ]
 
-    return Explorer(lambda factor: outliers(model, factor, calibration, tokens), show,
-                    factor=log_slider("factor", 1, 100, 30, "how many times louder the planted channels are"))
+    return Explorer(
+        lambda factor: outliers(model, factor, calibration, tokens),
+        show,
+        factor=log_slider("factor", 1, 100, 30, "how many times louder the planted channels are"),
+    )

@@ -10,7 +10,9 @@ def exact_share(written, right):
 
 
 def words_in_place(written, right):
-    return np.mean([np.mean([a == b for a, b in zip(mine, true)]) for mine, true in zip(written, right)])
+    return np.mean(
+        [np.mean([a == b for a, b in zip(mine, true)]) for mine, true in zip(written, right)]
+    )
 
 
 def same_words(written, right):
@@ -25,10 +27,16 @@ def test_exact_share(answer):
     right = [["anna", "笑", "了"], ["no"], ["at", "the", "lake"], ["tom"]]
     written = [["anna", "笑", "了"], ["no"], ["at", "the", "park"], ["tom", "and", "anna"]]
     got = answer(written, right)
-    assert abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9, "an answer counts only as a whole: two right words of three are not right"
-    assert abs(got - 0.75) > 1e-9, "'tom and anna' begins like 'tom', and is another answer: the lengths must agree, too"
+    assert abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9, (
+        "an answer counts only as a whole: two right words of three are not right"
+    )
+    assert abs(got - 0.75) > 1e-9, (
+        "'tom and anna' begins like 'tom', and is another answer: the lengths must agree, too"
+    )
     assert abs(got - 0.5) < 1e-9, f"two of the four answers are right in every word: 0.5, got {got}"
-    assert answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0, "the order of the words matters: who gave what to whom?"
+    assert answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0, (
+        "the order of the words matters: who gave what to whom?"
+    )
 
 
 def whole_from_words(p, n):
@@ -45,14 +53,20 @@ def one_word(p, n):
 
 def test_whole_from_words(answer):
     assert answer(0.99, 1) == 0.99, "an answer of one word is right as often as the word"
-    assert abs(answer(0.9, 40) + 3) > 1e-9, "1 - n (1 - p) falls below zero; the chances that all words are right multiply"
-    assert abs(answer(0.99, 40) - 0.99**40) < 1e-9, f"0.99 forty times over is 0.669; got {answer(0.99, 40)}"
+    assert abs(answer(0.9, 40) + 3) > 1e-9, (
+        "1 - n (1 - p) falls below zero; the chances that all words are right multiply"
+    )
+    assert abs(answer(0.99, 40) - 0.99**40) < 1e-9, (
+        f"0.99 forty times over is 0.669; got {answer(0.99, 40)}"
+    )
 
 
 def wilson_low(hits, count):
     z, share = 1.96, hits / count
     middle = share + z * z / (2 * count)
-    return (middle - z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))) / (1 + z * z / count)
+    return (middle - z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))) / (
+        1 + z * z / count
+    )
 
 
 def really_better(hits, count, chance):
@@ -69,26 +83,45 @@ def upper_end(hits, count, chance):
 
 
 def test_really_better(answer):
-    assert not answer(12, 30, 1 / 3), "12 of 30 is 40%, but its interval reaches from 25% to 58%: a third lies inside"
-    assert answer(400, 1000, 1 / 3), "400 of 1,000 is 40%, too, and its interval begins at 37%: better than a third"
-    assert not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0), "not better than chance if the share itself is not above it"
+    assert not answer(12, 30, 1 / 3), (
+        "12 of 30 is 40%, but its interval reaches from 25% to 58%: a third lies inside"
+    )
+    assert answer(400, 1000, 1 / 3), (
+        "400 of 1,000 is 40%, too, and its interval begins at 37%: better than a third"
+    )
+    assert not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0), (
+        "not better than chance if the share itself is not above it"
+    )
     assert answer(20, 20, 0.5), "20 of 20 beats a coin"
 
 
 EXERCISES = (
     Exercise(
-        "06-1-exact", test_exact_share,
+        "06-1-exact",
+        test_exact_share,
         "Compare each answer as a whole, `mine == true` for lists, and take the mean.",
-        exact_share, (words_in_place, same_words, beginning_is_enough),
-        "Exact match is strict, and for facts it is right: a translation with one wrong name tells another story."),
+        exact_share,
+        (words_in_place, same_words, beginning_is_enough),
+        "Exact match is strict, and for facts it is right: a translation with one wrong name tells "
+        "another story.",
+    ),
     Exercise(
-        "06-1-length", test_whole_from_words,
-        "All n words must be right at once. If each is right with probability p, whatever the others are, what is that?",
-        whole_from_words, (first_order, one_word),
-        "Long answers are the first to die: what one word hardly notices, forty words multiply."),
+        "06-1-length",
+        test_whole_from_words,
+        "All n words must be right at once. If each is right with probability p, whatever the "
+        "others are, what is that?",
+        whole_from_words,
+        (first_order, one_word),
+        "Long answers are the first to die: what one word hardly notices, forty words multiply.",
+    ),
     Exercise(
-        "06-1-chance", test_really_better,
-        "evaluation.wilson(share, count) gives the two ends of the 95% interval. Which of them must lie above chance?",
-        really_better, (share_is_enough, upper_end),
-        "With few exercises an interval is wide. Before you say that a skill survived, see where its interval begins."),
+        "06-1-chance",
+        test_really_better,
+        "evaluation.wilson(share, count) gives the two ends of the 95% interval. Which of them "
+        "must lie above chance?",
+        really_better,
+        (share_is_enough, upper_end),
+        "With few exercises an interval is wide. Before you say that a skill survived, see where "
+        "its interval begins.",
+    ),
 )

@@ -1,4 +1,5 @@
-"""What a language model can do before and after compression, asked in your own words (lesson 6.1)."""
+"""What a language model can do before and after compression, asked in your own words (lesson
+6.1)."""
 
 import dataclasses
 import functools
@@ -17,8 +18,11 @@ from course_utils.widgets.controls import Control, row
 from course_utils.widgets.skills import NAMES, skills_chart
 
 END = words.MARKS.index(words.END)
-STORY = ("On a cold Friday, John and Daniel are at the school. John has a black parrot and needs it. The parrot runs away "
-         "from John. Adam comes to the school. Daniel praises Adam. Daniel catches the parrot.")
+STORY = (
+    "On a cold Friday, John and Daniel are at the school. John has a black parrot and needs it. "
+    "The parrot runs away "
+    "from John. Adam comes to the school. Daniel praises Adam. Daniel catches the parrot."
+)
 QUESTION = "Who has the parrot?"
 
 
@@ -43,18 +47,26 @@ def respond(model, task, text="", asked=""):
 def respond_all(model, requests):
     """The same for several `(task, text, asked)`, which are written side by side."""
     prompts = [tales.prompt(*request) for request in requests]
-    return [tales.decode(np.concatenate([prompt[1:], written]) if task == "story" else written)
-            for prompt, written, (task, _, _) in zip(prompts, decoding.answers(model, prompts, END), requests)]
+    return [
+        tales.decode(np.concatenate([prompt[1:], written]) if task == "story" else written)
+        for prompt, written, (task, _, _) in zip(
+            prompts, decoding.answers(model, prompts, END), requests
+        )
+    ]
 
 
 def truth(task, text, asked=""):
-    """Returns the right answer if the text is a story of this world and the question can be asked of it; or `None`."""
+    """Returns the right answer if the text is a story of this world and the question can be asked
+    of it; or `None`."""
     try:
         one = tales.read(text)
     except ValueError:
         return None
-    answers = {"translate": one.chinese, "mood": (one.mood,),
-               "question": dict(tales.questions(one)).get(" ".join(words.split(asked)), "").split()}
+    answers = {
+        "translate": one.chinese,
+        "mood": (one.mood,),
+        "question": dict(tales.questions(one)).get(" ".join(words.split(asked)), "").split(),
+    }
     return tales.decode(words.encode(answers[task])) if answers.get(task) else None
 
 
@@ -63,8 +75,14 @@ class Typed(Control):
 
     def __init__(self, name, value, description):
         self.name = name
-        self.box = ipywidgets.Textarea(value, description=name, continuous_update=False, rows=4 if len(value) > 80 else 1,
-                                       layout={"flex": "1 1 480px", "width": "auto"}, style={"description_width": "100px"})
+        self.box = ipywidgets.Textarea(
+            value,
+            description=name,
+            continuous_update=False,
+            rows=4 if len(value) > 80 else 1,
+            layout={"flex": "1 1 480px", "width": "auto"},
+            style={"description_width": "100px"},
+        )
         self.widget, self.examples = row(self.box, description), [value]
         super().__init__(value=value)
         ipywidgets.link((self, "value"), (self.box, "value"))
@@ -82,7 +100,8 @@ class Spoken:
         ledger: Its file's bytes by part.
         size: Bytes of the original's file.
         removed: Share of the matrices' weights that theta set to zero.
-        answers: For each request to it: `(task, the original's answer, its own, the right one or None)`.
+        answers: For each request to it:
+            `(task, the original's answer, its own, the right one or None)`.
     """
 
     skills: dict
@@ -108,7 +127,8 @@ def _original_can(name):
 
 
 def speak(name, story, question, step, theta, rule, bits):
-    """Compresses a model of the tales, measures its skills on validation stories, and lets it answer.
+    """Compresses a model of the tales, measures its skills on validation stories, and lets it
+    answer.
 
     Args:
         name: A shipped model, `"tales"`.
@@ -122,49 +142,102 @@ def speak(name, story, question, step, theta, rule, bits):
         A `Spoken`.
     """
     here, beginning = bench(name), story.split(".")[0] + "."
-    requests = (("story", beginning, ""), ("translate", story, ""), ("question", story, question), ("mood", story, ""))
+    requests = (
+        ("story", beginning, ""),
+        ("translate", story, ""),
+        ("question", story, question),
+        ("mood", story, ""),
+    )
     said = _original_says(name, requests)  # first, for it may find an unknown word
-    seen = here.measure(step=step, theta=theta, score="magnitude", on="weight", storage="entropy", rule=rule, bits=bits)
+    seen = here.measure(
+        step=step,
+        theta=theta,
+        score="magnitude",
+        on="weight",
+        storage="entropy",
+        rule=rule,
+        bits=bits,
+    )
     ours = respond_all(here.twin, requests)
-    answers = tuple((request[0], a, b, truth(*request)) for request, a, b in zip(requests, said, ours))
-    return Spoken(seen.skills, _original_can(name), seen.ledger, here.reference[2], seen.removed, answers)
+    answers = tuple(
+        (request[0], a, b, truth(*request)) for request, a, b in zip(requests, said, ours)
+    )
+    return Spoken(
+        seen.skills, _original_can(name), seen.ledger, here.reference[2], seen.removed, answers
+    )
 
 
 def show_spoken(seen):
     """Numbers, a bar for each skill, and what both models say."""
     told = seen.skills["story"]
     return [
-        cards(readout("file", f"{seen.ledger.total:,} bytes", note=f"original {seen.size:,}"),
-              readout("times smaller", f"{seen.times_smaller:.1f}"), readout("removed by θ", f"{seen.removed:.0%}"),
-              readout("perplexity of stories", f"{told.perplexity:.2f}", note=f"the generator's {told.floor:.2f}")),
-        skills_chart({"original": seen.original, "compressed": seen.skills},
-                     f"Skills, on {STORIES} validation stories", width=560),
-        conversation(seen.answers)]
+        cards(
+            readout("file", f"{seen.ledger.total:,} bytes", note=f"original {seen.size:,}"),
+            readout("times smaller", f"{seen.times_smaller:.1f}"),
+            readout("removed by θ", f"{seen.removed:.0%}"),
+            readout(
+                "perplexity of stories",
+                f"{told.perplexity:.2f}",
+                note=f"the generator's {told.floor:.2f}",
+            ),
+        ),
+        skills_chart(
+            {"original": seen.original, "compressed": seen.skills},
+            f"Skills, on {STORIES} validation stories",
+            width=560,
+        ),
+        conversation(seen.answers),
+    ]
 
 
 def conversation(answers):
     """What both models say, as a table; a wrong answer is marked, where the right one is known."""
+
     def cell(text, right):
         wrong = right is not None and text != right
-        return f"<td style='text-align: left; vertical-align: top'>{'<mark>' * wrong}{html.escape(text)}{'</mark>' * wrong}</td>"
-    rows = "".join(f"<tr><th scope='row' style='text-align: left; vertical-align: top'>{NAMES[task]}</th>{cell(a, right)}"
-                   f"{cell(b, right)}</tr>" for task, a, b, right in answers)
-    heads = "".join(f"<th scope='col' style='text-align: left; width: {width}'>{name}</th>"
-                    for name, width in (("", "96px"), ("original", "50%"), ("compressed (wrong answers marked)", "50%")))
+        return (
+            "<td style='text-align: left; vertical-align: "
+            f"top'>{'<mark>' * wrong}{html.escape(text)}{'</mark>' * wrong}</td>"
+        )
+
+    rows = "".join(
+        "<tr><th scope='row' style='text-align: left; vertical-align: "
+        f"top'>{NAMES[task]}</th>{cell(a, right)}"
+        f"{cell(b, right)}</tr>"
+        for task, a, b, right in answers
+    )
+    heads = "".join(
+        f"<th scope='col' style='text-align: left; width: {width}'>{name}</th>"
+        for name, width in (
+            ("", "96px"),
+            ("original", "50%"),
+            ("compressed (wrong answers marked)", "50%"),
+        )
+    )
     return f"<table style='width: 100%; table-layout: fixed'><tr>{heads}</tr>{rows}</table>"
 
 
 def speak_explorer(name="tales"):
-    """Slides Q, θ and bits of a model that tells, translates, answers and judges, and lets you talk to it.
+    """Slides Q, θ and bits of a model that tells, translates, answers and judges, and lets you talk
+    to it.
 
     Returns:
         An `Explorer` whose results are `Spoken`.
     """
     return Explorer(
-        functools.partial(speak, name), show_spoken,
+        functools.partial(speak, name),
+        show_spoken,
         story=Typed("story", STORY, "in words this world has"),
         question=Typed("question", QUESTION, "about the story"),
-        rule=choice("rule", ["step", "absmax"], "step", "rounding: steps of Q, or bits with a scale for every 32 inputs"),
-        step=log_slider("Q", 0.001, 1, None, "step between two levels, for the rule step", off=True),
+        rule=choice(
+            "rule",
+            ["step", "absmax"],
+            "step",
+            "rounding: steps of Q, or bits with a scale for every 32 inputs",
+        ),
+        step=log_slider(
+            "Q", 0.001, 1, None, "step between two levels, for the rule step", off=True
+        ),
         bits=slider("bits", 2, 8, 1, 4, "of a code, for the rule absmax"),
-        theta=log_slider("θ", 0.001, 1, None, "weights of at most this size are removed", off=True))
+        theta=log_slider("θ", 0.001, 1, None, "weights of at most this size are removed", off=True),
+    )

@@ -24,11 +24,17 @@ def not_over_theory(weights, Q):
 def test_rounding_error(answer):
     even = np.linspace(-1, 1, 20001)
     got = answer(even, 0.1)
-    assert abs(got - 1) < 0.02, f"weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
+    assert abs(got - 1) < 0.02, (
+        f"weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
+    )
     got = answer(np.full(4, 0.1), 1.0)
     assert abs(got - 0.12) < 1e-9, (
-        f"four weights of 0.1 and Q = 1 all round to 0: the error is 0.01 each, over 1/12 that makes 0.12; you found {got:.4g}")
-    assert answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0, "weights that already lie on the levels make no error at all"
+        "four weights of 0.1 and Q = 1 all round to 0: the error is 0.01 each, over 1/12 that "
+        f"makes 0.12; you found {got:.4g}"
+    )
+    assert answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0, (
+        "weights that already lie on the levels make no error at all"
+    )
 
 
 def clip_for(weights, bits):
@@ -51,13 +57,20 @@ def three_sigma(weights, bits):
 
 def test_clip_for(answer):
     random = np.random.default_rng(4)
-    draws = (("Gaussian", random.normal(0, 0.1, 4000)), ("Laplace", random.laplace(0, 0.1, 4000)),
-             ("uniform", random.uniform(-1, 1, 4000)))
+    draws = (
+        ("Gaussian", random.normal(0, 0.1, 4000)),
+        ("Laplace", random.laplace(0, 0.1, 4000)),
+        ("uniform", random.uniform(-1, 1, 4000)),
+    )
     for name, weights in draws:
         for bits in (2, 4, 6):
-            ours, yours = (error_of(rule(weights, bits), weights, bits) for rule in (clip_for, answer))
+            ours, yours = (
+                error_of(rule(weights, bits), weights, bits) for rule in (clip_for, answer)
+            )
             assert yours < 1.05 * ours, (
-                f"{name} weights, {bits} bits: your clip makes an error {yours / ours:.2f} times the smallest one")
+                f"{name} weights, {bits} bits: your clip makes an error {yours / ours:.2f} times "
+                "the smallest one"
+            )
 
 
 def temperature_gradient(z, v, T):
@@ -85,45 +98,80 @@ def test_temperature_gradient(answer):
     for T in (1.0, 2.0, 5.0):
         wanted = np.array([(loss(z + h, T) - loss(z - h, T)) / 2e-5 for h in 1e-5 * np.eye(3)])
         got = np.asarray(answer(z, v, T), float)
-        assert got.shape == (3,), f"one slope for each of 3 logits: shape (3,), yours has {got.shape}"
+        assert got.shape == (3,), (
+            f"one slope for each of 3 logits: shape (3,), yours has {got.shape}"
+        )
         assert np.abs(got - wanted).max() < 1e-6, (
             f"at T = {T:g} the loss changes by {wanted.round(4).tolist()} per unit of each logit; "
-            f"you give {got.round(4).tolist()}")
+            f"you give {got.round(4).tolist()}"
+        )
 
 
 def test_target(answer):
     y = np.asarray(answer, float)
-    assert y.shape == (5,), f"a target has one share for each of 5 classes, yours has shape {y.shape}"
+    assert y.shape == (5,), (
+        f"a target has one share for each of 5 classes, yours has shape {y.shape}"
+    )
     assert y.min() >= 0, f"a share is never below 0, your smallest is {y.min():g}"
-    assert abs(y.sum() - 1) < 1e-6, f"the shares of a distribution sum to 1, yours sum to {y.sum():g}"
+    assert abs(y.sum() - 1) < 1e-6, (
+        f"the shares of a distribution sum to 1, yours sum to {y.sum():g}"
+    )
     loss = document.squared_error_loss(document.CASES["soft_label"], y)
-    assert abs(loss - 0.04) < 5e-4, f"the loss against the printed soft label should be 0.04, yours makes {loss:.4f}"
+    assert abs(loss - 0.04) < 5e-4, (
+        f"the loss against the printed soft label should be 0.04, yours makes {loss:.4f}"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "04-rounding-error", test_rounding_error,
-        "The error is document.quantize(weights, Q) - weights. Square it, take the mean, divide by Q**2 / 12.",
-        rounding_error, (ratio_of_roots, not_over_theory),
-        "A ratio of 1 says that the error behaves as if it were evenly spread over one step. It is the first thing to look "
-        "at when a step was chosen by hand."),
+        "04-rounding-error",
+        test_rounding_error,
+        "The error is document.quantize(weights, Q) - weights. Square it, take the mean, divide by "
+        "Q**2 / 12.",
+        rounding_error,
+        (ratio_of_roots, not_over_theory),
+        "A ratio of 1 says that the error behaves as if it were evenly spread over one step. It is "
+        "the first thing to look "
+        "at when a step was chosen by hand.",
+    ),
     Exercise(
-        "04-clip", test_clip_for,
-        "Try many clips up to the largest weight, measure the mean squared error of clip_and_round at each, and keep the best.",
-        clip_for, (largest, three_sigma),
-        "No rule such as 'the largest weight' or 'three standard deviations' fits every shape and every number of bits; a "
-        "search over a hundred clips costs next to nothing, and course_utils.quantization.clipped does just that."),
+        "04-clip",
+        test_clip_for,
+        "Try many clips up to the largest weight, measure the mean squared error of clip_and_round "
+        "at each, and keep the best.",
+        clip_for,
+        (largest, three_sigma),
+        "No rule such as 'the largest weight' or 'three standard deviations' fits every shape and "
+        "every number of bits; a "
+        "search over a hundred clips costs next to nothing, and course_utils.quantization.clipped "
+        "does just that.",
+    ),
     Exercise(
-        "04-temperature-gradient", test_temperature_gradient,
-        "Each logit enters as z / T, which brings a factor 1/T; the loss has a factor T squared in front.",
-        temperature_gradient, (without_the_square, only_the_difference, uphill),
-        "One T is lost by the chain rule, and the difference p - q shrinks by another. T squared pays both back."),
+        "04-temperature-gradient",
+        test_temperature_gradient,
+        "Each logit enters as z / T, which brings a factor 1/T; the loss has a factor T squared in "
+        "front.",
+        temperature_gradient,
+        (without_the_square, only_the_difference, uphill),
+        "One T is lost by the chain rule, and the difference p - q shrinks by another. T squared "
+        "pays both back.",
+    ),
     Exercise(
-        "04-target", test_target,
-        "The five differences to [0.2, 0.4, 0.4, 0.2, 0.2] must have squares that sum to 0.2. Their own sum is 0.4, because the "
-        "printed label sums to 1.4. Take 0.08 off each entry, then move a share d from one entry to another and solve for d.",
+        "04-target",
+        test_target,
+        "The five differences to [0.2, 0.4, 0.4, 0.2, 0.2] must have squares that sum to 0.2. "
+        "Their own sum is 0.4, because the "
+        "printed label sums to 1.4. Take 0.08 off each entry, then move a share d from one entry "
+        "to another and solve for d.",
         [0.41, 0.03, 0.32, 0.12, 0.12],
-        ([0.0, 0.2, 0.2, 0.0, 0.0], [0.2] * 5, [0.2, 0.4, 0.4, 0.2, 0.2], [0.5, 0.5, 0.0, 0.0, 0.0]),
-        "You found one, and by moving the share between two other entries you find another. A loss without its target is "
-        "no result: nobody can check it."),
+        (
+            [0.0, 0.2, 0.2, 0.0, 0.0],
+            [0.2] * 5,
+            [0.2, 0.4, 0.4, 0.2, 0.2],
+            [0.5, 0.5, 0.0, 0.0, 0.0],
+        ),
+        "You found one, and by moving the share between two other entries you find another. A loss "
+        "without its target is "
+        "no result: nobody can check it.",
+    ),
 )

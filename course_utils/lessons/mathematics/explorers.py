@@ -1,4 +1,5 @@
-"""What a distribution does to a rounding error, and what a loss does to a student who is wrong (lesson 4)."""
+"""What a distribution does to a rounding error, and what a loss does to a student who is wrong
+(lesson 4)."""
 
 import dataclasses
 import functools
@@ -33,7 +34,8 @@ class Law:
 def laws(weights):
     """Three textbook distributions and one of trained weights, all of standard deviation 1.
 
-    The first three are densities on a grid so fine that a mean over them is the integral to three digits or more.
+    The first three are densities on a grid so fine that a mean over them is the integral to three
+    digits or more.
 
     Args:
         weights: Float array of any shape.
@@ -45,13 +47,17 @@ def laws(weights):
     gaussian, laplace = np.exp(-(x**2) / 2), np.exp(-np.sqrt(2) * np.abs(x))
     flat = np.linspace(-np.sqrt(3), np.sqrt(3), 32_001)
     trained = np.ravel(weights) / np.std(weights)
-    made = (Law("Gaussian", x, gaussian / gaussian.sum()), Law("Laplace", x, laplace / laplace.sum()),
-            Law("uniform", (flat[1:] + flat[:-1]) / 2, np.full(32_000, 1 / 32_000)),
-            Law("trained", trained, np.full(trained.size, 1 / trained.size)))
+    made = (
+        Law("Gaussian", x, gaussian / gaussian.sum()),
+        Law("Laplace", x, laplace / laplace.sum()),
+        Law("uniform", (flat[1:] + flat[:-1]) / 2, np.full(32_000, 1 / 32_000)),
+        Law("trained", trained, np.full(trained.size, 1 / trained.size)),
+    )
     return {law.name: law for law in made}
 
 
-# ---- the step -------------------------------------------------------------------------------------------
+# ---- the step
+# -------------------------------------------------------------------------------------------
 
 
 def error_over_theory(law, step):
@@ -90,33 +96,56 @@ def step_explorer(laws):
         An `Explorer` whose results are `Rounded`s.
     """
     steps = np.geomspace(0.1, 10, 61)
-    curves = [Line(steps, [error_over_theory(law, step) for step in steps], label=name) for name, law in laws.items()]
+    curves = [
+        Line(steps, [error_over_theory(law, step) for step in steps], label=name)
+        for name, law in laws.items()
+    ]
 
     def show(seen):
         count = int(5 / seen.step)
         grid = [Rule(k * seen.step) for k in range(-count, count + 1)] if count <= 12 else []
         return [
-            cards(readout("mean squared error", f"{seen.error:.4g}"), readout("Q²/12", f"{seen.step**2 / 12:.4g}"),
-                  readout("error over Q²/12", f"{seen.ratio:.3f}")),
-            Chart([histogram(seen.law), *grid], x=Axis("weight / σ", low=-5, high=5), y=Axis("% of the weights"),
-                  title=f"{seen.law.name}, levels every {seen.step:g} σ" + ("" if grid else " (too close to draw)"),
-                  description=f"Histogram of the {seen.law.name} distribution with levels {seen.step:g} apart."),
-            Chart([*curves, Rule(seen.step)], x=Axis("Q / σ", log=True), y=Axis("error over Q²/12", low=0, high=1.4),
-                  title="Where theory holds", description="The measured error over Q²/12: 1 up to Q = 2σ for the "
-                  "Gaussian, below 1 from about half a σ for the Laplace, and to and fro around 1 for the uniform one.")]
+            cards(
+                readout("mean squared error", f"{seen.error:.4g}"),
+                readout("Q²/12", f"{seen.step**2 / 12:.4g}"),
+                readout("error over Q²/12", f"{seen.ratio:.3f}"),
+            ),
+            Chart(
+                [histogram(seen.law), *grid],
+                x=Axis("weight / σ", low=-5, high=5),
+                y=Axis("% of the weights"),
+                title=f"{seen.law.name}, levels every {seen.step:g} σ"
+                + ("" if grid else " (too close to draw)"),
+                description=f"Histogram of the {seen.law.name} distribution with levels {seen.step:g} apart.",
+            ),
+            Chart(
+                [*curves, Rule(seen.step)],
+                x=Axis("Q / σ", log=True),
+                y=Axis("error over Q²/12", low=0, high=1.4),
+                title="Where theory holds",
+                description="The measured error over Q²/12: 1 up to Q = 2σ for the "
+                "Gaussian, below 1 from about half a σ for the Laplace, and to and fro around 1 "
+                "for the uniform one.",
+            ),
+        ]
 
-    return Explorer(lambda law, step: Rounded(laws[law], step, error_over_theory(laws[law], step)), show,
-                    law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
-                    step=log_slider("Q / σ", 0.1, 10, 0.5, "the step, in standard deviations of the weights"))
+    return Explorer(
+        lambda law, step: Rounded(laws[law], step, error_over_theory(laws[law], step)),
+        show,
+        law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
+        step=log_slider("Q / σ", 0.1, 10, 0.5, "the step, in standard deviations of the weights"),
+    )
 
 
-# ---- the clip -------------------------------------------------------------------------------------------
+# ---- the clip
+# -------------------------------------------------------------------------------------------
 
 
 def clip_and_round(values, clip, bits):
     """Rounds to the nearest of `2**bits` levels that fill the range from `-clip` to `clip` evenly.
 
-    The outermost levels lie half a step inside the range, so no value within it moves by more than that.
+    The outermost levels lie half a step inside the range, so no value within it moves by more than
+    that.
     """
     half = 2 ** (bits - 1)
     step = clip / half
@@ -159,12 +188,17 @@ def clip_curve(law, bits):
 
 @functools.lru_cache
 def best_clip(law, bits):
-    """Returns the clip of the smallest error as a `Clipped`: the best of `clip_curve`, refined between its neighbours."""
+    """Returns the clip of the smallest error as a `Clipped`: the best of `clip_curve`, refined
+    between its neighbours."""
     tried = clip_curve(law, bits)
     best = int(np.argmin([one.error for one in tried]))
     around = tried[max(best - 1, 0)].clip, tried[min(best + 1, len(tried) - 1)].clip
-    found = minimize_scalar(lambda clip: clipped(law, bits, clip).error, bounds=around, method="bounded",
-                            options={"xatol": 1e-4})
+    found = minimize_scalar(
+        lambda clip: clipped(law, bits, clip).error,
+        bounds=around,
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
     return clipped(law, bits, float(found.x))
 
 
@@ -181,34 +215,56 @@ def clip_explorer(laws):
     def show(seen):
         curve, best = clip_curve(seen.law, seen.bits), best_clip(seen.law, seen.bits)
         clips = [one.clip for one in curve]
-        lines = [Line(clips, [getattr(one, part) for one in curve], label=label)
-                 for part, label in (("rounding", "inside: rounding"), ("clipping", "outside: clipping"), ("error", "both"))]
+        lines = [
+            Line(clips, [getattr(one, part) for one in curve], label=label)
+            for part, label in (
+                ("rounding", "inside: rounding"),
+                ("clipping", "outside: clipping"),
+                ("error", "both"),
+            )
+        ]
         return [
-            cards(readout("step", f"{seen.step:.4f} σ"), readout("error by rounding", f"{seen.rounding:.3g}"),
-                  readout("error by clipping", f"{seen.clipping:.3g}"), readout("both", f"{seen.error:.3g}"),
-                  readout("the best clip", f"{best.clip:.2f} σ", note=f"error {best.error:.3g}")),
-            Chart([histogram(seen.law), *(Rule(end) for end in (-seen.clip, seen.clip))],
-                  x=Axis("weight / σ", low=-5, high=5), y=Axis("% of the weights"),
-                  title=f"{seen.law.name}, clip {seen.clip:g} σ",
-                  description=f"Histogram of the {seen.law.name} distribution, clipped at {seen.clip:g} on both sides."),
-            Chart([*lines, Rule(seen.clip)], x=Axis("clip / σ", log=True, low=0.4, high=12),
-                  y=Axis("mean squared error", log=True, low=best.error / 5, high=2),
-                  title=f"Two errors that pull apart, {seen.bits} bits",
-                  description=f"The error inside the range grows with the clip, the error outside falls; their sum is "
-                  f"smallest at {best.clip:.2f} standard deviations.")]
+            cards(
+                readout("step", f"{seen.step:.4f} σ"),
+                readout("error by rounding", f"{seen.rounding:.3g}"),
+                readout("error by clipping", f"{seen.clipping:.3g}"),
+                readout("both", f"{seen.error:.3g}"),
+                readout("the best clip", f"{best.clip:.2f} σ", note=f"error {best.error:.3g}"),
+            ),
+            Chart(
+                [histogram(seen.law), *(Rule(end) for end in (-seen.clip, seen.clip))],
+                x=Axis("weight / σ", low=-5, high=5),
+                y=Axis("% of the weights"),
+                title=f"{seen.law.name}, clip {seen.clip:g} σ",
+                description=f"Histogram of the {seen.law.name} distribution, clipped at {seen.clip:g} on both sides.",
+            ),
+            Chart(
+                [*lines, Rule(seen.clip)],
+                x=Axis("clip / σ", log=True, low=0.4, high=12),
+                y=Axis("mean squared error", log=True, low=best.error / 5, high=2),
+                title=f"Two errors that pull apart, {seen.bits} bits",
+                description=f"The error inside the range grows with the clip, the error outside falls; their sum is "
+                f"smallest at {best.clip:.2f} standard deviations.",
+            ),
+        ]
 
-    return Explorer(lambda law, bits, clip: clipped(laws[law], bits, clip), show,
-                    law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
-                    bits=slider("bits", 2, 8, 1, 4, "of a code"),
-                    clip=log_slider("clip / σ", 0.5, 10, 4.0, "codes end here, in standard deviations"))
+    return Explorer(
+        lambda law, bits, clip: clipped(laws[law], bits, clip),
+        show,
+        law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
+        bits=slider("bits", 2, 8, 1, 4, "of a code"),
+        clip=log_slider("clip / σ", 0.5, 10, 4.0, "codes end here, in standard deviations"),
+    )
 
 
-# ---- the loss -------------------------------------------------------------------------------------------
+# ---- the loss
+# -------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
 class Slopes:
-    """How hard two losses pull at a student who gives the right one of two classes the share `p`."""
+    """How hard two losses pull at a student who gives the right one of two classes the share
+    `p`."""
 
     z: float
     p: float
@@ -217,7 +273,8 @@ class Slopes:
 
 
 def slopes(z):
-    """The slopes, against z, of `(1 - p)**2` and `-log p` where `p = 1 / (1 + exp(-z))` is the share of the right class.
+    """The slopes, against z, of `(1 - p)**2` and `-log p` where `p = 1 / (1 + exp(-z))` is the
+    share of the right class.
 
     Args:
         z: Logit of the right class minus that of the wrong one.
@@ -230,7 +287,8 @@ def slopes(z):
 
 
 def steps_until_right(z, loss, limit=100_000):
-    """Counts the steps of gradient descent, at a learning rate of 1, until the right class leads (z > 0)."""
+    """Counts the steps of gradient descent, at a learning rate of 1, until the right class leads (z
+    > 0)."""
     for count in range(limit):
         if z > 0:
             return count
@@ -240,18 +298,40 @@ def steps_until_right(z, loss, limit=100_000):
 
 def slopes_explorer():
     """Slides the student's logit; the results are `Slopes`."""
-    many, names = np.linspace(-10, 10, 201), {"squared": "squared error", "cross_entropy": "cross-entropy"}
+    many, names = (
+        np.linspace(-10, 10, 201),
+        {"squared": "squared error", "cross_entropy": "cross-entropy"},
+    )
     pulls = slopes(many)
 
     def show(seen):
-        pull = [readout("pull towards right", f"{-getattr(seen, loss):.2g}", note=name) for loss, name in names.items()]
-        steps = [readout("steps until right", f"{steps_until_right(seen.z, loss):,}", note=name) for loss, name in names.items()]
+        pull = [
+            readout("pull towards right", f"{-getattr(seen, loss):.2g}", note=name)
+            for loss, name in names.items()
+        ]
+        steps = [
+            readout("steps until right", f"{steps_until_right(seen.z, loss):,}", note=name)
+            for loss, name in names.items()
+        ]
         return [
             cards(readout("share of the right class", f"{seen.p:.4g}"), *pull, *steps),
-            Chart([*(Line(many, -getattr(pulls, loss), label=name) for loss, name in names.items()), Rule(seen.z)],
-                  x=Axis("z: right logit minus wrong logit"), y=Axis("pull towards right", low=0, high=1.1),
-                  title="How hard each loss pulls", width=520,
-                  description="Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
-                  "error pulls hardest near z = -0.7 and not at all at both ends.")]
+            Chart(
+                [
+                    *(
+                        Line(many, -getattr(pulls, loss), label=name)
+                        for loss, name in names.items()
+                    ),
+                    Rule(seen.z),
+                ],
+                x=Axis("z: right logit minus wrong logit"),
+                y=Axis("pull towards right", low=0, high=1.1),
+                title="How hard each loss pulls",
+                width=520,
+                description="Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
+                "error pulls hardest near z = -0.7 and not at all at both ends.",
+            ),
+        ]
 
-    return Explorer(slopes, show, z=slider("z", -10, 10, 1, -8, "below 0 the student prefers the wrong class"))
+    return Explorer(
+        slopes, show, z=slider("z", -10, 10, 1, -8, "below 0 the student prefers the wrong class")
+    )

@@ -26,11 +26,22 @@ def test_soft_label(answer):
     random = np.random.default_rng(0)
     h, W_y = random.normal(size=(3, 5)), random.normal(size=(5, 4))
     with np.errstate(over="ignore", invalid="ignore"):
-        got, large = np.asarray(answer(h, W_y, np.zeros(4))), np.asarray(answer(h, W_y, np.array([1000.0, 0, 0, 0])))
-    assert got.shape == (3, 4), f"three samples and four classes: the shape must be (3, 4), yours is {got.shape}"
-    assert np.allclose(got.sum(axis=-1), 1), f"each row must sum to 1, yours sum to {got.sum(axis=-1).round(3).tolist()}"
-    assert np.allclose(got, soft_label(h, W_y, np.zeros(4))), "the rows sum to 1, but the values are not softmax(h W + b)"
-    assert np.isfinite(large).all(), "a logit of 1,000 overflows exp: subtract the largest logit of each row first"
+        got, large = (
+            np.asarray(answer(h, W_y, np.zeros(4))),
+            np.asarray(answer(h, W_y, np.array([1000.0, 0, 0, 0]))),
+        )
+    assert got.shape == (3, 4), (
+        f"three samples and four classes: the shape must be (3, 4), yours is {got.shape}"
+    )
+    assert np.allclose(got.sum(axis=-1), 1), (
+        f"each row must sum to 1, yours sum to {got.sum(axis=-1).round(3).tolist()}"
+    )
+    assert np.allclose(got, soft_label(h, W_y, np.zeros(4))), (
+        "the rows sum to 1, but the values are not softmax(h W + b)"
+    )
+    assert np.isfinite(large).all(), (
+        "a logit of 1,000 overflows exp: subtract the largest logit of each row first"
+    )
 
 
 def test_choice(answer):
@@ -43,21 +54,36 @@ def test_choice(answer):
     here = bench("docs-base")
     seen = here.measure(step=step, theta=theta, score="magnitude", on="weight", storage="entropy")
     tokens = docs.sequences("validation", 64)
-    rise = next_token(here.twin, tokens).perplexity / next_token(here.original, tokens).perplexity - 1
-    assert seen.times_smaller >= 7.5, f"the file is {seen.times_smaller:.2f} times smaller; perplexity rises by {rise:.1%}"
-    assert rise <= 0.06, f"perplexity rises by {rise:.1%}; the file is {seen.times_smaller:.2f} times smaller"
+    rise = (
+        next_token(here.twin, tokens).perplexity / next_token(here.original, tokens).perplexity - 1
+    )
+    assert seen.times_smaller >= 7.5, (
+        f"the file is {seen.times_smaller:.2f} times smaller; perplexity rises by {rise:.1%}"
+    )
+    assert rise <= 0.06, (
+        f"perplexity rises by {rise:.1%}; the file is {seen.times_smaller:.2f} times smaller"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "05-soft-label", test_soft_label,
+        "05-soft-label",
+        test_soft_label,
         "softmax(x) does not change when the same number is subtracted from every logit of a row.",
-        soft_label, (overflowing, over_everything),
-        "Subtracting the row's largest logit changes nothing in exact arithmetic and keeps exp from overflowing in real one."),
+        soft_label,
+        (overflowing, over_everything),
+        "Subtracting the row's largest logit changes nothing in exact arithmetic and keeps exp "
+        "from overflowing in real one.",
+    ),
     Exercise(
-        "05-choose", test_choice,
-        "Start with theta off and raise Q until the perplexity is about 5% higher. Is theta any help beside a coarse Q?",
-        (0.03, None), ((0.01, None), (0.05, None), (0.03, 0.05)),
-        "A coarse step already rounds small weights to zero, and the entropy coder charges next to nothing for them: "
-        "with entropy coding, Q does most of what theta would."),
+        "05-choose",
+        test_choice,
+        "Start with theta off and raise Q until the perplexity is about 5% higher. Is theta any "
+        "help beside a coarse Q?",
+        (0.03, None),
+        ((0.01, None), (0.05, None), (0.03, 0.05)),
+        "A coarse step already rounds small weights to zero, and the entropy coder charges next to "
+        "nothing for them: "
+        "with entropy coding, Q does most of what theta would.",
+    ),
 )

@@ -21,8 +21,12 @@ def test_ratio(answer):
     w = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     assert answer(10 * w) is not None
     assert abs(answer(10 * w) - answer(w)) < 1e-9 * abs(answer(w)), (
-        f"it must not change when all weights grow: yours gives {answer(w):.4g} and, ten times larger, {answer(10 * w):.4g}")
-    assert abs(answer(np.array([3.0, 3.0, 3.0, 3.0])) - 4) < 1e-9, "four equal weights all take part: the answer is 4"
+        f"it must not change when all weights grow: yours gives {answer(w):.4g} and, ten times "
+        f"larger, {answer(10 * w):.4g}"
+    )
+    assert abs(answer(np.array([3.0, 3.0, 3.0, 3.0])) - 4) < 1e-9, (
+        "four equal weights all take part: the answer is 4"
+    )
     assert abs(answer(np.array([0.0, 7.0, 0.0])) - 1) < 1e-9, "one weight alone: the answer is 1"
 
 
@@ -51,7 +55,9 @@ def test_smallest_share(answer):
     assert got.shape == weights.shape, f"the shape must stay {weights.shape}, yours is {got.shape}"
     assert got[1, 0] == -0.9, "-0.9 is the strongest weight: compare sizes, not signed values"
     assert got.tolist() == [[0.5, 0.0], [-0.9, 0.0]], (
-        f"half of four weights are the two smallest: expected [[0.5, 0], [-0.9, 0]], got {got.tolist()}")
+        "half of four weights are the two smallest: expected [[0.5, 0], [-0.9, 0]], got "
+        f"{got.tolist()}"
+    )
     many = np.linspace(-1, 1, 1001)
     assert np.count_nonzero(answer(many, 0.9) == 0) in (900, 901), "0.9 of 1,001 weights are 901"
 
@@ -71,26 +77,42 @@ def still_dense(weights):
 def test_sparse_bytes(answer):
     weights = np.zeros((100, 80), np.float32)
     weights[:10] = 1
-    assert answer(weights) != 3200, "3,200 bytes are the 800 values; where they stand must be stored as well"
-    assert answer(weights) == 4200, f"800 values of 4 bytes and 8,000 bits of mask are 4,200 bytes, got {answer(weights)}"
+    assert answer(weights) != 3200, (
+        "3,200 bytes are the 800 values; where they stand must be stored as well"
+    )
+    assert answer(weights) == 4200, (
+        f"800 values of 4 bytes and 8,000 bits of mask are 4,200 bytes, got {answer(weights)}"
+    )
     assert answer(np.zeros(9, np.float32)) == 2, "nine bits of mask fill two bytes"
 
 
 EXERCISES = (
     Exercise(
-        "03-2-scale-free", test_ratio,
+        "03-2-scale-free",
+        test_ratio,
         "The importance has the unit 1/w^2. Multiply it by something that has the unit w^2.",
-        ratio, (importance, norm),
-        "The repaired score counts how many weights take part. It no longer cares how strong they are, which is why it is "
-        "no good as the only reason to remove a unit."),
+        ratio,
+        (importance, norm),
+        "The repaired score counts how many weights take part. It no longer cares how strong they "
+        "are, which is why it is "
+        "no good as the only reason to remove a unit.",
+    ),
     Exercise(
-        "03-2-fraction", test_smallest_share,
+        "03-2-fraction",
+        test_smallest_share,
         "np.argsort(np.abs(...)) puts the smallest first. Work on a copy.",
-        smallest_share, (signed, in_place),
-        "Choosing a share instead of a threshold lets layers with large and with small weights give the same part."),
+        smallest_share,
+        (signed, in_place),
+        "Choosing a share instead of a threshold lets layers with large and with small weights "
+        "give the same part.",
+    ),
     Exercise(
-        "03-2-sparse-bytes", test_sparse_bytes,
+        "03-2-sparse-bytes",
+        test_sparse_bytes,
         "Four bytes for each weight that is left, and one bit for every position.",
-        sparse_bytes, (no_indices, still_dense),
-        "A published lab counted the values and forgot the indices. The mask alone puts a floor of 1/32 under the file."),
+        sparse_bytes,
+        (no_indices, still_dense),
+        "A published lab counted the values and forgot the indices. The mask alone puts a floor of "
+        "1/32 under the file.",
+    ),
 )

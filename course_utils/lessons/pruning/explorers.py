@@ -22,22 +22,41 @@ class Importance:
 def importance_of(weights, scale):
     """Scores every unit of `weights * scale` three ways and returns an `Importance`."""
     scaled = weights * scale
-    return Importance(scale, pruning.unit_magnitude(scaled).ravel(), pruning.unit_document(scaled).ravel(),
-                      pruning.participation_ratio(scaled).ravel())
+    return Importance(
+        scale,
+        pruning.unit_magnitude(scaled).ravel(),
+        pruning.unit_document(scaled).ravel(),
+        pruning.participation_ratio(scaled).ravel(),
+    )
 
 
 def show_importance(seen):
-    """Each unit as a point: the document's importance, and the participation ratio, against its size."""
+    """Each unit as a point: the document's importance, and the participation ratio, against its
+    size."""
+
     def against(scores, formula, name, color, low, high):
         title = f"{formula}, {name}"
-        return Chart([Points(seen.norms, scores, color=color, size=3)], y=Axis(formula, log=True, low=low, high=high),
-                     x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3), title=title,
-                     description=f"{title} of {len(scores)} units against the size of their weights.")
+        return Chart(
+            [Points(seen.norms, scores, color=color, size=3)],
+            y=Axis(formula, log=True, low=low, high=high),
+            x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3),
+            title=title,
+            description=f"{title} of {len(scores)} units against the size of their weights.",
+        )
 
-    return [cards(readout("weights times", f"{seen.scale:g}"), readout("median importance", f"{np.median(seen.document):.4g}"),
-                  readout("median participation ratio", f"{np.median(seen.ratio):.4g}")),
-            against(seen.document, "Σw² / Σw⁴", "the document's importance", "vermillion", 0.01, 100000),
-            against(seen.ratio, "(Σw²)² / Σw⁴", "participation ratio", "green", 1, len(seen.document) * 10)]
+    return [
+        cards(
+            readout("weights times", f"{seen.scale:g}"),
+            readout("median importance", f"{np.median(seen.document):.4g}"),
+            readout("median participation ratio", f"{np.median(seen.ratio):.4g}"),
+        ),
+        against(
+            seen.document, "Σw² / Σw⁴", "the document's importance", "vermillion", 0.01, 100000
+        ),
+        against(
+            seen.ratio, "(Σw²)² / Σw⁴", "participation ratio", "green", 1, len(seen.document) * 10
+        ),
+    ]
 
 
 def importance_explorer(weights):
@@ -49,8 +68,11 @@ def importance_explorer(weights):
     Returns:
         An `Explorer` whose results are `Importance`s.
     """
-    return Explorer(lambda scale: importance_of(weights, scale), show_importance,
-                    scale=log_slider("factor", 0.1, 10, 1, "multiplies every weight"))
+    return Explorer(
+        lambda scale: importance_of(weights, scale),
+        show_importance,
+        scale=log_slider("factor", 0.1, 10, 1, "multiplies every weight"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +97,27 @@ def cut_explorer(curves):
     drawn = {name: [measure(share) for share in shares] for name, measure in curves.items()}
 
     def show(seen):
-        marks = [Line(100 * shares, [100 * a for a in values], label=name) for name, values in drawn.items()]
-        return [cards(*(readout(name, f"{accuracy:.1%}") for name, accuracy in seen.accuracy.items())),
-                Chart([*marks, Rule(100 * seen.share)], x=Axis("hidden units removed, %"), y=Axis("accuracy, %", low=0, high=100),
-                      title="Which units go first?", width=520, height=280,
-                      description=f"Accuracy with {seen.share:.0%} of the hidden units removed, by score.")]
+        marks = [
+            Line(100 * shares, [100 * a for a in values], label=name)
+            for name, values in drawn.items()
+        ]
+        return [
+            cards(*(readout(name, f"{accuracy:.1%}") for name, accuracy in seen.accuracy.items())),
+            Chart(
+                [*marks, Rule(100 * seen.share)],
+                x=Axis("hidden units removed, %"),
+                y=Axis("accuracy, %", low=0, high=100),
+                title="Which units go first?",
+                width=520,
+                height=280,
+                description=f"Accuracy with {seen.share:.0%} of the hidden units removed, by score.",
+            ),
+        ]
 
-    return Explorer(lambda share: Cut(share, {name: measure(share) for name, measure in curves.items()}, drawn), show,
-                    share=slider("share", 0.0, 0.95, 0.05, 0.5, "of the hidden units is removed, lowest score first"))
+    return Explorer(
+        lambda share: Cut(share, {name: measure(share) for name, measure in curves.items()}, drawn),
+        show,
+        share=slider(
+            "share", 0.0, 0.95, 0.05, 0.5, "of the hidden units is removed, lowest score first"
+        ),
+    )

@@ -15,9 +15,14 @@ def levels_of_floats(w, Q):
 
 def test_levels(answer):
     w = np.array([0.31, -0.29, 0.02, 0.33, 0.11, -0.31])
-    assert answer(w, 0.1) == 4, f"for {w.tolist()} and Q = 0.1 four integers occur: 3, -3, 0 and 1; you found {answer(w, 0.1)}"
+    assert answer(w, 0.1) == 4, (
+        f"for {w.tolist()} and Q = 0.1 four integers occur: 3, -3, 0 and 1; you found "
+        f"{answer(w, 0.1)}"
+    )
     assert answer(np.zeros(5), 0.1) == 1, "five zeros use one level"
-    assert answer(np.array([0.5, 1.5, 2.5]), 1.0) == 2, "0.5 and 1.5 and 2.5 become 0, 2 and 2: halves go to the even neighbour"
+    assert answer(np.array([0.5, 1.5, 2.5]), 1.0) == 2, (
+        "0.5 and 1.5 and 2.5 become 0, 2 and 2: halves go to the even neighbour"
+    )
 
 
 def to_int8(x, scale):
@@ -36,9 +41,13 @@ def test_to_int8(answer):
     x = np.array([0.0, 1.0, -1.28, 2.0, -9.0])
     got = np.asarray(answer(x, 0.01))
     assert got.dtype == np.int8, f"the result must be int8, yours is {got.dtype}"
-    assert got[3] != -56, "2.0 / 0.01 is 200; cast to int8 before clamping it wraps around to -56: clamp first"
+    assert got[3] != -56, (
+        "2.0 / 0.01 is 200; cast to int8 before clamping it wraps around to -56: clamp first"
+    )
     assert got.tolist() == [0, 100, -128, 127, -128], (
-        f"for {x.tolist()} and a scale of 0.01 expected [0, 100, -128, 127, -128], got {got.tolist()}")
+        f"for {x.tolist()} and a scale of 0.01 expected [0, 100, -128, 127, -128], got "
+        f"{got.tolist()}"
+    )
 
 
 def honest_bits(weights, bits, group_size):
@@ -56,24 +65,40 @@ def scales_in_float32(weights, bits, group_size):
 def test_honest_bits(answer):
     got = answer(4096, 4, 32)
     assert got != 4, "the scales are part of the file: one float16 for each group"
-    assert abs(got - 4.5) < 1e-9, f"4 bits and a float16 scale for every 32 weights make 4.5 bits a weight, got {got}"
+    assert abs(got - 4.5) < 1e-9, (
+        f"4 bits and a float16 scale for every 32 weights make 4.5 bits a weight, got {got}"
+    )
     assert abs(answer(1000, 3, 128) - 3.125) < 1e-9, "try 3 bits with groups of 128: 3.125"
 
 
 EXERCISES = (
     Exercise(
-        "03-1-levels", test_levels,
-        "The integer behind a weight is round(w / Q). How many different ones are there? np.unique finds them.",
-        levels, (levels_of_floats,),
-        "The number of levels, and not Q itself, decides how many bits a code needs: ceil(log2(levels)) at a fixed width."),
+        "03-1-levels",
+        test_levels,
+        "The integer behind a weight is round(w / Q). How many different ones are there? np.unique "
+        "finds them.",
+        levels,
+        (levels_of_floats,),
+        "The number of levels, and not Q itself, decides how many bits a code needs: "
+        "ceil(log2(levels)) at a fixed width.",
+    ),
     Exercise(
-        "03-1-clamp", test_to_int8,
+        "03-1-clamp",
+        test_to_int8,
         "Three steps: divide and round, clamp to -128..127, and only then change the type.",
-        to_int8, (cast_first, no_clip),
-        "A cast wraps around, a clamp saturates. Cast first and the largest weight of the layer changes its sign, silently."),
+        to_int8,
+        (cast_first, no_clip),
+        "A cast wraps around, a clamp saturates. Cast first and the largest weight of the layer "
+        "changes its sign, silently.",
+    ),
     Exercise(
-        "03-1-honest-bits", test_honest_bits,
-        "Each group of group_size weights brings one scale of 16 bits. How many bits is that for one weight?",
-        honest_bits, (without_scales, scales_in_float32),
-        "Small groups follow the weights better and cost more scales. '4-bit' with groups of 32 is 4.5 bits in the file."),
+        "03-1-honest-bits",
+        test_honest_bits,
+        "Each group of group_size weights brings one scale of 16 bits. How many bits is that for "
+        "one weight?",
+        honest_bits,
+        (without_scales, scales_in_float32),
+        "Small groups follow the weights better and cost more scales. '4-bit' with groups of 32 is "
+        "4.5 bits in the file.",
+    ),
 )

@@ -40,11 +40,20 @@ def show_rounding(seen):
     count = int(edge / seen.step)
     grid = [Rule(k * seen.step) for k in range(-count, count + 1)] if count <= 25 else []
     return [
-        cards(readout("levels", seen.levels), readout("bits a code", seen.bits),
-              readout("error (RMS)", f"{seen.error:.4f}"), readout("error over Q/√12", f"{seen.error_ratio:.2f}")),
-        Chart([Bars(seen.edges, seen.counts, color="blue", label="weights"), *grid], x=Axis("weight"), y=Axis("how many"),
-              title=f"Weights and the levels every {seen.step:g}" + ("" if grid else " (too close to draw)"),
-              description=f"Histogram of the weights with {seen.levels} levels {seen.step:g} apart."),
+        cards(
+            readout("levels", seen.levels),
+            readout("bits a code", seen.bits),
+            readout("error (RMS)", f"{seen.error:.4f}"),
+            readout("error over Q/√12", f"{seen.error_ratio:.2f}"),
+        ),
+        Chart(
+            [Bars(seen.edges, seen.counts, color="blue", label="weights"), *grid],
+            x=Axis("weight"),
+            y=Axis("how many"),
+            title=f"Weights and the levels every {seen.step:g}"
+            + ("" if grid else " (too close to draw)"),
+            description=f"Histogram of the weights with {seen.levels} levels {seen.step:g} apart.",
+        ),
     ]
 
 
@@ -57,5 +66,8 @@ def rounding_explorer(weights):
     Returns:
         An `Explorer` whose results are `Rounding`s.
     """
-    return Explorer(lambda step: rounding(weights, step), show_rounding,
-                    step=log_slider("Q", 0.001, 1, 0.05, "step between two levels, in the unit of the weights"))
+    return Explorer(
+        lambda step: rounding(weights, step),
+        show_rounding,
+        step=log_slider("Q", 0.001, 1, 0.05, "step between two levels, in the unit of the weights"),
+    )

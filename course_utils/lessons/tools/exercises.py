@@ -20,16 +20,25 @@ def the_kernel(layer, inputs):
 
 
 def test_weights_used(answer):
-    kernel, bias = np.array([[1.0, -2.0], [0.5, 4.0], [3.0, 0.0]], np.float32), np.array([10.0, 20.0], np.float32)
+    kernel, bias = (
+        np.array([[1.0, -2.0], [0.5, 4.0], [3.0, 0.0]], np.float32),
+        np.array([10.0, 20.0], np.float32),
+    )
     layer = keras.layers.Dense(2)
     layer.build((None, 3))
     layer.set_weights([kernel, bias])
     got = np.asarray(answer(layer, 3))
-    assert got.shape == (3, 2), f"a layer with 3 inputs and 2 units has weights of shape (3, 2), yours is {got.shape}"
-    assert not np.allclose(got, kernel + bias), "each row still has the bias in it: what does the layer say to zeros?"
+    assert got.shape == (3, 2), (
+        f"a layer with 3 inputs and 2 units has weights of shape (3, 2), yours is {got.shape}"
+    )
+    assert not np.allclose(got, kernel + bias), (
+        "each row still has the bias in it: what does the layer say to zeros?"
+    )
     assert np.allclose(got, kernel, atol=1e-5), f"expected {kernel.tolist()}, got {got.tolist()}"
 
-    class Scaled(keras.layers.Layer):  # keeps integers, and multiplies them by a scale when it is called
+    class Scaled(
+        keras.layers.Layer
+    ):  # keeps integers, and multiplies them by a scale when it is called
         def build(self, shape):
             self.codes = self.add_weight(shape=(3, 2))
             self.codes.assign(2 * kernel)
@@ -40,7 +49,8 @@ def test_weights_used(answer):
     scaled = Scaled()
     scaled.build((None, 3))
     assert np.allclose(answer(scaled, 3), kernel, atol=1e-5), (
-        "this layer stores codes and a scale: do not read what it stores, ask it what it computes")
+        "this layer stores codes and a scale: do not read what it stores, ask it what it computes"
+    )
 
 
 def agreement(logits, other):
@@ -58,14 +68,19 @@ def over_the_wrong_axis(logits, other):
 def test_agreement(answer):
     logits = np.array([[[0.0, 1.0, 0.0], [5.0, 0.0, 0.0]], [[0.0, 0.0, 2.0], [0.0, 3.0, 0.0]]])
     assert abs(answer(logits, 10 * logits + 7) - 1) < 1e-9, (
-        "ten times the logits and 7 more: every first choice is the same, so the agreement is 1")
+        "ten times the logits and 7 more: every first choice is the same, so the agreement is 1"
+    )
     other = logits.copy()
     other[0, 1] = [0.0, 0.1, 0.0]
-    assert abs(answer(logits, other) - 0.75) < 1e-9, f"three of four positions agree: 0.75, got {answer(logits, other)}"
+    assert abs(answer(logits, other) - 0.75) < 1e-9, (
+        f"three of four positions agree: 0.75, got {answer(logits, other)}"
+    )
 
 
 def calibrated(weights, nearest, theirs, inputs):
-    return np.linalg.norm(inputs @ (theirs - weights)) < 0.95 * np.linalg.norm(inputs @ (nearest - weights))
+    return np.linalg.norm(inputs @ (theirs - weights)) < 0.95 * np.linalg.norm(
+        inputs @ (nearest - weights)
+    )
 
 
 def by_weights(weights, nearest, theirs, inputs):
@@ -80,32 +95,54 @@ def test_calibrated(answer):
     from course_utils import second_order
 
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(512, 8)) @ random.normal(size=(8, 32)) + 0.1 * random.normal(size=(512, 32))
+    inputs = random.normal(size=(512, 8)) @ random.normal(size=(8, 32)) + 0.1 * random.normal(
+        size=(512, 32)
+    )
     weights = random.normal(size=(32, 16)).astype(np.float32)
     nearest = quantization.absmax(weights, bits=3).dequantize()
     theirs = second_order.gptq(weights, inputs, bits=3).dequantize()
     assert answer(weights, nearest, theirs, inputs), (
-        "GPTQ lets weights move further away than rounding would, so that the layer's output stays closer: "
-        "compare errors of the output, inputs @ weights")
-    assert not answer(weights, nearest, nearest.copy(), inputs), "a copy of plain rounding has not looked at any data"
+        "GPTQ lets weights move further away than rounding would, so that the layer's output stays "
+        "closer: "
+        "compare errors of the output, inputs @ weights"
+    )
+    assert not answer(weights, nearest, nearest.copy(), inputs), (
+        "a copy of plain rounding has not looked at any data"
+    )
     worse = nearest + random.normal(size=nearest.shape).astype(np.float32) * 1e-3
-    assert not answer(weights, nearest, worse, inputs), "rounding with a little noise on top is new, but no better"
+    assert not answer(weights, nearest, worse, inputs), (
+        "rounding with a little noise on top is new, but no better"
+    )
 
 
 EXERCISES = (
     Exercise(
-        "07-ask", test_weights_used,
-        "np.eye(inputs) has a row for each input, with a 1 in that place. What does a layer make of such a row? Mind the bias.",
-        weights_used, (with_the_bias, the_kernel),
-        "Whatever a layer stores, and however it packs it, its answers to the identity matrix are the weights it computes with."),
+        "07-ask",
+        test_weights_used,
+        "np.eye(inputs) has a row for each input, with a 1 in that place. What does a layer make "
+        "of such a row? Mind the bias.",
+        weights_used,
+        (with_the_bias, the_kernel),
+        "Whatever a layer stores, and however it packs it, its answers to the identity matrix are "
+        "the weights it computes with.",
+    ),
     Exercise(
-        "07-agreement", test_agreement,
+        "07-agreement",
+        test_agreement,
         "np.argmax over the last axis gives the first choice at each position.",
-        agreement, (close_logits, over_the_wrong_axis),
-        "Agreement needs no labels and sees what accuracy hides: two models can be right equally often at different places."),
+        agreement,
+        (close_logits, over_the_wrong_axis),
+        "Agreement needs no labels and sees what accuracy hides: two models can be right equally "
+        "often at different places.",
+    ),
     Exercise(
-        "07-calibrated", test_calibrated,
-        "Calibration promises that inputs @ theirs is closer to inputs @ weights than inputs @ nearest is. By a margin.",
-        calibrated, (by_weights, anything_new),
-        "A method that claims to look at data must beat one that does not, on the data. A released one failed this test."),
+        "07-calibrated",
+        test_calibrated,
+        "Calibration promises that inputs @ theirs is closer to inputs @ weights than inputs @ "
+        "nearest is. By a margin.",
+        calibrated,
+        (by_weights, anything_new),
+        "A method that claims to look at data must beat one that does not, on the data. A released "
+        "one failed this test.",
+    ),
 )

@@ -20,9 +20,13 @@ def the_faster_one(operations, size, bandwidth, peak):
 def test_least_seconds(answer):
     from_memory, by_arithmetic = answer(10, 400, 100, 1000), answer(4000, 400, 100, 1000)
     assert abs(from_memory - 4) < 1e-9, (
-        f"400 bytes at 100 a second take 4 s, 10 operations at 1,000 a second 0.01 s meanwhile: 4 s, got {from_memory}")
+        "400 bytes at 100 a second take 4 s, 10 operations at 1,000 a second 0.01 s meanwhile: 4 "
+        f"s, got {from_memory}"
+    )
     assert abs(by_arithmetic - 4) < 1e-9, f"both take 4 s and run at once: 4 s, got {by_arithmetic}"
-    assert abs(answer(8000, 400, 100, 1000) - 8) < 1e-9, "8,000 operations take 8 s: now arithmetic decides"
+    assert abs(answer(8000, 400, 100, 1000) - 8) < 1e-9, (
+        "8,000 operations take 8 s: now arithmetic decides"
+    )
 
 
 def tokens_per_second(parameters, bits, bandwidth):
@@ -40,7 +44,9 @@ def whatever_the_bits(parameters, bits, bandwidth):
 def test_tokens_per_second(answer):
     got = answer(7e9, 16, 140e9)
     assert got != 1.25, "the bandwidth counts bytes and a weight has 16 bits: divide them by 8"
-    assert abs(got - 10) < 1e-6, f"7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
+    assert abs(got - 10) < 1e-6, (
+        f"7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
+    )
     fewer = answer(7e9, 4.5, 140e9)
     assert abs(fewer - 140 / 3.9375) < 1e-6, f"at 4.5 bits it is {140 / 3.9375:.1f}, got {fewer}"
 
@@ -65,28 +71,45 @@ def test_exact_product(answer):
     random = np.random.default_rng(0)
     small = np.asarray(answer(np.array([[100, 3]], np.int8), np.array([[2], [1]], np.int8)))
     assert small.tolist() == [[203]], (
-        f"100 * 2 + 3 * 1 is 203, got {small.tolist()}: NumPy multiplies int8 in 8 bits and wraps around")
+        f"100 * 2 + 3 * 1 is 203, got {small.tolist()}: NumPy multiplies int8 in 8 bits and wraps "
+        "around"
+    )
     x, w = (random.integers(100, 128, shape).astype(np.int8) for shape in ((4, 512), (512, 3)))
     got = np.asarray(answer(x, w))
     assert np.array_equal(got, x.astype(np.int64) @ w.astype(np.int64)), (
-        "512 products of up to 127 * 127 do not fit in 16 bits: the sums need 32")
+        "512 products of up to 127 * 127 do not fit in 16 bits: the sums need 32"
+    )
     assert got.dtype == np.int32, f"the sums are int32, yours are {got.dtype}"
 
 
 EXERCISES = (
     Exercise(
-        "03-4-roof", test_least_seconds,
-        "While one part of the matrix is multiplied, the next one is on its way. Which of the two has to be waited for?",
-        least_seconds, (one_after_the_other, the_faster_one),
-        "That is the whole roofline. Fewer bytes shorten the first term alone; where the second is larger, nothing is won."),
+        "03-4-roof",
+        test_least_seconds,
+        "While one part of the matrix is multiplied, the next one is on its way. Which of the two "
+        "has to be waited for?",
+        least_seconds,
+        (one_after_the_other, the_faster_one),
+        "That is the whole roofline. Fewer bytes shorten the first term alone; where the second is "
+        "larger, nothing is won.",
+    ),
     Exercise(
-        "03-4-tokens", test_tokens_per_second,
-        "To write one token, each weight is read once. How many bytes is that, and how often do they fit into the bandwidth?",
-        tokens_per_second, (bits_for_bytes, whatever_the_bits),
-        "This is why 4-bit files write faster on computers that multiply no 4-bit integers at all: they only have to be read."),
+        "03-4-tokens",
+        test_tokens_per_second,
+        "To write one token, each weight is read once. How many bytes is that, and how often do "
+        "they fit into the bandwidth?",
+        tokens_per_second,
+        (bits_for_bytes, whatever_the_bits),
+        "This is why 4-bit files write faster on computers that multiply no 4-bit integers at all: "
+        "they only have to be read.",
+    ),
     Exercise(
-        "03-4-exact", test_exact_product,
+        "03-4-exact",
+        test_exact_product,
         "Widen both arrays before they are multiplied, not after.",
-        exact_product, (in_eight_bits, widened_too_late, in_sixteen_bits),
-        "A product of two codes fits in 16 bits, their sum does not. Processors with 8-bit products add them up in 32."),
+        exact_product,
+        (in_eight_bits, widened_too_late, in_sixteen_bits),
+        "A product of two codes fits in 16 bits, their sum does not. Processors with 8-bit "
+        "products add them up in 32.",
+    ),
 )

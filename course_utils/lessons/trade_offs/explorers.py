@@ -1,4 +1,5 @@
-"""Memory or arithmetic: what holds one matrix product back, and what fewer bits could win (lesson 3.3)."""
+"""Memory or arithmetic: what holds one matrix product back, and what fewer bits could win (lesson
+3.3)."""
 
 import dataclasses
 import functools
@@ -11,7 +12,8 @@ from course_utils.evaluation import products, speed
 from course_utils.widgets import Explorer, cards, choice, readout
 from course_utils.widgets.controls import Number
 
-SIZE = 2048  # inputs and units of the matrix: 16 MiB in float32, as much as a layer of a small language model
+# inputs and units of the matrix: 16 MiB in float32, as much as a layer of a small language model
+SIZE = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Product:
         return self.operations / self.bytes(bits)
 
     def least(self, bits=32):
-        """Seconds that the roof allows: memory and arithmetic work at once, and the slower one decides."""
+        """Seconds that the roof allows: memory and arithmetic work at once, and the slower one
+        decides."""
         return max(self.bytes(bits) / self.roof.bandwidth, self.operations / self.roof.peak)
 
     @property
@@ -54,7 +57,8 @@ class Product:
 
     @property
     def gain(self):
-        """How many times as fast the compressed matrix could be, at most, if nothing but its bytes changed."""
+        """How many times as fast the compressed matrix could be, at most, if nothing but its bytes
+        changed."""
         return self.least() / self.least(self.bits)
 
 
@@ -67,7 +71,9 @@ def product(roof, batch, bits):
     """Times one product in float32 and returns a `Product`."""
     rows = np.ones((batch, SIZE), np.float32)
     with threadpoolctl.threadpool_limits(roof.threads):
-        timing = speed.pairs({"float32": lambda: rows @ _matrix()}, rounds=5, warm_up=1, before=speed.empty_caches)
+        timing = speed.pairs(
+            {"float32": lambda: rows @ _matrix()}, rounds=5, warm_up=1, before=speed.empty_caches
+        )
     return Product(roof, batch, bits, timing["float32"].median)
 
 
@@ -75,21 +81,35 @@ def show_product(seen):
     """Numbers, the product under the roof, and how the gain shrinks as the batch grows."""
     batches = 2 ** np.arange(0, 8.01, 0.25)
     gains = [dataclasses.replace(seen, batch=batch).gain for batch in batches]
-    on_roof = {f"{bits} bits, at most": (seen.operations, seen.bytes(bits), seen.least(bits))
-               for bits in (32, seen.bits)}
+    on_roof = {
+        f"{bits} bits, at most": (seen.operations, seen.bytes(bits), seen.least(bits))
+        for bits in (32, seen.bits)
+    }
     measured = {"float32, measured": (seen.operations, seen.bytes(), seen.seconds)}
     return [
-        cards(readout("operations a byte", f"{seen.intensity():.1f}", note=f"the roof bends at {seen.roof.ridge:.1f}"),
-              readout("in float32 it waits for", seen.limit),
-              readout("float32, measured", f"{seen.operations / seen.seconds / 1e9:.1f} GFLOP/s",
-                      note=f"{seen.least() / seen.seconds:.0%} of the roof"),
-              readout(f"{seen.bits} bits could be", f"{seen.gain:.1f}x as fast", note="at most")),
+        cards(
+            readout(
+                "operations a byte",
+                f"{seen.intensity():.1f}",
+                note=f"the roof bends at {seen.roof.ridge:.1f}",
+            ),
+            readout("in float32 it waits for", seen.limit),
+            readout(
+                "float32, measured",
+                f"{seen.operations / seen.seconds / 1e9:.1f} GFLOP/s",
+                note=f"{seen.least() / seen.seconds:.0%} of the roof",
+            ),
+            readout(f"{seen.bits} bits could be", f"{seen.gain:.1f}x as fast", note="at most"),
+        ),
         seen.roof.chart({**on_roof, **measured}),
-        Chart([Line(batches, gains, color="blue"), Rule(seen.batch)], x=Axis("batch", log=True),
-              y=Axis("times as fast, at most", low=0, high=32 / seen.bits + 0.5),
-              title=f"What {seen.bits} bits can win through fewer bytes",
-              description=f"At batch 1 the gain is at most {gains[0]:.1f}, at batch 256 at most {gains[-1]:.1f}; "
-                          f"at batch {seen.batch} it is {seen.gain:.1f}."),
+        Chart(
+            [Line(batches, gains, color="blue"), Rule(seen.batch)],
+            x=Axis("batch", log=True),
+            y=Axis("times as fast, at most", low=0, high=32 / seen.bits + 0.5),
+            title=f"What {seen.bits} bits can win through fewer bytes",
+            description=f"At batch 1 the gain is at most {gains[0]:.1f}, at batch 256 at most {gains[-1]:.1f}; "
+            f"at batch {seen.batch} it is {seen.gain:.1f}.",
+        ),
     ]
 
 
@@ -103,6 +123,15 @@ def product_explorer(roof):
         An `Explorer` whose results are `Product`s.
     """
     return Explorer(
-        functools.partial(product, roof), show_product,
-        batch=Number("batch", [2**power for power in range(9)], 1, "rows that share one reading of the matrix"),
-        bits=choice("bits", {"16": 16, "8": 8, "4": 4}, 8, "width of a weight in the compressed matrix"))
+        functools.partial(product, roof),
+        show_product,
+        batch=Number(
+            "batch",
+            [2**power for power in range(9)],
+            1,
+            "rows that share one reading of the matrix",
+        ),
+        bits=choice(
+            "bits", {"16": 16, "8": 8, "4": 4}, 8, "width of a weight in the compressed matrix"
+        ),
+    )

@@ -25,10 +25,16 @@ def in_bits(p):
 
 def test_perplexity(answer):
     got = answer(np.array([0.5, 0.125]))
-    assert abs(got - 1 / 0.3125) > 1e-6, "take the mean over the surprises, -log p, and not over the probabilities"
+    assert abs(got - 1 / 0.3125) > 1e-6, (
+        "take the mean over the surprises, -log p, and not over the probabilities"
+    )
     assert abs(got - 5) > 1e-6, "the mean of 1/p is not it: take the mean of -log p first, then exp"
-    assert abs(got - 4) < 1e-9, f"for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
-    assert abs(answer(np.full(7, 0.1)) - 10) < 1e-9, "a model that gives 0.1 each time hesitates between 10: perplexity 10"
+    assert abs(got - 4) < 1e-9, (
+        f"for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
+    )
+    assert abs(answer(np.full(7, 0.1)) - 10) < 1e-9, (
+        "a model that gives 0.1 each time hesitates between 10: perplexity 10"
+    )
 
 
 def answer_loss(nats, counts):
@@ -48,12 +54,22 @@ def padding_counts(nats, counts):
 
 
 def test_answer_loss(answer):
-    nats, counts = np.array([[9.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 5.0]]), np.array([[0, 1, 1, 1], [0, 0, 0, 1]])
+    nats, counts = (
+        np.array([[9.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 5.0]]),
+        np.array([[0, 1, 1, 1], [0, 0, 0, 1]]),
+    )
     got = answer(nats, counts)
-    assert got != nats.mean(), "the prompts and the padding are counted too; only the answers, where `counts` is 1, should be"
+    assert got != nats.mean(), (
+        "the prompts and the padding are counted too; only the answers, where `counts` is 1, "
+        "should be"
+    )
     assert abs(got - 1) > 1e-9, "you divide by all positions; divide by how many count"
-    assert abs(got - 3) > 1e-9, "you average each row first: a one-word answer then counts as much as a whole translation"
-    assert abs(got - 2) < 1e-9, f"four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}"
+    assert abs(got - 3) > 1e-9, (
+        "you average each row first: a one-word answer then counts as much as a whole translation"
+    )
+    assert abs(got - 2) < 1e-9, (
+        f"four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}"
+    )
 
 
 def rate(step, steps, highest, warm_up):
@@ -73,34 +89,57 @@ def no_warm_up(step, steps, highest, warm_up):
 
 
 def up_to_one(step, steps, highest, warm_up):
-    return min(1, step / warm_up) * (1 + math.cos(math.pi * max(0, step - warm_up) / (steps - warm_up))) / 2
+    return (
+        min(1, step / warm_up)
+        * (1 + math.cos(math.pi * max(0, step - warm_up) / (steps - warm_up)))
+        / 2
+    )
 
 
 def test_rate(answer):
     got = [answer(step, 100, 0.01, 20) for step in (0, 10, 20, 60, 100)]
     assert abs(got[0]) < 1e-12, f"before the first step the rate is 0, got {got[0]}"
-    assert abs(got[1] - 0.005) < 1e-9, f"half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got[1]:.4f}"
-    assert abs(got[2] - 0.01) < 1e-9, f"at the end of the ramp the rate is the highest, 0.01; got {got[2]:.4f}"
-    assert abs(got[3] - 0.005) < 1e-9, f"step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got[3]:.4f}"
+    assert abs(got[1] - 0.005) < 1e-9, (
+        f"half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got[1]:.4f}"
+    )
+    assert abs(got[2] - 0.01) < 1e-9, (
+        f"at the end of the ramp the rate is the highest, 0.01; got {got[2]:.4f}"
+    )
+    assert abs(got[3] - 0.005) < 1e-9, (
+        f"step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got[3]:.4f}"
+    )
     assert abs(got[4]) < 1e-12, f"at the last step nothing is left, got {got[4]}"
 
 
 EXERCISES = (
     Exercise(
-        "02-2-perplexity", test_perplexity,
+        "02-2-perplexity",
+        test_perplexity,
         "The surprise at a token is -log p. Take the mean of the surprises, and exp of that.",
-        perplexity, (of_the_mean, mean_of_inverses, in_bits),
-        "Perplexity is the inverse of the geometric mean of the probabilities: one token with p = 0 makes it infinite."),
+        perplexity,
+        (of_the_mean, mean_of_inverses, in_bits),
+        "Perplexity is the inverse of the geometric mean of the probabilities: one token with p = "
+        "0 makes it infinite.",
+    ),
     Exercise(
-        "02-2-answers", test_answer_loss,
+        "02-2-answers",
+        test_answer_loss,
         "Add up the nats where counts is 1, and divide by how many that are.",
-        answer_loss, (everything, row_by_row, padding_counts),
-        "Fine-tuning asks for the answer only. What the loss does not count, the model is free to forget."),
+        answer_loss,
+        (everything, row_by_row, padding_counts),
+        "Fine-tuning asks for the answer only. What the loss does not count, the model is free to "
+        "forget.",
+    ),
     Exercise(
-        "02-2-rate", test_rate,
-        "Two cases. While step < warm_up the rate grows in proportion; after that let x run from 0 to 1 between warm_up "
+        "02-2-rate",
+        test_rate,
+        "Two cases. While step < warm_up the rate grows in proportion; after that let x run from 0 "
+        "to 1 between warm_up "
         "and steps, and use (1 + cos(pi x)) / 2.",
-        rate, (cosine_from_the_start, no_warm_up, up_to_one),
-        "The ramp lets the optimizer's means settle before long steps are taken; the cosine ends in steps so short that they "
-        "only polish."),
+        rate,
+        (cosine_from_the_start, no_warm_up, up_to_one),
+        "The ramp lets the optimizer's means settle before long steps are taken; the cosine ends "
+        "in steps so short that they "
+        "only polish.",
+    ),
 )

@@ -1,4 +1,5 @@
-"""Watching a loss fall: a small training that is run anew at each move, and the curves of the shipped models (lesson 2.2)."""
+"""Watching a loss fall: a small training that is run anew at each move, and the curves of the
+shipped models (lesson 2.2)."""
 
 import dataclasses
 import functools
@@ -30,32 +31,64 @@ class Descent:
 
     @property
     def reached(self):
-        """The mean loss of the last ten steps; not a number, or huge, where the rate was too high."""
+        """The mean loss of the last ten steps; not a number, or huge, where the rate was too
+        high."""
         with np.errstate(all="ignore"):
             return float(self.losses[-10:].mean())
 
 
 def descent(rate, optimizer, schedule):
     """Trains a pair model for 100 steps and returns a `Descent`."""
-    return Descent(rate, optimizer, schedule,
-                   learning.learn(line(), len(tales.vocabulary()), rate=rate, optimizer=optimizer, schedule=schedule))
+    return Descent(
+        rate,
+        optimizer,
+        schedule,
+        learning.learn(
+            line(), len(tales.vocabulary()), rate=rate, optimizer=optimizer, schedule=schedule
+        ),
+    )
 
 
 def show_descent(seen):
-    """Numbers, and the loss between knowing nothing and the least that one token of context allows."""
-    nothing, floor = np.log(len(tales.vocabulary())), learning.pair_floor(line(), len(tales.vocabulary()))
+    """Numbers, and the loss between knowing nothing and the least that one token of context
+    allows."""
+    nothing, floor = (
+        np.log(len(tales.vocabulary())),
+        learning.pair_floor(line(), len(tales.vocabulary())),
+    )
     drawn = np.where(seen.losses <= HIGHEST, seen.losses, np.nan)
-    reached = f"{seen.reached:.2f}" if seen.reached < 1000 else "not a number" if np.isnan(seen.reached) else "over 1000"
+    reached = (
+        f"{seen.reached:.2f}"
+        if seen.reached < 1000
+        else "not a number"
+        if np.isnan(seen.reached)
+        else "over 1000"
+    )
     return [
-        cards(readout("loss at the start", f"{seen.losses[0]:.2f}"), readout("after 100 steps", reached),
-              readout("perplexity", f"{np.exp(seen.reached):.1f}" if seen.reached < 10 else "lost")),
-        Chart([Line(np.arange(len(drawn)), drawn, color="blue", label="loss"),
-               Line([0, len(drawn)], [nothing] * 2, color="grey", label="knows nothing"),
-               Line([0, len(drawn)], [floor] * 2, color="green", label="least possible with one token")],
-              x=Axis("step", low=0, high=len(drawn)), y=Axis("loss, nats", low=2, high=HIGHEST),
-              title=f"{seen.optimizer}, {seen.schedule}, rate {seen.rate:g}", width=560, height=280,
-              description=f"The loss over 100 steps goes from {seen.losses[0]:.2f} to {reached}; {nothing:.2f} is knowing "
-                          f"nothing, {floor:.2f} the least a model can reach that sees one token."),
+        cards(
+            readout("loss at the start", f"{seen.losses[0]:.2f}"),
+            readout("after 100 steps", reached),
+            readout("perplexity", f"{np.exp(seen.reached):.1f}" if seen.reached < 10 else "lost"),
+        ),
+        Chart(
+            [
+                Line(np.arange(len(drawn)), drawn, color="blue", label="loss"),
+                Line([0, len(drawn)], [nothing] * 2, color="grey", label="knows nothing"),
+                Line(
+                    [0, len(drawn)],
+                    [floor] * 2,
+                    color="green",
+                    label="least possible with one token",
+                ),
+            ],
+            x=Axis("step", low=0, high=len(drawn)),
+            y=Axis("loss, nats", low=2, high=HIGHEST),
+            title=f"{seen.optimizer}, {seen.schedule}, rate {seen.rate:g}",
+            width=560,
+            height=280,
+            description=f"The loss over 100 steps goes from {seen.losses[0]:.2f} to {reached}; {nothing:.2f} is knowing "
+            f"nothing, {floor:.2f} the least a model can reach that sees one token.",
+        ),
     ]
 
 
@@ -65,10 +98,17 @@ def descent_explorer():
     Returns:
         An `Explorer` whose results are `Descent`s.
     """
-    return Explorer(descent, show_descent,
-                    rate=log_slider("rate", 0.001, 100, 0.001, "the learning rate: how far a step goes"),
-                    optimizer=choice("optimizer", list(learning.OPTIMIZERS), "sgd", "how a slope becomes a step"),
-                    schedule=choice("schedule", list(learning.SCHEDULES), "constant", "how the rate runs over the 100 steps"))
+    return Explorer(
+        descent,
+        show_descent,
+        rate=log_slider("rate", 0.001, 100, 0.001, "the learning rate: how far a step goes"),
+        optimizer=choice(
+            "optimizer", list(learning.OPTIMIZERS), "sgd", "how a slope becomes a step"
+        ),
+        schedule=choice(
+            "schedule", list(learning.SCHEDULES), "constant", "how the rate runs over the 100 steps"
+        ),
+    )
 
 
 def curve_chart(record, floor, title):
@@ -80,9 +120,20 @@ def curve_chart(record, floor, title):
         title: One line.
     """
     steps = [point["step"] for point in record["curve"]]
-    trained, validation = ([point[name] for point in record["curve"]] for name in ("train_loss", "validation_loss"))
-    marks = [Line(steps, trained, color="sky", label="training text"), Line(steps, validation, color="blue", label="validation")]
-    return Chart([*marks, Line([0, steps[-1]], [floor, floor], color="grey", label="entropy floor")], x=Axis("step", low=0),
-                 y=Axis("loss, nats", low=0.8 * floor, high=max(trained[1:]) * 1.1), title=title, width=560, height=260,
-                 description=f"Validation loss falls from {validation[0]:.3f} at step {steps[0]} to {validation[-1]:.3f} "
-                             f"at step {steps[-1]}; the floor is {floor:.3f}.")
+    trained, validation = (
+        [point[name] for point in record["curve"]] for name in ("train_loss", "validation_loss")
+    )
+    marks = [
+        Line(steps, trained, color="sky", label="training text"),
+        Line(steps, validation, color="blue", label="validation"),
+    ]
+    return Chart(
+        [*marks, Line([0, steps[-1]], [floor, floor], color="grey", label="entropy floor")],
+        x=Axis("step", low=0),
+        y=Axis("loss, nats", low=0.8 * floor, high=max(trained[1:]) * 1.1),
+        title=title,
+        width=560,
+        height=260,
+        description=f"Validation loss falls from {validation[0]:.3f} at step {steps[0]} to {validation[-1]:.3f} "
+        f"at step {steps[-1]}; the floor is {floor:.3f}.",
+    )

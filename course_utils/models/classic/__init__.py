@@ -1,8 +1,21 @@
-"""What came before the Transformer, each as `model(tokens) -> logits`: rules, n-grams, a hidden Markov model, an LSTM."""
+"""What came before the Transformer, each as `model(tokens) -> logits`: rules, n-grams, a hidden
+Markov model, an LSTM."""
 
 from course_utils.models.classic.hmm import HMM, baum_welch, forward
 from course_utils.models.classic.lstm import LSTM, LSTMLM
 from course_utils.models.classic.ngram import NGram, count, kneser_ney
 from course_utils.models.classic.rules import LEXICON, RULES, Rules
 
-__all__ = ["HMM", "LEXICON", "LSTM", "LSTMLM", "NGram", "RULES", "Rules", "baum_welch", "count", "forward", "kneser_ney"]
+__all__ = [
+    "HMM",
+    "LEXICON",
+    "LSTM",
+    "LSTMLM",
+    "NGram",
+    "RULES",
+    "Rules",
+    "baum_welch",
+    "count",
+    "forward",
+    "kneser_ney",
+]

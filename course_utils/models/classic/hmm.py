@@ -4,7 +4,8 @@ from course_utils.backend import keras, tf
 
 
 def forward(start, moves, says, tokens):
-    """The forward algorithm (Baum et al., 1970; Rabiner, 1989), scaled at each step so that nothing underflows.
+    """The forward algorithm (Baum et al., 1970; Rabiner, 1989), scaled at each step so that nothing
+    underflows.
 
     Args:
         start: Probability of each state at the first token, `(states,)`.
@@ -13,8 +14,9 @@ def forward(start, moves, says, tokens):
         tokens: `int32` of shape `(batch, time)`.
 
     Returns:
-        The probability of each state at the *next* position given the tokens so far, `(batch, time, states)`,
-        and the log-probability of each token given those before it, `(batch, time)`.
+        The probability of each state at the *next* position given the tokens so far,
+        `(batch, time, states)`, and the log-probability of each token given those before it,
+        `(batch, time)`.
     """
     heard = tf.transpose(tf.gather(tf.transpose(says), tokens), (1, 0, 2))  # (time, batch, states)
 
@@ -32,8 +34,8 @@ def forward(start, moves, says, tokens):
 class HMM(keras.Model):
     """A hidden Markov model: in each of its states it says a token and moves on to another state.
 
-    Its weights are the logits of three tables of probabilities: of the first state, of the next state
-    given this one, and of the token given the state.
+    Its weights are the logits of three tables of probabilities: of the first state, of the next
+    state given this one, and of the token given the state.
 
     Args:
         vocabulary: Number of different tokens.
@@ -52,7 +54,11 @@ class HMM(keras.Model):
 
     def build(self, shape=None):
         states, spread = self.shape["states"], keras.initializers.RandomNormal(stddev=0.5, seed=0)
-        for name, size in (("start", (states,)), ("moves", (states, states)), ("says", (states, self.shape["vocabulary"]))):
+        for name, size in (
+            ("start", (states,)),
+            ("moves", (states, states)),
+            ("says", (states, self.shape["vocabulary"])),
+        ):
             setattr(self, name, self.add_weight(shape=size, initializer=spread, name=name))
         self.built = True
 
@@ -69,18 +75,20 @@ class HMM(keras.Model):
 
 
 def baum_welch(model, tokens):
-    """Makes a hidden Markov model fit a text better: one step of expectation and maximisation (Baum et al., 1970).
+    """Makes a hidden Markov model fit a text better: one step of expectation and maximisation (Baum
+    et al., 1970).
 
-    How often each row of each table was probably used is the slope of the log-likelihood with respect
-    to the table's logarithm (Eisner, 2016), so the backward pass does the expectation. The maximisation
-    makes shares of these counts.
+    How often each row of each table was probably used is the slope of the log-likelihood with
+    respect to the table's logarithm (Eisner, 2016), so the backward pass does the expectation. The
+    maximisation makes shares of these counts.
 
     Args:
         model: An `HMM`; its tables are changed.
         tokens: `int32` of shape `(batch, time)`.
 
     Returns:
-        The mean log-probability of a token *before* the step, in nats. It never falls from step to step.
+        The mean log-probability of a token *before* the step, in nats. It never falls from step to
+        step.
     """
     logs = [tf.math.log(table) for table in model.tables()]
     with tf.GradientTape() as tape:

@@ -7,8 +7,8 @@ from course_utils.backend import keras, tf
 class LSTM(keras.layers.Layer):
     """Reads from left to right and keeps a memory, its cell (Hochreiter and Schmidhuber, 1997).
 
-    Three gates, numbers from 0 to 1, say how much of the cell to forget (Gers et al., 2000), how much of
-    what is new to write into it, and how much of it to show.
+    Three gates, numbers from 0 to 1, say how much of the cell to forget (Gers et al., 2000), how
+    much of what is new to write into it, and how much of it to show.
 
     Args:
         width: Length of the cell, and of what it shows.
@@ -27,12 +27,17 @@ class LSTM(keras.layers.Layer):
     def build(self, shape):
         self.gates = keras.layers.Dense(4 * self.width, name="gates")
         self.gates.build((None, shape[-1]))
-        self.gates.bias.assign(tf.repeat([0.0, 1.0, 0.0, 0.0], self.width))  # at first, forget little
-        self.recall = keras.layers.Dense(4 * self.width, use_bias=False, kernel_initializer="orthogonal", name="recall")
+        self.gates.bias.assign(
+            tf.repeat([0.0, 1.0, 0.0, 0.0], self.width)
+        )  # at first, forget little
+        self.recall = keras.layers.Dense(
+            4 * self.width, use_bias=False, kernel_initializer="orthogonal", name="recall"
+        )
         self.recall.build((None, self.width))
 
     def step(self, state, seen):
-        """One position: the state `(shown, cell)`, and what the gates make of the new token, `(batch, 4 * width)`."""
+        """One position: the state `(shown, cell)`, and what the gates make of the new token,
+        `(batch, 4 * width)`."""
         shown, cell = state
         write, keep, new, show = tf.split(seen + self.recall(shown), 4, axis=-1)
         cell = tf.sigmoid(keep) * cell + tf.sigmoid(write) * tf.tanh(new)

@@ -15,9 +15,9 @@ def count(tokens, order, vocabulary):
         vocabulary: Number of different tokens.
 
     Returns:
-        For each n a pair `(grams, counts)` of `int64` arrays. A gram is one whole number: its tokens are the
-        digits, in base `vocabulary`. So `gram // vocabulary` is its context, all but the last token, and
-        `gram % vocabulary ** (n - 1)` is its tail, all but the first.
+        For each n a pair `(grams, counts)` of `int64` arrays. A gram is one whole number: its
+        tokens are the digits, in base `vocabulary`. So `gram // vocabulary` is its context, all but
+        the last token, and `gram % vocabulary ** (n - 1)` is its tail, all but the first.
     """
     order = whole("order", order, 1, int(63 / np.log2(vocabulary)))
     tokens, grams, counted = np.asarray(tokens, np.int64), 0, []
@@ -28,7 +28,8 @@ def count(tokens, order, vocabulary):
 
 
 def gains(counted, vocabulary):
-    """Returns for each n-gram what remembering it is worth: its count, times how much likelier it makes its last token.
+    """Returns for each n-gram what remembering it is worth: its count, times how much likelier it
+    makes its last token.
 
     The comparison is with what a context one token shorter knows (Seymore and Rosenfeld, 1996).
     """
@@ -36,7 +37,9 @@ def gains(counted, vocabulary):
     for n in range(2, len(counted) + 1):
         (grams, counts), (tails, tail_counts) = counted[n - 1], counted[n - 2]
         within = share(grams, counts, vocabulary)
-        shorter = share(tails, tail_counts, vocabulary)[np.searchsorted(tails, grams % vocabulary ** (n - 1))]
+        shorter = share(tails, tail_counts, vocabulary)[
+            np.searchsorted(tails, grams % vocabulary ** (n - 1))
+        ]
         found.append(counts * np.log(np.maximum(counts - 0.5, 0) / counts * within / shorter))
     return found
 
@@ -48,16 +51,20 @@ def share(grams, counts, vocabulary):
 
 
 def contexts_of(kept, vocabulary):
-    """Returns, for lengths 0, 1, ..., the contexts that a table of these n-grams needs: theirs and all tails of those."""
+    """Returns, for lengths 0, 1, ..., the contexts that a table of these n-grams needs: theirs and
+    all tails of those."""
     needed, longer = [], np.array([], np.int64)
     for n in range(len(kept), 0, -1):
-        longer = np.unique(np.concatenate([kept[n - 1] // vocabulary, longer % vocabulary ** (n - 1)]))
+        longer = np.unique(
+            np.concatenate([kept[n - 1] // vocabulary, longer % vocabulary ** (n - 1)])
+        )
         needed.append(longer)
     return needed[::-1]
 
 
 def choose(counted, vocabulary, numbers):
-    """Returns for each n a mask: the most gainful n-grams whose table has at most so many numbers."""
+    """Returns for each n a mask: the most gainful n-grams whose table has at most so many
+    numbers."""
     worth = gains(counted, vocabulary)
     ranked = np.sort(np.append(np.maximum(np.concatenate(worth), 0), 0))[::-1]
 
@@ -76,11 +83,13 @@ def choose(counted, vocabulary, numbers):
 
 
 def kneser_ney(counted, vocabulary, discount=None, numbers=None):
-    """Makes an n-gram model by interpolated Kneser-Ney smoothing (Kneser and Ney, 1995; Chen and Goodman, 1999).
+    """Makes an n-gram model by interpolated Kneser-Ney smoothing (Kneser and Ney, 1995; Chen and
+    Goodman, 1999).
 
-    Every count loses a discount D; what is saved goes to the shorter context. There a token is counted
-    not as often as it occurs but once for each longer n-gram that already remembers it. (Longer ones that
-    the table leaves out go on counting as often as they occur: Siivola et al., 2007.)
+    Every count loses a discount D; what is saved goes to the shorter context. There a token is
+    counted not as often as it occurs but once for each longer n-gram that already remembers it.
+    (Longer ones that the table leaves out go on counting as often as they occur: Siivola et al.,
+    2007.)
 
     Args:
         counted: What `count` gives; its length is the order of the model.
@@ -107,11 +116,15 @@ def kneser_ney(counted, vocabulary, discount=None, numbers=None):
         D = estimated_discount(counts) if discount is None else fraction("discount", discount)
         values = np.maximum(counts - D, 0) / counts * share(grams, counts, vocabulary)
         leftover = np.ones(len(contexts[n - 1]))
-        np.subtract.at(leftover, np.searchsorted(contexts[n - 1], grams[mask] // vocabulary), values[mask])
+        np.subtract.at(
+            leftover, np.searchsorted(contexts[n - 1], grams[mask] // vocabulary), values[mask]
+        )
         table.append((contexts[n - 1], np.maximum(leftover, 0), grams[mask], values[mask]))
         if n > 1:
             tails = np.searchsorted(counted[n - 2][0], grams % vocabulary ** (n - 1))
-            counts = np.maximum(np.bincount(tails, np.where(mask, 1, counts), len(counted[n - 2][0])), 1)
+            counts = np.maximum(
+                np.bincount(tails, np.where(mask, 1, counts), len(counted[n - 2][0])), 1
+            )
     return NGram.of(table[::-1], vocabulary)
 
 
@@ -123,12 +136,13 @@ def estimated_discount(counts):
 
 @keras.saving.register_keras_serializable("course_utils")
 class NGram(keras.layers.Layer):
-    """Knows how often each token followed each of many contexts, and mixes what it knows of longer and shorter ones.
+    """Knows how often each token followed each of many contexts, and mixes what it knows of longer
+    and shorter ones.
 
     The table is a tree of contexts, read backwards: the last token first, then the one before it. A
-    context is found under `parent * vocabulary + token`, an n-gram under `context * vocabulary + token`;
-    both lists are sorted. It is a Keras layer and no model, because its look-ups have no fixed shapes
-    that XLA could compile.
+    context is found under `parent * vocabulary + token`, an n-gram under
+    `context * vocabulary + token`; both lists are sorted. It is a Keras layer and no model, because
+    its look-ups have no fixed shapes that XLA could compile.
 
     Args:
         vocabulary: Number of different tokens.
@@ -145,14 +159,29 @@ class NGram(keras.layers.Layer):
 
     def __init__(self, vocabulary, order, contexts, entries, **kwargs):
         super().__init__(**kwargs)
-        self.shape = {"vocabulary": vocabulary, "order": order, "contexts": contexts, "entries": entries}
+        self.shape = {
+            "vocabulary": vocabulary,
+            "order": order,
+            "contexts": contexts,
+            "entries": entries,
+        }
 
     def build(self, shape=None):
         contexts, entries = self.shape["contexts"], self.shape["entries"]
         wide = "int32" if contexts * self.shape["vocabulary"] < 2**31 else "int64"
-        for name, size, dtype in (("contexts", contexts, wide), ("leftover", contexts, "float32"),
-                                  ("entries", entries, wide), ("values", entries, "float32")):
-            setattr(self, name, self.add_weight(shape=(size,), dtype=dtype, initializer="zeros", trainable=False, name=name))
+        for name, size, dtype in (
+            ("contexts", contexts, wide),
+            ("leftover", contexts, "float32"),
+            ("entries", entries, wide),
+            ("values", entries, "float32"),
+        ):
+            setattr(
+                self,
+                name,
+                self.add_weight(
+                    shape=(size,), dtype=dtype, initializer="zeros", trainable=False, name=name
+                ),
+            )
         self.built = True
 
     @classmethod
@@ -161,12 +190,19 @@ class NGram(keras.layers.Layer):
         order, columns, before = len(table), [], np.zeros(1, np.int64)
         first = 0  # the number of the first context of this length
         for n, (contexts, leftover, grams, values) in enumerate(table, 1):
-            parents = before[np.searchsorted(table[n - 2][0], contexts % vocabulary ** (n - 2))] if n > 1 else np.array([-1])
+            parents = (
+                before[np.searchsorted(table[n - 2][0], contexts % vocabulary ** (n - 2))]
+                if n > 1
+                else np.array([-1])
+            )
             keys = parents * vocabulary + (contexts // vocabulary ** (n - 2) if n > 1 else 0)
             sort = np.argsort(keys)
             number = np.empty(len(contexts), np.int64)
             number[sort] = first + np.arange(len(contexts))
-            entries = number[np.searchsorted(contexts, grams // vocabulary)] * vocabulary + grams % vocabulary
+            entries = (
+                number[np.searchsorted(contexts, grams // vocabulary)] * vocabulary
+                + grams % vocabulary
+            )
             columns.append((keys[sort], leftover[sort], entries, values))
             before, first = number, first + len(contexts)
         contexts, leftover, entries, values = (np.concatenate(column) for column in zip(*columns))
@@ -180,19 +216,25 @@ class NGram(keras.layers.Layer):
         tokens, vocabulary = np.asarray(tokens, np.int64), self.shape["vocabulary"]
         contexts, leftover, entries, values = (np.asarray(weight) for weight in self.weights)
         p = np.full((tokens.size, vocabulary), 1 / vocabulary, np.float32)
-        row, node = np.arange(tokens.size), np.zeros(tokens.size, np.int64)  # the empty context, everywhere
+        row, node = (
+            np.arange(tokens.size),
+            np.zeros(tokens.size, np.int64),
+        )  # the empty context, everywhere
         for back in range(self.shape["order"]):
             if back:
                 row, node = self.one_more(contexts, tokens, row, node, back)
             p[row] *= leftover[node, None]
             low, high = (np.searchsorted(entries, (node + i) * vocabulary) for i in (0, 1))
-            which = np.repeat(high - np.cumsum(high - low), high - low) + np.arange((high - low).sum())
+            which = np.repeat(high - np.cumsum(high - low), high - low) + np.arange(
+                (high - low).sum()
+            )
             p[np.repeat(row, high - low), entries[which] % vocabulary] += values[which]
         with np.errstate(divide="ignore"):  # without a discount there are zeros
             return tf.constant(np.log(p).reshape(*tokens.shape, vocabulary))
 
     def one_more(self, contexts, tokens, row, node, back):
-        """Looks at the token `back` places before the predicted one; keeps where the table knows that longer context."""
+        """Looks at the token `back` places before the predicted one; keeps where the table knows
+        that longer context."""
         there = row % tokens.shape[1] >= back - 1  # the line is that long
         row, node = row[there], node[there]
         key = node * self.shape["vocabulary"] + tokens.ravel()[row - back + 1]

@@ -75,9 +75,10 @@ will with"""
 class Rules:
     """Writes by hand-made rules: where the text ends in this, one of these comes next.
 
-    The longest rule that fits decides, also in the middle of what it says, and words of a lexicon are
-    spelled to their end. To have a perplexity at all a model must think nothing impossible, so a share
-    of each prediction goes to a guess by eye: small letters and spaces before marks, marks before the rest.
+    The longest rule that fits decides, also in the middle of what it says, and words of a lexicon
+    are spelled to their end. To have a perplexity at all a model must think nothing impossible, so
+    a share of each prediction goes to a guess by eye: small letters and spaces before marks, marks
+    before the rest.
 
     Args:
         tokenizer: A `tokenizers.Tokenizer`.
@@ -95,8 +96,13 @@ class Rules:
     def __init__(self, tokenizer, trust, rules=RULES, lexicon=LEXICON):
         vocabulary = tokenizer.get_vocab_size()
         self.pieces = [tokenizer.decode([i], skip_special_tokens=False) for i in range(vocabulary)]
-        said = collections.defaultdict(lambda: np.zeros(vocabulary))  # by the end of a text: how often a token is said to follow
-        for before, *afters in [*spelled_out(rules), *(("", " " + word) for word in lexicon.split())]:
+        said = collections.defaultdict(
+            lambda: np.zeros(vocabulary)
+        )  # by the end of a text: how often a token is said to follow
+        for before, *afters in [
+            *spelled_out(rules),
+            *(("", " " + word) for word in lexicon.split()),
+        ]:
             for after in afters:
                 tokens = tokenizer.encode(after).ids
                 for place in range(len(tokens)):
@@ -114,19 +120,27 @@ class Rules:
         return tf.gather(self.table, [self.rows_of(line) for line in np.asarray(tokens)])
 
     def rows_of(self, line):
-        """Returns, after each token of a line, the row of the longest rule that fits the text so far."""
+        """Returns, after each token of a line, the row of the longest rule that fits the text so
+        far."""
         text, found = "", []
         for token in line:
             text = (text + self.pieces[token])[-self.longest :]
-            ends = (text[start:] for start in range(len(text) + 1))  # the longest first, the empty one last
+            ends = (
+                text[start:] for start in range(len(text) + 1)
+            )  # the longest first, the empty one last
             found.append(next(self.rows[end] for end in ends if end in self.rows))
         return found
 
 
 def spelled_out(rules):
     """Returns each rule as a list of texts: the end it waits for, then what may come next."""
-    return [[part.strip().replace("⏎", "\n").replace("␣", " ").replace("<end>", "<|end|>") for part in line.split("|")]
-            for line in rules.strip().split("\n")]
+    return [
+        [
+            part.strip().replace("⏎", "\n").replace("␣", " ").replace("<end>", "<|end|>")
+            for part in line.split("|")
+        ]
+        for line in rules.strip().split("\n")
+    ]
 
 
 def by_eye(piece):
