@@ -220,7 +220,7 @@ def test_wrong_targets_are_named(model):
         all_right(model, SOURCE, np.ones((2, 4), int))
 
 
-# --- stories to translate, and the model that was trained on them ---------------------------------
+# --- stories to translate, and the model that was trained on them --------------------------------
 
 
 def test_pairs_are_stories_and_their_translations():

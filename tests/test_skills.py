@@ -201,8 +201,7 @@ def test_forms_of_questions_leave_gaps_for_names():
     )
 
 
-# --- what is refused
-# ---------------------------------------------------------------------------------
+# --- what is refused -----------------------------------------------------------------------------
 
 
 def test_a_model_of_another_vocabulary():

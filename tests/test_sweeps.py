@@ -22,7 +22,6 @@ from course_utils.datasets import docs
 from course_utils.evaluation import sweeps
 from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
-from course_utils.widgets import tables
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (6, 9)).astype(np.int32)
 RECIPES = {
@@ -124,8 +123,7 @@ def test_a_cluster_gives_the_rows_of_one_process(model, rows, monkeypatch):
     assert sum(loaded.values()) >= 1  # the work was done over there
 
 
-# --- nothing is lost
-# -------------------------------------------------------------------------------
+# --- nothing is lost -----------------------------------------------------------------------------
 
 
 def interrupting(weights, after):
@@ -221,8 +219,7 @@ def test_a_foreign_file_is_refused_and_left_alone(model, tmp_path, content):
     assert path.read_bytes() == content
 
 
-# --- what makes two rows the same
-# --------------------------------------------------------------------
+# --- what makes two rows the same ----------------------------------------------------------------
 
 
 def scaled(weights, by):
@@ -331,29 +328,10 @@ def test_bad_arguments_are_named(model):
         sweeps.sweep("docs-huge", RECIPES, TOKENS)
 
 
-# --- what it shows
-# -----------------------------------------------------------------------------------
+# --- what it shows -------------------------------------------------------------------------------
 
 
 def test_the_front_holds_what_nothing_beats():
-    rows = [
-        sweeps.Row(name, "fixed", 0.5, perplexity, size, 4.0, 0.1)
-        for name, perplexity, size in (
-            ("a", 9.0, 100),
-            ("worse than a", 9.5, 100),
-            ("b", 7.0, 200),
-            ("beaten by b", 8.0, 300),
-            ("c", 6.0, 400),
-        )
-    ]
-    assert [row.recipe for row in sweeps.front(rows)] == ["a", "b", "c"]
-    chart = tables.pareto(rows)
-    assert "b (fixed): 0 kB, perplexity 7" in chart.description and len(chart.marks) == 2
-
-
-def test_the_table_shows_every_row_and_escapes_names(rows):
-    shown = tables.table([dataclasses.replace(rows[0], recipe="<b>")])
-    assert str(shown).splitlines()[0].split() == list(
-        tables.Table.HEAD
-    ) and f"{rows[0].bytes:,}" in str(shown)
-    assert "&lt;b&gt;" in shown._repr_html_() and "<b>" not in shown._repr_html_()
+    better_for_more = [(100, 9.0), (200, 9.5), (400, 9.7)]
+    assert sweeps.front([(300, 9.2), *better_for_more, (100, 8.0), (500, 9.7)]) == better_for_more
+    assert sweeps.front([]) == []

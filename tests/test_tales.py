@@ -24,8 +24,7 @@ def drawn():
     return tales.stories("train", 10_000)
 
 
-# --- probability
-# -----------------------------------------------------------------------------------------------------
+# --- probability ---------------------------------------------------------------------------------
 
 TINY = dataclasses.replace(
     world.WORLD,
@@ -196,8 +195,7 @@ def test_entropy_floor_is_the_mean_surprise_per_token():
     assert both > tales.entropy_floor("test", "english", 300)[0]
 
 
-# --- splits and seeds
-# ------------------------------------------------------------------------------------------------
+# --- splits and seeds ----------------------------------------------------------------------------
 
 
 def test_a_story_depends_on_split_seed_and_index_alone():
@@ -226,8 +224,7 @@ def test_splits_share_not_even_a_beginning(drawn):
         assert max(shares) - min(shares) < 0.07
 
 
-# --- truth: a second reader, who knows only the English text
-# ----------------------------------------------------------
+# --- truth: a second reader, who knows only the English text -------------------------------------
 
 BAD = {"scolds", "laughs", "shouts", "pushes", "lies"}
 GOOD = {"praises", "thanks", "hugs", "helps", "encourages"}
@@ -427,8 +424,7 @@ def test_no_single_word_gives_the_mood_away(drawn):
     assert best < 0.55
 
 
-# --- vocabulary
-# ------------------------------------------------------------------------------------------------------
+# --- vocabulary ----------------------------------------------------------------------------------
 
 
 def test_vocabulary_is_closed_and_every_word_is_used(drawn):
@@ -508,7 +504,7 @@ def test_mistakes_are_named():
         tales.instruction_batch("train", 8, length=20)
 
 
-# --- tasks -----------------------------------------------------------------------------------------------------------
+# --- tasks ---------------------------------------------------------------------------------------
 
 
 def test_every_exercise_fits(drawn):

@@ -247,11 +247,18 @@ def append(path, known_as, row):
         os.fsync(file.fileno())
 
 
-def front(rows):
-    """Returns the rows that no other row beats: none is both as small and more exact, from small to
-    large."""
+def front(points):
+    """Returns the points that no other one beats, from small to large.
+
+    Args:
+        points: Pairs of bytes and quality, of which more is better: an accuracy, or a perplexity
+            with a minus before it.
+
+    Returns:
+        Those pairs than which no other is as small and as good, in rising order of both.
+    """
     kept = []
-    for row in sorted(rows, key=lambda row: (row.bytes, row.perplexity)):
-        if not kept or row.perplexity < kept[-1].perplexity:
-            kept.append(row)
+    for size, quality in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not kept or quality > kept[-1][1]:
+            kept.append((size, quality))
     return kept

@@ -1,6 +1,7 @@
-"""What a notebook uses to talk: source code, verdicts on the document, exercises."""
+"""What a notebook uses to talk: source code, tables, verdicts on the document, exercises."""
 
 from course_utils.lesson.answers import ExerciseView, Outcome, exercise
 from course_utils.lesson.show import claims, errata, source
+from course_utils.widgets.tables import Table as table
 
-__all__ = ["ExerciseView", "Outcome", "claims", "errata", "exercise", "source"]
+__all__ = ["ExerciseView", "Outcome", "claims", "errata", "exercise", "source", "table"]

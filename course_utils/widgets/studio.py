@@ -8,6 +8,7 @@ import ipywidgets
 
 from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
 from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, STORIES, bench
+from course_utils.evaluation.sweeps import front
 from course_utils.widgets.controls import choice, log_slider, slider
 from course_utils.widgets.explorer import Explorer
 from course_utils.widgets.html import cards, readout
@@ -109,27 +110,15 @@ def histogram(result):
     )
 
 
-def best(points):
-    """The settings that no other one beats in both: sorted `(bytes, accuracy)` pairs, rising in
-    accuracy."""
-    front = []
-    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or accuracy > front[-1][1]:
-            front.append((size, accuracy))
-    return front
-
-
 def plane(result, trail):
     """Accuracy against bytes: every setting visited, the best of them, and where we are."""
     accuracy, _, size = result.original
     here = (result.ledger.total, result.accuracy)
     points = [*trail, here]
-    front = best([*points, (size, accuracy)])
+    best = front([*points, (size, accuracy)])
     marks = [
         Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label="trail"),
-        Line(
-            [p[0] for p in front], [100 * p[1] for p in front], color="green", label="best so far"
-        ),
+        Line([p[0] for p in best], [100 * p[1] for p in best], color="green", label="best so far"),
         Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
         Points(
             [here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6

@@ -1,80 +1,73 @@
-"""Tables on a page, and the chart of a sweep."""
+"""Tables: one class for every table that a lesson prints."""
 
 import html
+import re
+import unicodedata
 
-from course_utils.chart import Axis, Chart, Line, Points
-from course_utils.evaluation.sweeps import front
+NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)? ?(%|[a-zA-Z]{1,3}|[×x]|times)?|off|—|")
 
 
 class Table:
-    """Rows as text, and in a notebook as an HTML table."""
+    """Rows under a head: aligned text where a page has nothing else, HTML in a notebook.
 
-    HEAD = ("recipe", "storage", "accuracy", "perplexity", "bytes", "bits/weight", "seconds")
+    A column of numbers stands on its right edge, a column of words on its left one, and its name
+    with it. A Chinese letter takes the room of two others.
 
-    def __init__(self, rows):
-        self.cells = [
-            (
-                row.recipe,
-                row.storage,
-                f"{row.accuracy:.2%}",
-                f"{row.perplexity:.4g}",
-                f"{row.bytes:,}",
-                f"{row.bits_per_weight:.2f}",
-                f"{row.seconds:.1f}",
-            )
-            for row in rows
+    Args:
+        head: The names of the columns.
+        rows: Lists of cells, as many as there are names: texts, or anything `str` takes.
+
+    Raises:
+        ValueError: If a row has another number of cells than the head.
+
+    Example:
+
+    >>> Table(["bits", "perplexity"], [[8, "6.96"], [4, "7.18"]])
+    bits  perplexity
+       8        6.96
+       4        7.18
+    """
+
+    def __init__(self, head, rows):
+        self.head, self.rows = list(map(str, head)), [list(map(str, row)) for row in rows]
+        for row in self.rows:
+            if len(row) != len(self.head):
+                raise ValueError(f"each row must have {len(self.head)} cells, got {row}")
+        columns = list(zip(*self.rows)) or [()] * len(self.head)
+        self.right = [all(map(NUMBER.fullmatch, column)) for column in columns]
+
+    def __repr__(self):
+        columns = list(zip(self.head, *self.rows))
+        widths = [max(map(room, column)) for column in columns]
+        lines = [
+            "  ".join(map(placed, row, widths, self.right)).rstrip()
+            for row in (self.head, *self.rows)
         ]
-
-    def __str__(self):
-        widths = [max(map(len, column)) for column in zip(self.HEAD, *self.cells, strict=True)]
-        layout = "  ".join(
-            f"{{:{'<' if place < 2 else '>'}{width}}}" for place, width in enumerate(widths)
-        )
-        return "\n".join(layout.format(*line) for line in (self.HEAD, *self.cells))
-
-    __repr__ = __str__
+        return "\n".join(lines)
 
     def _repr_html_(self):
-        head = "".join(f"<th scope='col'>{name}</th>" for name in self.HEAD)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in line)}</tr>"
-            for line in self.cells
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        sides = ["right" if right else "left" for right in self.right]
+
+        def line(tag, row):
+            cells = (
+                f"<{tag} style='text-align: {side}; white-space: pre-line'>{html.escape(text)}"
+                f"</{tag[:2]}>"
+                for side, text in zip(sides, row)
+            )
+            return f"<tr>{''.join(cells)}</tr>"
+
+        body = "".join(line("td", row) for row in self.rows)
+        head = line("th scope='col'", self.head)
+        style = "font-variant-numeric: tabular-nums; margin-left: 0"
+        return f"<table style='{style}'><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def table(rows):
-    """Returns rows as a `Table`."""
-    return Table(rows)
+def room(text):
+    """Returns how many columns a text takes where letters have one width."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
 
-def pareto(rows):
-    """Draws bytes against perplexity, with a line along the `front`."""
-    best = front(rows)
-    line = Line(
-        [row.bytes / 1000 for row in best],
-        [row.perplexity for row in best],
-        "best at its size",
-        "grey",
-    )
-    kinds = dict.fromkeys(row.storage for row in rows)
-    dots = [
-        Points(
-            [row.bytes / 1000 for row in rows if row.storage == kind],
-            [row.perplexity for row in rows if row.storage == kind],
-            label=kind,
-        )
-        for kind in kinds
-    ]
-    named = (
-        f"{row.recipe} ({row.storage}): {row.bytes / 1000:.0f} kB, perplexity {row.perplexity:.3g}"
-        for row in best
-    )
-    said = f"From small to large, the best are {'; '.join(named)}."
-    return Chart(
-        [line, *dots],
-        x=Axis("file, kB", log=True),
-        y=Axis("perplexity", log=True),
-        title=f"{len(rows)} files",
-        description=said,
-    )
+def placed(text, width, right):
+    """Fills a text up to a width, on its left or on its right."""
+    space = " " * (width - room(text))
+    return space + text if right else text + space

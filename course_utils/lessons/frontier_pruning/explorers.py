@@ -16,8 +16,7 @@ SHARES = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # where the curves are 
 FACTOR = 32.0  # a power of two: floats are multiplied and divided by it without rounding
 
 
-# ---- magnitude against Wanda
-# -------------------------------------------------------------------------
+# ---- magnitude against Wanda --------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,8 +172,7 @@ def race_explorer(model, calibration, tokens):
     )
 
 
-# ---- patterns
-# ----------------------------------------------------------------------------------------
+# ---- patterns -----------------------------------------------------------------------------------
 
 PATTERNS = {"any weight": "any", "n of 4": "runs", "whole units": "units"}
 CORNER = 32  # rows and columns of the matrix that are drawn

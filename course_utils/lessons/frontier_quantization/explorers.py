@@ -15,8 +15,7 @@ from course_utils.widgets import Explorer, cards, choice, log_slider, readout, s
 PAIR = np.array([0.4, 0.4])  # the two weights of `pair`
 
 
-# ---- two weights
-# ----------------------------------------------------------------------------------------
+# ---- two weights --------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +113,7 @@ def pair_explorer():
     )
 
 
-# ---- calibration
-# ----------------------------------------------------------------------------------------
+# ---- calibration --------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,8 +219,7 @@ def calibration_explorer(model, draw, tokens, group_size=32):
     )
 
 
-# ---- outliers
-# -------------------------------------------------------------------------------------------
+# ---- outliers -----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
