@@ -1,11 +1,7 @@
-"""Once nbval has run the cells of a notebook, every control in it is moved, in the same kernel."""
-
-import pathlib
-import sys
+"""Once nbval has run the cells of a notebook, every control in it is moved, in the same kernel; and
+what the examples in docstrings may take for granted."""
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tests"))
 from sweep import Kernel, SweepError, move_everything
 
 
@@ -16,11 +12,9 @@ class EveryControl(pytest.Item):
         move_everything(Kernel(self.parent.kernel.kc), self.path.name)
 
     def repr_failure(self, excinfo):
-        return (
-            str(excinfo.value)
-            if excinfo.errisinstance(SweepError)
-            else super().repr_failure(excinfo)
-        )
+        if excinfo.errisinstance(SweepError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
 
     def reportinfo(self):
         return self.path, 0, f"every control of {self.path.name}"
@@ -34,3 +28,31 @@ def pytest_collection_modifyitems(items):
     }
     for notebook, last in sorted(notebooks.items(), key=lambda found: -found[1]):
         items.insert(last + 1, EveryControl.from_parent(notebook, name="every control"))
+    for item in items:
+        if type(item.parent).__name__ == "IPyNbFile":
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def names_of_examples(request, doctest_namespace):
+    """Gives the examples in docstrings the names that a notebook has after its first cell."""
+    if type(request.node).__name__ == "DoctestItem":
+        import numpy as np
+
+        from course_utils import chart, compression, lesson, models, pruning, quantization, widgets
+        from course_utils.datasets import docs, tales
+
+        doctest_namespace.update(
+            {
+                name: getattr(room, name)
+                for room in (chart, compression, widgets)
+                for name in room.__all__
+            },
+            np=np,
+            docs=docs,
+            tales=tales,
+            lesson=lesson,
+            models=models,
+            pruning=pruning,
+            quantization=quantization,
+        )

@@ -1,3 +1,3 @@
 """Making language models fast: quantization, pruning, distillation, and how to measure them."""
 
-__version__ = "0.1.0"
+SUPPORTED = [(3, 10), (3, 11), (3, 12), (3, 13)]  # the Pythons that TensorFlow has a build for

@@ -21,7 +21,11 @@ import shutil
 import subprocess
 import sys
 
-SUPPORTED = [(3, 10), (3, 11), (3, 12), (3, 13)]
+if not __package__:  # started as `python3 path/to/course_utils`, from any folder
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+from course_utils import SUPPORTED
+
 COMMANDS = ("lab", "test", "check", "train", "results", "refresh")
 
 
@@ -83,8 +87,6 @@ def main(arguments):
     if problem:
         print(problem, file=sys.stderr)
         return 1
-    if not __package__:  # started as `python3 path/to/course_utils`, from any folder
-        sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     from course_utils import environment
 
     return environment.main(arguments[0], arguments[1:])

@@ -243,8 +243,12 @@ class Lessons:
 
     Example:
 
-    >>> lessons = Lessons(teacher, batches, steps=100)
+    >>> teacher = models.load("digits-mlp")
+    >>> batches = lambda step: (np.full((2, 64), step / 10), np.array([3, 5]))
+    >>> lessons = Lessons(teacher, batches, steps=4)
     >>> inputs, (labels, said) = lessons(0)
+    >>> said.shape, lessons.nbytes
+    ((2, 10), 80)
     """
 
     def __init__(self, ask, batches, steps):

@@ -3,23 +3,39 @@
 import os
 import shutil
 import sys
+from importlib import metadata
 
 from course_utils.files import ROOT
+
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+    "microsoft-edge",
+)
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    os.path.expandvars(r"%ProgramFiles%\Google\Chrome\Application\chrome.exe"),
+    os.path.expandvars(r"%ProgramFiles(x86)%\Microsoft\Edge\Application\msedge.exe"),
+)
 
 
 def check():
     """Prints a line for everything the course stands on; returns 1 if something is missing."""
-    results = [
-        ("OK", f"Python {sys.version.split()[0]}, {sys.executable}")
-    ]  # any other was refused at the door
+    # any other Python was refused at the door
+    results = [("OK", f"Python {sys.version.split()[0]}, {sys.executable}")]
     results += requirements()
     results += [attempt("TensorFlow computes 1 + 1", add)]
     results += shipped()
-    browser = chromium()
+    found = browser()
     results += [
-        ("OK", f"Chromium, {browser}")
-        if browser
-        else ("--", "Chromium: only needed for the browser test")
+        ("OK", f"browser, {found}")
+        if found
+        else ("--", "Chromium, Chrome or Edge: only needed for the browser test")
     ]
     for verdict, what in results:
         print(f"{f'[{verdict}]':<7}{what}")
@@ -27,21 +43,16 @@ def check():
 
 
 def requirements():
-    """Returns a verdict and a line for each package of requirements.txt: is it installed, and new
+    """Returns a verdict and a line for each package that the course needs: is it installed, and new
     enough?"""
-    from importlib import metadata
-
     try:
         from packaging.requirements import Requirement
     except ImportError:
         return [("FAIL", "packaging is not installed: pip install -r requirements.txt")]
     results = []
-    for line in (ROOT / "requirements.txt").read_text("utf8").splitlines():
-        line = line.partition("#")[0].strip()
-        if not line or line.startswith("-"):
-            continue
+    for line in asked_for():
         wanted = Requirement(line)
-        if wanted.marker and not wanted.marker.evaluate():
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
         try:
             found = metadata.version(wanted.name)
@@ -52,6 +63,17 @@ def requirements():
             ("OK", f"{wanted.name} {found}") if good else ("FAIL", f"{line}: {found} is installed")
         )
     return results
+
+
+def asked_for():
+    """Returns the lines of requirements.txt, and what the package itself asks for, each once."""
+    lines = (ROOT / "requirements.txt").read_text("utf8").splitlines()
+    lines = [line.partition("#")[0].strip() for line in lines]
+    try:
+        own = metadata.requires("course_utils") or []
+    except metadata.PackageNotFoundError:
+        own = ["course_utils"]  # which is then found to be missing
+    return list(dict.fromkeys(line for line in [*lines, *own] if line and line[0] != "-"))
 
 
 def attempt(what, function):
@@ -82,14 +104,7 @@ def shipped():
         return [("FAIL", f"models: {type(error).__name__}: {error}")]
 
 
-def chromium():
-    """Returns the path of a Chromium or Chrome on this machine, or None."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
-        if shutil.which(name):
-            return shutil.which(name)
-    usual = (
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-        "/Applications/Chromium.app/Contents/MacOS/Chromium",
-        "C:/Program Files/Google/Chrome/Application/chrome.exe",
-    )
-    return next((path for path in usual if os.path.exists(path)), None)
+def browser():
+    """Returns the path of an installed Chromium, Chrome or Edge, or None."""
+    found = (shutil.which(name) for name in BROWSERS)
+    return next((path for path in (*found, *PLACES) if path and os.path.exists(path)), None)

@@ -6,6 +6,7 @@ library alone.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -14,8 +15,11 @@ import subprocess
 import sys
 import time
 
+from course_utils import SUPPORTED
 from course_utils.files import ROOT
 
+TESTS = "with tests\n"
+LOCK = "requirements.lock"  # the versions that gave the numbers which the lessons print
 UNFINISHED = "unfinished\n"  # in the stamp while an installer runs; whoever finds it begins again
 
 
@@ -35,20 +39,23 @@ def python():
     return home() / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def fingerprint():
-    """What a finished environment was built from: the folder it points to, and the files that say
-    what is in it."""
-    files = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
-    return f"{ROOT}\n{hashlib.sha256(b'|'.join(files)).hexdigest()}\n"
+def fingerprint(tests=False):
+    """What a finished environment was built from: the folder it points to, the files that say what
+    is in it, and whether what only tests need is there, too."""
+    files = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml", LOCK)]
+    digest = hashlib.sha256(b"|".join(files)).hexdigest()
+    return f"{ROOT}\n{digest}\n{TESTS * tests}"
+
+
+def has_tests():
+    """Says whether the environment holds what only tests need."""
+    return stamp().exists() and stamp().read_text("utf8").endswith(TESTS)
 
 
 def works():
     """Says whether `.venv` holds a Python that starts, is supported, and belongs there (folders get
     moved)."""
-    ask = (
-        "import sys; print(sys.version_info[:2] in [(3, 10), (3, 11), (3, 12), (3, 13)]); "
-        "print(sys.prefix)"
-    )
+    ask = f"import sys; print(sys.version_info[:2] in {SUPPORTED}); print(sys.prefix)"
     try:
         answer = subprocess.run(
             [python(), "-c", ask], capture_output=True, text=True, env=variables(), timeout=60
@@ -59,15 +66,19 @@ def works():
     return answer.returncode == 0 and supported == "True" and same(prefix, home())
 
 
-def state():
+def state(tests=False):
     """Returns `"ready"`, `"outdated"` (can be brought up to date in place) or `"absent"` (must be
-    built afresh)."""
+    built afresh).
+
+    Args:
+        tests: Whether what only tests need is asked for.
+    """
     if not works():
         return "absent"
     if not stamp().exists():
         return "outdated"  # made by hand, with `python3 -m venv .venv`
     found = stamp().read_text("utf8")
-    if found == fingerprint():
+    if found == fingerprint(tests or has_tests()):
         return "ready"
     return "outdated" if found.startswith(f"{ROOT}\n") else "absent"
 
@@ -134,13 +145,22 @@ def run(command):
     return "\n".join([*lines, f"({pathlib.Path(command[0]).name} ended with {child.returncode})"])
 
 
-def install_with_uv(uv, host, afresh):
-    """Lets uv make and fill `.venv`; returns None, or what it said when it failed."""
+def install_with_uv(uv, host, afresh, wanted):
+    """Lets uv make and fill `.venv`; returns None, or what it said when it failed.
+
+    Args:
+        uv: Its path.
+        host: The Python to make the environment with.
+        afresh: Whether `.venv` has to be made first.
+        wanted: What the installer is asked for, one list of words after the other.
+    """
     failed = run([uv, "venv", "--allow-existing", "--python", host, home()]) if afresh else None
-    return failed or run([uv, "pip", "install", "--python", python(), "-r", "requirements.txt"])
+    for words in wanted:
+        failed = failed or run([uv, "pip", "install", "--python", python(), *words])
+    return failed
 
 
-def install_with_pip(host, afresh):
+def install_with_pip(host, afresh, wanted):
     """Makes and fills `.venv` with the standard library's venv and with pip; returns as
     `install_with_uv` does.
 
@@ -162,17 +182,25 @@ def install_with_pip(host, afresh):
                 f"{failed}\n\n{host} has no pip: install it (Debian, Ubuntu: apt install "
                 "python3-venv), or uv."
             )
-    return run([python(), "-m", "pip", "install", "--no-input", "-r", "requirements.txt"])
+    for words in wanted:
+        failed = failed or run([python(), "-m", "pip", "install", "--no-input", *words])
+    return failed
 
 
-def build():
-    """Brings `.venv` to what requirements.txt asks for; writes the stamp last, so that half a job
-    never looks whole.
+def build(tests=False):
+    """Brings `.venv` to what requirements.txt asks for, in the versions of requirements.lock; writes
+    the stamp last, so that half a job never looks whole.
+
+    Args:
+        tests: Whether to add what only tests need; what was there once is kept up to date.
 
     Raises:
         BuildError: If the folder cannot be written or the installer fails.
     """
-    afresh = state() == "absent"
+    afresh, tests = state() == "absent", tests or has_tests()
+    wanted = [["-r", "requirements.txt", "-c", LOCK]]
+    if tests:
+        wanted.append(["-e", ".[test]", "-c", LOCK])
     host = getattr(sys, "_base_executable", sys.executable) if inside() else sys.executable
     if afresh:
         print(
@@ -189,13 +217,13 @@ def build():
             clear()
         stamp().write_text(UNFINISHED, "utf8")
         uv = shutil.which("uv")
-        failed = install_with_uv(uv, host, afresh) if uv else None
+        failed = install_with_uv(uv, host, afresh, wanted) if uv else None
         if failed:
             print("uv did not manage it, so pip tries.", flush=True)
         if failed or not uv:
             if failed and afresh:
                 clear()
-            failed = install_with_pip(host, afresh)
+            failed = install_with_pip(host, afresh, wanted)
         if failed:
             if (
                 not afresh
@@ -209,7 +237,7 @@ def build():
             raise BuildError(
                 f"{python()} was installed and does not start; remove {home()} and try again."
             )
-        stamp().write_text(fingerprint(), "utf8")
+        stamp().write_text(fingerprint(tests), "utf8")
     except OSError as error:
         raise BuildError(
             f"{home()} cannot be written ({error.strerror or error}): close the programs that use "
@@ -246,8 +274,9 @@ def main(command, arguments):
     needed."""
     current = os.environ.get("COURSE_UTILS_ENV") == "current"
     try:
-        if not current and state() != "ready":
-            build()
+        tests = command == "test"
+        if not current and state(tests) != "ready":
+            build(tests)
         if not current and not inside():
             return become([python(), "-m", "course_utils", command, *arguments], variables())
     except BuildError as error:
@@ -275,6 +304,9 @@ def lab(arguments):
 
 def test(arguments):
     os.chdir(ROOT)
+    if importlib.util.find_spec("pytest") is None:
+        print('pytest is missing here: pip install -e ".[test]"', file=sys.stderr)
+        return 1
     # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     one_thread = {

@@ -81,8 +81,8 @@ def step(weights, step):
 
     Example:
 
-    >>> step(np.array([3.14, 2.71]), 0.1).dequantize()
-    array([3.1, 2.7], dtype=float32)
+    >>> step(np.array([3.14, 2.71]), 0.1).codes
+    array([31, 27], dtype=int32)
     """
     weights = finite("weights", weights)
     codes = np.rint(weights / positive("step", step))

@@ -224,8 +224,9 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
 
     Example:
 
+    >>> model, tokens = models.load("docs-tiny"), docs.sequences("train", 4)[:, :-1]
     >>> half = Apply(sparsegpt, only="block", mask=pruning.fraction(0.5))
-    >>> compress(model, [half], calibration=tokens)
+    >>> small = compress(model, [half], calibration=tokens)
     """
     weights, products = prepared(weights, inputs, damping)
     block, kept = whole("block", block, 1, 2**31), None

@@ -20,33 +20,14 @@ import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from course_utils import doctor
+from course_utils.files import ROOT
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-NAMES = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "msedge",
-    "microsoft-edge",
-)
-PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    os.path.expandvars(r"%ProgramFiles%\Google\Chrome\Application\chrome.exe"),
-    os.path.expandvars(r"%ProgramFiles(x86)%\Microsoft\Edge\Application\msedge.exe"),
-)
 # A slider of ipywidgets has no accessible name and no setting that would give it one. Every slider
 # of this course stands beside a named box with the same value, so this one finding, on this one
 # element, is known.
 KNOWN = {"aria-input-field-name": ".noUi-handle"}
-
-
-def find():
-    """The path of an installed Chromium, Chrome or Edge, or `None`."""
-    found = (shutil.which(name) for name in NAMES)
-    return next((path for path in (*found, *PLACES) if path and os.path.exists(path)), None)
 
 
 @contextlib.contextmanager
@@ -154,7 +135,7 @@ def browser(server, width=1280, height=900):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=find(), args=FLAGS)
+        launched = playwright.chromium.launch(executable_path=doctor.browser(), args=FLAGS)
         page = launched.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
         page.server = server

@@ -9,7 +9,6 @@ output channel.
 
 import json
 import os
-import pathlib
 import queue
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import jupyter_client
 import nbformat
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from course_utils.files import ROOT
 
 # Defined in the kernel under test. `moves` lists what there is to do, `move` does one of them.
 PROBE = '''

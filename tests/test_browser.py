@@ -6,11 +6,16 @@ import pathlib
 
 import nbformat
 import pytest
-from browser import ROOT, axe, browser, find, jupyter, open_notebook, run_all, screenshot
+from browser import axe, browser, jupyter, open_notebook, run_all, screenshot
 
-pytestmark = pytest.mark.skipif(
-    find() is None, reason="no Chromium, Chrome or Edge on this machine"
-)
+from course_utils import doctor
+from course_utils.files import ROOT
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(doctor.browser() is None, reason="no Chromium, Chrome or Edge here"),
+]
 
 LESSON = """
 import numpy as np

@@ -1,16 +1,23 @@
 """The chart: values land where they belong, both renderers draw the same shapes, and odd values do
 no harm."""
 
+import io
+import itertools
 import math
 import re
 import struct
+import warnings
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import font_manager
+from matplotlib.image import imread
 
+from course_utils import files
 from course_utils.chart import (
     PALETTE,
     Axis,
@@ -29,7 +36,10 @@ from course_utils.chart import (
     spoken,
     svg,
 )
+from course_utils.chart.marks import FONT
+from course_utils.chart.png import CHINESE
 from course_utils.chart.scale import number
+from course_utils.experiments import font
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -95,12 +105,106 @@ def test_turned_texts_all_find_room_and_hang_from_the_axis():
     )
 
 
-def test_chinese_labels_get_their_width_and_the_still_picture_leaves_them_out(recwarn):
+def test_chinese_labels_get_their_width():
     chart = Chart([Grid(np.ones((2, 2)))], y=Axis(ticks={0.5: "1 雨伞", 1.5: "2 一会儿"}))
     latin = Chart([Grid(np.ones((2, 2)))], y=Axis(ticks={0.5: "1 ab", 1.5: "2 abc"}))
-    assert layout(chart)[0].left > layout(latin)[0].left + 15
-    assert "雨伞" in svg(chart) and png(chart).startswith(b"\x89PNG")
-    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+    assert layout(chart)[0].left > layout(latin)[0].left + 15 and "雨伞" in svg(chart)
+    ticks = dict(
+        enumerate(["朴素贝叶斯分类器", "隐马尔可夫模型", "长短期记忆网络", "只有解码器的转换器"])
+    )
+    lines = [Line([0, 3], [0, 3], f"第{name}条曲线的困惑度") for name in "一二三"]
+    marks = [*lines, Rule(2.8, label="均方误差在这里最小")]
+    drawn = layout(Chart(marks, Axis(low=-1, high=4, ticks=ticks), width=400))[1]
+    shares = {"start": 0, "middle": 0.5, "end": 1}
+    spans = [  # a Chinese letter is as wide as the font is large
+        (item.y, item.x - shares[item.anchor] * FONT * len(item.text), FONT * len(item.text))
+        for item in drawn
+        if isinstance(item, Word) and item.text > "\u2e80"
+    ]
+    assert len(lines) + 1 < len(spans) < len(lines) + 1 + len(ticks)  # some ticks have no room
+    assert all(left >= 0 and left + width <= 400 for _, left, width in spans)
+    for (y, left, width), (next_y, next_left, _) in itertools.pairwise(sorted(spans)):
+        assert next_y != y or left + width < next_left
+
+
+def chinese_chart(translate):
+    """Words in every place that a chart has for them, each sent through `translate`."""
+    ticks = {i + 0.5: translate(text) for i, text in enumerate(["雨伞", "厨房", "一会儿"])}
+    return Chart(
+        [
+            Grid(np.eye(3)),
+            Line([0, 1], [0, 1], translate("困惑度")),
+            Rule(1, label=translate("零点")),
+        ],
+        x=Axis(translate("被看的词"), ticks=ticks, turned=True),
+        y=Axis(translate("看的词"), ticks=ticks),
+        title=translate("头，第一个"),
+    )
+
+
+def pixels(chart):
+    """Grey levels of the still picture, one a pixel of the chart."""
+    return imread(io.BytesIO(png(chart, scale=1)))[..., :3].mean(axis=2)
+
+
+def test_the_still_picture_keeps_chinese_words(caplog):
+    chart = chinese_chart(str)
+    blank, other = (
+        chinese_chart(lambda text, to=to: re.sub("[\u4e00-\u9fff]", to, text)) for to in "\u3000龄"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown, without, another = map(pixels, (chart, blank, other))
+    found = [item for item in layout(chart)[1] if isinstance(item, Word) and item.text > "\u2e80"]
+    assert len(found) == 11 and not caplog.records  # nor does matplotlib grumble in its log
+    for word in found:
+        along = {"start": (0, 12), "middle": (-6, 6), "end": (-12, 0)}[word.anchor]
+        rows, columns = (-9, 2), along  # one letter of the word
+        if word.turned:  # it reads upwards
+            rows, columns = (-along[1], -along[0]), (-9, 2)
+        here = tuple(
+            slice(max(round(centre + low), 0), round(centre + high))
+            for centre, (low, high) in ((word.y, rows), (word.x, columns))
+        )
+        assert (without[here] - shown[here]).sum() > 4, word  # about four black pixels
+        assert np.abs(another[here] - shown[here]).max() > 0.3, word  # not a box for every letter
+
+
+def test_a_letter_that_no_font_has_becomes_an_empty_square(recwarn, caplog):
+    def titled(text):
+        return png(Chart([], title=text))
+
+    assert titled("词\uac00\U00020000") == titled("词□□") != titled("词词□")
+    assert not len(recwarn) and not caplog.records
+
+
+def test_the_font_has_every_chinese_letter_of_the_course():
+    package = files.ROOT / "course_utils"
+    paths = [*package.rglob("*.py"), *files.NOTEBOOKS.rglob("*.ipynb")]
+    used = set("".join(path.read_text("utf8") for path in paths))
+    with TTFont(CHINESE) as shipped:
+        missing = {
+            x for x in used if "\u2e80" < x <= "\uffef" and ord(x) not in shipped.getBestCmap()
+        }
+        assert not missing, f"make the font again, as data/README.md says: {missing}"
+        assert len(font.level_1()) == 3755
+        assert set(map(ord, font.level_1())) <= set(shipped.getBestCmap())
+
+
+def test_the_font_can_be_made_again(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="has no face 'Noto Sans CJK SC' .* only: DejaVu Sans"):
+        font.make(font_manager.findfont("DejaVu Sans"), tmp_path)
+    monkeypatch.setattr(font, "FACES", (font.FAMILY,))  # a part of itself: the original is large
+    monkeypatch.setattr(font, "level_1", lambda: {"阿", "座"})
+    first = font.make(CHINESE, tmp_path).read_bytes()
+    assert font.make(CHINESE, tmp_path).read_bytes() == first
+    assert len(first) < CHINESE.stat().st_size < 1.5e6
+    with TTFont(io.BytesIO(first)) as made:
+        assert set(made.getBestCmap()) >= set(map(ord, "aθ√，阿座伞"))
+        assert "SIL Open Font License" in made["name"].getDebugName(13)
+    monkeypatch.setattr(font, "written", lambda: {"\u9f98"})
+    with pytest.raises(ValueError, match="lacks letters of the course: \u9f98"):
+        font.make(CHINESE, tmp_path)
 
 
 def test_nan_breaks_a_line_and_is_counted():
@@ -192,12 +296,8 @@ def test_png_has_the_size_it_promises_and_shows_the_bars():
     chart = Chart([Bars([0, 1, 2], [1, 2], color="blue")], width=300, height=200)
     file = png(chart, chart, scale=2)
     assert struct.unpack(">II", file[16:24]) == (1200, 400)
-    import io
-
-    from matplotlib.image import imread
-
-    pixels = imread(io.BytesIO(png(chart, scale=1)))[..., :3]
-    blue = (np.abs(pixels - (64 / 255, 149 / 255, 197 / 255)).max(axis=2) < 0.05).sum(
+    colors = imread(io.BytesIO(png(chart, scale=1)))[..., :3]
+    blue = (np.abs(colors - (64 / 255, 149 / 255, 197 / 255)).max(axis=2) < 0.05).sum(
         axis=0
     )  # blue at 75% on white
     frame, _ = layout(chart)

@@ -2,21 +2,20 @@
 that really go."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import compression, decoding, evaluation, models, pruning, quantization, storage
 from course_utils.backend import keras, tf
 from course_utils.compression import Prune, Quantize, compress
 from course_utils.datasets import digits
+from course_utils.files import ROOT
 from course_utils.models import checkpoint
-from course_utils.models.language import DecoderLM
 
-ROOT = pathlib.Path(__file__).parent.parent
 rng = np.random.default_rng(0)
 TOKENS = rng.integers(0, 512, (2, 24)).astype(np.int32)
 RECIPE = [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.absmax, bits=4)]
@@ -32,16 +31,9 @@ def mlp():
     return models.load("digits-mlp")
 
 
-def small_decoder():
-    keras.utils.set_random_seed(3)
-    model = DecoderLM(vocabulary=512, width=32, depth=2, heads=4, context=32, name="small")
-    model.build()
-    return model
-
-
 @pytest.fixture(scope="module")
 def decoder():
-    return small_decoder()
+    return small.decoder(512, 32, depth=2, heads=4, context=32, seed=3)
 
 
 @keras.saving.register_keras_serializable("course_utils_tests")
@@ -94,7 +86,6 @@ def subclassed():
 
 READ = """
 import pathlib, sys, numpy as np
-sys.path.insert(0, sys.argv[1])
 from course_utils import compression
 folder = pathlib.Path(sys.argv[2])
 tokens = np.load(folder / "tokens.npy")

@@ -3,6 +3,7 @@ record."""
 
 import numpy as np
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,7 +13,6 @@ from course_utils.backend import keras, tf
 from course_utils.datasets import docs
 from course_utils.experiments import make, students
 from course_utils.lessons.distillation.explorers import soft_label, temperature_explorer
-from course_utils.models.language import DecoderLM
 
 logits = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
 
@@ -252,8 +252,7 @@ def test_paired_differences_see_what_the_seeds_hide():
 
 
 def test_sampling_draws_what_the_model_says():
-    model = DecoderLM(vocabulary=5, width=8, depth=1, heads=2, context=6)
-    model.build()
+    model = small.decoder(vocabulary=5, width=8, context=6)
     prompts = np.tile([[1, 2]], (2000, 1))
     texts = decoding.sample(model, prompts, seed=3)
     assert texts.shape == (2000, 6) and (texts[:, :2] == prompts).all()
@@ -270,8 +269,7 @@ def test_sampling_draws_what_the_model_says():
     [np.zeros((0, 3), int), np.zeros((2, 0), int), [[5]], [[-1]], [1, 2], np.zeros((1, 7), int)],
 )
 def test_sampling_refuses_prompts_that_make_no_sense(prompts):
-    model = DecoderLM(vocabulary=5, width=8, depth=1, heads=2, context=6)
-    model.build()
+    model = small.decoder(vocabulary=5, width=8, context=6)
     with pytest.raises(ValueError, match="prompts must"):
         decoding.sample(model, prompts, 0)
 

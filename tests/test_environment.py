@@ -3,7 +3,6 @@ network."""
 
 import ast
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -11,8 +10,8 @@ import pytest
 
 from course_utils import __main__ as door
 from course_utils import doctor, environment
+from course_utils.files import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 LAB = ["-m", "course_utils", "lab"]
 
 
@@ -53,8 +52,9 @@ def test_a_stand_in_that_starts_nothing_is_not_suggested(tmp_path, monkeypatch):
 
 
 def test_an_old_python_can_read_the_door():
-    tree = ast.parse((ROOT / "course_utils/__main__.py").read_text("utf8"), feature_version=(3, 4))
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    for name in ("__main__.py", "__init__.py"):
+        tree = ast.parse((ROOT / "course_utils" / name).read_text("utf8"), feature_version=(3, 4))
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
 
 
 def test_import_stays_light():
@@ -81,6 +81,7 @@ def course(tmp_path, monkeypatch):
     asked."""
     (tmp_path / "requirements.txt").write_text("# nothing\n")
     (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / environment.LOCK).write_text("")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
@@ -113,11 +114,25 @@ def test_a_new_course_is_built_and_then_ready(course):
         "--no-input",
         "-r",
         "requirements.txt",
+        "-c",
+        "requirements.lock",
     ]
     assert environment.calls[-1][0] == str(environment.python())
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_what_only_tests_need_is_added_the_first_time_they_run(course):
+    environment.build()
+    assert environment.state() == "ready" and environment.state(tests=True) == "outdated"
+    environment.build(tests=True)
+    extra = ["-m", "pip", "install", "--no-input", "-e", ".[test]", "-c", "requirements.lock"]
+    assert environment.calls[-1][1:] == extra
+    assert environment.state() == environment.state(tests=True) == "ready"
+    (course / "requirements.txt").write_text("# changed\n")
+    environment.build()  # `lab` after it keeps what is there up to date
+    assert environment.calls[-1][1:] == extra and environment.state(tests=True) == "ready"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml", environment.LOCK])
 def test_changed_requirements_update_in_place(course, name):
     environment.build()
     kept = environment.home() / "kept"
@@ -236,7 +251,7 @@ def test_check_tells_missing_and_old_from_good(course):
     ]
     (course / "requirements.txt").write_text("\n".join(lines))
     verdicts = doctor.requirements()
-    assert [verdict for verdict, _ in verdicts] == ["OK", "FAIL", "FAIL"]
+    assert [verdict for verdict, _ in verdicts[:3]] == ["OK", "FAIL", "FAIL"]
     assert "numpy~=99.0" in verdicts[1][1] and "nothing is installed" in verdicts[2][1]
 
 
@@ -247,6 +262,5 @@ def test_an_installers_last_words_are_kept(course, monkeypatch):
     assert environment.run([sys.executable, "-c", "print('fine')"]) is None
     said = environment.run([sys.executable, "-c", "print('no space left'); raise SystemExit(3)"])
     assert "no space left" in said and "ended with 3" in said
-    assert environment.run(
-        [sys.executable, "-c", "raise SystemExit(1)"]
-    )  # silence is a failure too
+    # silence is a failure too
+    assert environment.run([sys.executable, "-c", "raise SystemExit(1)"])

@@ -3,12 +3,12 @@ should."""
 
 import numpy as np
 import pytest
+from small import decoder
 
 from course_utils import compression, models, quantization
 from course_utils.backend import keras
 from course_utils.compression import Quantize, compress, equalization
 from course_utils.models import checkpoint
-from course_utils.models.language import DecoderLM
 
 tokens = np.random.default_rng(0).integers(0, 40, (6, 24)).astype(np.int32)
 
@@ -17,9 +17,7 @@ tokens = np.random.default_rng(0).integers(0, 40, (6, 24)).astype(np.int32)
 def small():
     """An untrained model with uneven gains: enough to see whether a function stays, and what
     rounding does."""
-    keras.utils.set_random_seed(1)
-    model = DecoderLM(vocabulary=40, width=32, depth=1, heads=2, context=24)
-    model.build()
+    model = decoder(40, 32, context=24, seed=1)
     random = np.random.default_rng(1)
     for norm, _ in equalization.readers(model):
         norm.scale.assign(np.exp(0.3 * random.standard_normal(32)))

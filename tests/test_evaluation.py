@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import decoding, evaluation, models
-from course_utils.backend import keras, tf
+from course_utils.backend import tf
 from course_utils.datasets import digits
 from course_utils.models.checkpoint import clone
-from course_utils.models.language import DecoderLM
 
 rng = np.random.default_rng(0)
 TOKENS = rng.integers(0, 50, (5, 21)).astype(np.int32)
@@ -15,14 +15,9 @@ TOKENS = rng.integers(0, 50, (5, 21)).astype(np.int32)
 
 @pytest.fixture(scope="module")
 def decoder():
-    keras.utils.set_random_seed(1)
-    model = DecoderLM(vocabulary=50, width=24, depth=2, heads=3, context=24, name="small")
-    model.build()
-    for layer in (
-        model.embedding,
-        *(block.down for block in model.blocks),
-        model.head,
-    ):  # so that choices differ
+    model = small.decoder(vocabulary=50, width=24, depth=2, heads=3, context=24, seed=1)
+    # larger weights, so that choices differ
+    for layer in (model.embedding, *(block.down for block in model.blocks), model.head):
         layer.weights[0].assign(layer.weights[0] * 4)
     return model
 

@@ -7,7 +7,9 @@ import sys
 
 import nbformat
 import pytest
-from sweep import ROOT, SweepError, sweep
+from sweep import SweepError, sweep
+
+from course_utils.files import ROOT
 
 
 def notebook(folder, *cells):

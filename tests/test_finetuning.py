@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import compression, evaluation, models, pruning, quantization
-from course_utils.backend import keras
 from course_utils.compression import Prune, Quantize, finetuning
 from course_utils.datasets import digits
 from course_utils.models import checkpoint
-from course_utils.models.language import DecoderLM
 
 ROUND = [Quantize(quantization.absmax, bits=2)]
 
@@ -65,9 +64,7 @@ def test_gradual_pruning_then_rounding_holds_what_was_removed(mlp):
 
 
 def test_a_language_model_learns_through_four_bits():
-    keras.utils.set_random_seed(0)
-    model = DecoderLM(vocabulary=20, width=16, depth=1, heads=2, context=12, name="counter")
-    model.build()
+    model = small.decoder(20, context=12)
 
     def count(step):  # the next number, modulo 20
         start = np.random.default_rng(step).integers(0, 20, (8, 1))

@@ -4,15 +4,14 @@ had."""
 import html
 import inspect
 import json
-import pathlib
 import re
 
 import pytest
 
 from course_utils import document, files, lesson
+from course_utils.files import ROOT
 from course_utils.lesson.exercise import all_exercises
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXERCISES = all_exercises()
 
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import evaluation, litert, models
-from course_utils.backend import keras
 from course_utils.datasets import docs
-from course_utils.models.language import DecoderLM
 
 LENGTH = 64
 
@@ -70,9 +69,7 @@ def test_int8_computes_in_integers_and_dynamic_only_stores_them(content):
 
 
 def test_calibration_decides_the_scales(tokens):
-    keras.utils.set_random_seed(0)
-    model = DecoderLM(64, 16, 1, 2, context=8)
-    model.build()
+    model = small.decoder()
     rows = np.random.default_rng(0).integers(0, 64, (8, 8))
     files = [
         litert.export(model, "int8", 8, calibration=some) for some in (rows, np.zeros_like(rows))
@@ -83,17 +80,14 @@ def test_calibration_decides_the_scales(tokens):
 
 
 def test_rows_may_be_any_number_and_batches_change_nothing():
-    keras.utils.set_random_seed(0)
-    model = DecoderLM(64, 16, 1, 2, context=8)
-    model.build()
+    model = small.decoder()
     rows = np.random.default_rng(1).integers(0, 64, (5, 8))
     runner = litert.Runner(litert.export(model, "float", 8, batch=2))
     assert np.allclose(runner(rows), model(rows), atol=1e-4)
 
 
 def test_bad_arguments_are_named(tokens):
-    model = DecoderLM(64, 16, 1, 2, context=8)
-    model.build()
+    model = small.decoder()
     rows = np.zeros((4, 8), np.int32)
     with pytest.raises(
         ValueError, match=r"unknown mode 'int7'; choose from: float, dynamic, int8, int4"

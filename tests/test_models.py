@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import files, models, storage
-from course_utils.backend import keras
 from course_utils.experiments import training
 from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
@@ -16,26 +16,13 @@ rng = np.random.default_rng(0)
 TOKENS = rng.integers(0, 40, (3, 10)).astype(np.int32)
 
 
-def small(**changes):
-    keras.utils.set_random_seed(1)
-    model = DecoderLM(
-        **{
-            "vocabulary": 40,
-            "width": 16,
-            "depth": 2,
-            "heads": 4,
-            "context": 12,
-            "name": "small",
-            **changes,
-        }
-    )
-    model.build()
-    return model
+def changed(**changes):
+    return small.decoder(**{"vocabulary": 40, "depth": 2, "heads": 4, "context": 12, **changes})
 
 
 @pytest.fixture(scope="module")
 def decoder():
-    return small()
+    return changed()
 
 
 # --- the decoder ---------------------------------------------------------------------------------
@@ -78,7 +65,7 @@ def test_parameters_add_up(decoder):
         decoder.count_params()
         == 40 * 16 + 12 * 16 + 2 * (4 * 16 * 16 + 2 * 16 * 64 + 2 * 16) + 16 + 16 * 40
     )
-    narrow = small(heads=[3, 4], head_size=4, mlp_width=[10, 20])
+    narrow = changed(heads=[3, 4], head_size=4, mlp_width=[10, 20])
     assert (
         narrow.count_params() == 2 * 40 * 16 + 12 * 16 + 4 * 16 * (12 + 16) + 2 * 16 * 30 + 5 * 16
     )
@@ -86,7 +73,7 @@ def test_parameters_add_up(decoder):
 
 @pytest.mark.parametrize("changes", [{}, {"heads": [3, 4], "head_size": 4, "mlp_width": [10, 20]}])
 def test_clone_and_checkpoint(changes, tmp_path):
-    model = small(**changes)
+    model = changed(**changes)
     twin = checkpoint.clone(model)
     path = checkpoint.save(tmp_path / "it.safetensors", model, {"seed": 1})
     for other in (twin, checkpoint.load(path)):

@@ -1,14 +1,13 @@
 """What every notebook of the course must be, apart from running (which nbval checks)."""
 
 import json
-import pathlib
 import re
 
 import pytest
 
 from course_utils import document
+from course_utils.files import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COLUMNS = (
     78  # that fit into a window of 800 pixels; a longer line is wrapped, and no table survives that
@@ -136,8 +135,11 @@ def test_the_map_names_every_notebook_and_every_link_leads_somewhere():
             assert (path.parent / target).is_file(), (
                 f"{path.name} links to {target}, which is not there"
             )
-    for target in re.findall(r"\]\(([\w./-]+)\)", readme):
-        assert (ROOT / target).exists(), f"README.md links to {target}, which is not there"
+    for page in ("README.md", "notebooks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / page).read_text(encoding="utf8")
+        for target in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text):
+            there = (ROOT / page).parent / target
+            assert there.exists(), f"{page} links to {target}, which is not there"
 
 
 def lessons_named(text):
@@ -153,14 +155,13 @@ def test_claims_lead_to_lessons_that_are_there():
             )
 
 
-def test_the_readme_leads_from_every_heading_to_a_notebook():
-    readme = (ROOT / "README.md").read_text(encoding="utf8")
+def test_the_notebooks_readme_leads_from_every_heading_to_a_notebook():
+    readme = (ROOT / "notebooks" / "README.md").read_text(encoding="utf8")
     for section in document.SECTIONS:
         own = ROOT / "notebooks" / f"{section.notebook}.ipynb"
         name = section.notebook if own.is_file() else "10_errata"  # which has every heading
-        assert (
-            f"| {section.number} {section.chinese} | [{name}](notebooks/{name}.ipynb) |" in readme
-        )
+        row = f"| {section.number} {section.chinese} | {section.english} | [{name}]({name}.ipynb) |"
+        assert row in readme
 
 
 def test_the_errata_has_every_heading_and_every_claim():

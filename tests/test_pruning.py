@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from course_utils import document, pruning
-
-settings.register_profile("quick", max_examples=40, deadline=None)
-settings.load_profile("quick")
 
 sizes = st.tuples(st.integers(1, 20), st.integers(1, 6))
 matrices = arrays.arrays(np.float64, sizes, elements=st.integers(-800, 800).map(lambda v: v / 100))

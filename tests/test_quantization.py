@@ -3,15 +3,12 @@ other libraries."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from course_utils import document, quantization
 from course_utils.quantization import QuantizedTensor
-
-settings.register_profile("quick", max_examples=40, deadline=None)
-settings.load_profile("quick")
 
 GROUPS = ("tensor", "channel", 1, 5, 32)
 SCALED = {  # rules that choose a scale: name -> (rule, lowest number of bits)

@@ -3,6 +3,7 @@ pictures of lesson 2.1."""
 
 import numpy as np
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from course_utils.evaluation import attribution
 from course_utils.experiments import training
 from course_utils.lessons.architecture import explorers
 from course_utils.models import checkpoint
-from course_utils.models.language import DecoderLM
 from course_utils.models.seq2seq import EncoderDecoder
 
 rng = np.random.default_rng(3)
@@ -293,10 +293,7 @@ def test_the_trained_model_translates(trained):
 
 @pytest.fixture(scope="module")
 def decoder():
-    keras.utils.set_random_seed(5)
-    small = DecoderLM(30, width=16, depth=2, heads=4, context=12, name="small")
-    small.build()
-    return small
+    return small.decoder(30, depth=2, heads=4, context=12, seed=5)
 
 
 def test_the_pass_by_hand_is_the_model_and_every_part_counts(decoder):

@@ -6,13 +6,12 @@ import random
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import compression, decoding, evaluation, models, quantization
-from course_utils.backend import keras
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
 from course_utils.models.compiled import compiled
-from course_utils.models.language import DecoderLM
 
 END = int(words.encode([words.END])[0])
 
@@ -210,9 +209,7 @@ def test_a_model_of_another_vocabulary():
 
 
 def test_a_model_that_reads_too_little():
-    keras.utils.set_random_seed(0)
-    short = DecoderLM(vocabulary=689, width=8, depth=1, heads=1, context=64, name="short")
-    short.build()
+    short = small.decoder(vocabulary=689, width=8, heads=1, context=64)
     with pytest.raises(ValueError, match="context of the model must be a whole number from 128"):
         evaluation.skills(short)
 

@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from course_utils import container, quantization, storage
 from course_utils.quantization import QuantizedTensor
 
-settings.register_profile("quick", max_examples=40, deadline=None)
-settings.load_profile("quick")
-
 normal = np.random.default_rng(0).standard_normal((96, 40)).astype(np.float32)
 
 

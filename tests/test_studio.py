@@ -8,8 +8,9 @@ import pytest
 from course_utils import compression, evaluation, models, pruning, quantization
 from course_utils.datasets import docs, tales
 from course_utils.evaluation.bench import STORIES, bench
+from course_utils.evaluation.sweeps import front
 from course_utils.widgets.html import page
-from course_utils.widgets.studio import Studio, best, compared, render
+from course_utils.widgets.studio import Studio, compared, render
 
 PLAIN = {"step": None, "theta": None, "score": "magnitude", "on": "weight", "storage": "fixed"}
 
@@ -104,12 +105,12 @@ def test_a_model_of_the_tales_shows_its_skills():
     assert difflib.SequenceMatcher(None, "".join(original), right).ratio() > 0.9
 
 
-def test_trail_and_best():
+def test_trail_and_front():
     studio = Studio("digits-mlp")
     for step in (0.01, 0.05, 0.2, 1.0):
         studio.controls["step"].value = step
     assert len(studio.trail["digits-mlp"]) == 5
-    assert best([(10, 0.5), (20, 0.4), (30, 0.9), (5, 0.1)]) == [(5, 0.1), (10, 0.5), (30, 0.9)]
+    assert front([(10, 0.5), (20, 0.4), (30, 0.9), (5, 0.1)]) == [(5, 0.1), (10, 0.5), (30, 0.9)]
 
 
 def test_the_button_reports_the_test_set():

@@ -12,16 +12,16 @@ import time
 import joblib
 import numpy as np
 import pytest
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils import compression, evaluation, models, pruning, quantization
-from course_utils.backend import keras, tf
+from course_utils.backend import tf
 from course_utils.compression import Apply, Prune, Quantize
 from course_utils.datasets import docs
 from course_utils.evaluation import sweeps
 from course_utils.models import checkpoint
-from course_utils.models.language import DecoderLM
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (6, 9)).astype(np.int32)
 RECIPES = {
@@ -37,10 +37,7 @@ RECIPES = {
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    model = DecoderLM(64, 32, 1, 2, context=8, name="small")
-    model.build()
-    return model
+    return small.decoder(width=32)
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +163,8 @@ from test_sweeps import *
 def slow(weights, number):
     time.sleep(0.05)
     return weights
-keras.utils.set_random_seed(0)
-model = DecoderLM(64, 32, 1, 2, context=8, name="small")
-model.build()
 recipes = {str(number): [Apply(slow, number=number)] for number in range(200)}
-sweeps.sweep(model, recipes, TOKENS, path=sys.argv[1], jobs=1)
+sweeps.sweep(small.decoder(width=32), recipes, TOKENS, path=sys.argv[1], jobs=1)
 """
 
 
@@ -282,8 +276,7 @@ def edited(version):
 def test_a_row_is_measured_anew_when_anything_it_rests_on_changes(model, tmp_path, monkeypatch):
     path, measured, measure = tmp_path / "rows.jsonl", [], sweeps.measure
     monkeypatch.setattr(sweeps, "measure", lambda *args: measured.append(args[2]) or measure(*args))
-    other = DecoderLM(64, 32, 1, 2, context=8, name="small")
-    other.build()
+    other = small.decoder(width=32, seed=1)
     eight = RECIPES["8 bits"]
     for changed in (
         (model, eight, TOKENS),

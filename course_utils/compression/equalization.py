@@ -139,9 +139,10 @@ def awq(model, calibration, bits, group_size="channel", grid=20):
 
     Example:
 
-    >>> scaled = awq(model, tokens, bits=4)
-    >>> small = compress(scaled, [Quantize(clipped_absmax, only="block", bits=4)],
-    calibration=tokens)
+    >>> model, tokens = models.load("docs-tiny"), docs.sequences("train", 4)[:, :-1]
+    >>> scaled = awq(model, tokens, bits=4, grid=2)
+    >>> steps = [Quantize(clipped_absmax, only="block", bits=4)]
+    >>> small = compress(scaled, steps, calibration=tokens)
     """
     twin = clone(model)
     for norm, layers, inputs in _with_inputs(twin, calibration):

@@ -99,9 +99,10 @@ def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
 
     Example:
 
+    >>> model, tokens = models.load("docs-tiny"), docs.sequences("train", 4)
     >>> slopes = gradients(model, tokens[:, :-1], tokens[:, 1:])
-    >>> recipe = [Prune(pruning.taylor(slope), pruning.fraction(0.5), only=name) for name, slope in
-    slopes.items()]
+    >>> half = pruning.fraction(0.5)
+    >>> recipe = [Prune(pruning.taylor(slopes[name]), half, only=name) for name in slopes]
     """
     matrices = [weight for weight in weights(model) if not weight.why_not]
     with tf.GradientTape() as tape:

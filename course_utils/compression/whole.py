@@ -58,8 +58,8 @@ def compress(model, steps, storage="fixed", calibration=None):
 
     Example:
 
-    >>> steps = [Prune(pruning.magnitude, pruning.fraction(0.5)), Quantize(quantization.step,
-    step=0.05)]
+    >>> half = Prune(pruning.magnitude, pruning.fraction(0.5))
+    >>> steps = [half, Quantize(quantization.step, step=0.05)]
     >>> small = compress(models.load("docs-tiny"), steps, storage="entropy")
     >>> small.ledger.total == len(small.content)
     True

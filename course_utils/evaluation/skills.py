@@ -77,7 +77,8 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
 
     Example:
 
-    >>> skills(models.load("tales"), rows=48)["translate"].score
+    >>> skills(models.load("tales"), rows=8)["translate"].exercises
+    8
     """
     one_of("split", split, tales.SPLITS)
     one_of("opening", opening, (words.STORY, words.END))

@@ -173,7 +173,7 @@ def paired(first, second):
 
     Example:
 
-    >>> paired([2.0, 2.1, 2.2], [1.9, 2.0, 2.1])[0].round(3)
+    >>> float(paired([2.0, 2.1, 2.2], [1.9, 2.0, 2.1])[0].round(3))
     -0.1
     """
     apart = np.subtract(second, first)

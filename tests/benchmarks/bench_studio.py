@@ -4,15 +4,12 @@ Chromium.
 pytest tests/benchmarks/bench_studio.py -s
 """
 
-import pathlib
-import sys
-
 import nbformat
 import numpy as np
 import pytest
+from browser import browser, jupyter, open_notebook, run_all
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from browser import browser, find, jupyter, open_notebook, run_all
+from course_utils import doctor
 
 PRESSES = 50
 STUDIO = """
@@ -64,7 +61,7 @@ def press(page, handles, where, ready):
     return np.array(times)
 
 
-@pytest.mark.skipif(find() is None, reason="no Chromium, Chrome or Edge on this machine")
+@pytest.mark.skipif(doctor.browser() is None, reason="no Chromium, Chrome or Edge on this machine")
 def test_key_press_to_page(tmp_path):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     results = {}

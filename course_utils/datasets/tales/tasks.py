@@ -157,8 +157,8 @@ def task(name, one, rng):
 
     Example:
 
-    >>> prompt, answer = task("mood", stories("train", 1)[0], random.Random(0))
-    >>> decode(answer)
+    >>> prompt, answer = task("mood", tales.stories("train", 1)[0], random.Random(0))
+    >>> tales.decode(answer)
     'Neutral <end>'
     """
     one_of("task", name, TASKS)
@@ -187,7 +187,7 @@ def prompt(name, text="", asked=""):
 
     Example:
 
-    >>> decode(prompt("question", "Anna has a red ball and loves it.", "Who has the ball?"))
+    >>> tales.decode(prompt("question", "Anna has a red ball and loves it.", "Who has the ball?"))
     '<question> Anna has a red ball and loves it. Who has the ball? <answer>'
     """
     one_of("task", name, TASKS)
