@@ -23,6 +23,7 @@ from course_utils.chart.scale import nice_ticks
 from course_utils.chart.svg import svg
 
 __all__ = [
+    "PALETTE",
     "Axis",
     "Band",
     "Bars",
@@ -30,7 +31,6 @@ __all__ = [
     "Frame",
     "Grid",
     "Line",
-    "PALETTE",
     "Points",
     "Rule",
     "Shape",

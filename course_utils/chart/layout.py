@@ -20,6 +20,7 @@ from course_utils.chart.marks import (
     Rule,
 )
 from course_utils.chart.scale import Scale, breadth, spans
+from course_utils.text import _
 
 
 class Shape(NamedTuple):
@@ -76,39 +77,42 @@ class Frame:
         self.x = Scale(x_axis, xs, self.left, self.right)
 
 
-def sized(marker, radius):
+def _marker_path(marker, radius):
     return [(x * radius, y * radius) for x, y in MARKERS[marker]]
 
 
-def box(left, top, right, bottom):
+def _box(left, top, right, bottom):
     return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
 def layout(chart):
     """Places a chart: the frame, and the list of `Shape` and `Word` that both renderers draw in
     order."""
-    styles, entries = styled(chart)
-    legend, top = place_legend(chart, entries)
+    styles, entries = _style_marks(chart)
+    legend, top = _place_legend(chart, entries)
     frame = Frame(chart, top)
     drawn, missing, level = [], 0, 0
     for mark, style in zip(chart.marks, styles, strict=True):
         if isinstance(mark, Rule):
-            shapes, level = rule(mark, frame, level)
+            shapes, level = _draw_rule(mark, frame, level)
         else:
             shapes, absent = DRAW[type(mark)](mark, frame, style)
             missing += absent
         drawn += shapes
     if not drawn:
         drawn = [
-            Word((frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, "nothing to show")
+            Word(
+                (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, _("nothing to show")
+            )
         ]
     elif missing:
-        drawn.append(Word(frame.right - 4, frame.bottom - 6, f"{missing} values not shown", "end"))
+        said = _("{count} values not shown").format(count=missing)
+        drawn.append(Word(frame.right - 4, frame.bottom - 6, said, "end"))
     drawn.sort(key=lambda item: isinstance(item, Word))  # words on top of every shape
-    return frame, [*axes(chart, frame), *drawn, *legend]
+    return frame, [*_draw_axes(chart, frame), *drawn, *legend]
 
 
-def styled(chart):
+def _style_marks(chart):
     """Gives every mark a colour, a dash or a marker, none of them used before; and lists the
     legend's entries."""
     colors, taken, styles, entries = list(PALETTE.values()), 0, [], []
@@ -134,35 +138,37 @@ def styled(chart):
     return styles, entries
 
 
-def place_legend(chart, entries):
+def _place_legend(chart, entries):
     """The title and the legend's samples and words, in as many rows as they need; and where the
     plot may begin."""
     placed = [Word(12, 18, chart.title, "start", bold=True)] if chart.title else []
     y, x = (38 if chart.title else 18), 12
     for mark, style in entries:
-        length = 30 + LETTER * len(mark.label)
+        length = 30 + LETTER * breadth(mark.label)
         if x > 12 and x + length > chart.width - 8:
             x, y = 12, y + 18
-        placed.append(sample(mark, style, x, y - 4))
+        placed.append(_legend_sample(mark, style, x, y - 4))
         placed.append(Word(x + 24, y, mark.label, "start"))
         x += length + 12
     return placed, (y + 10 if entries else y - 8 if chart.title else 12)
 
 
-def sample(mark, style, x, y):
+def _legend_sample(mark, style, x, y):
     if isinstance(mark, Band):
         return Shape(
-            box(x, y - 5, x + 18, y + 5),
+            _box(x, y - 5, x + 18, y + 5),
             color=PALETTE["grey"],
             filled=True,
             opacity=0.3,
             clipped=False,
         )
     if isinstance(mark, Points):
-        return Shape(sized(style["marker"], 4.5), [(x + 9, y)], style["color"], True, clipped=False)
+        return Shape(
+            _marker_path(style["marker"], 4.5), [(x + 9, y)], style["color"], True, clipped=False
+        )
     if isinstance(mark, Bars) and style["filled"]:
         return Shape(
-            box(x, y - 5, x + 18, y + 5),
+            _box(x, y - 5, x + 18, y + 5),
             color=style["color"],
             filled=True,
             opacity=0.75,
@@ -173,7 +179,7 @@ def sample(mark, style, x, y):
     )
 
 
-def axes(chart, frame):
+def _draw_axes(chart, frame):
     """Grid lines, tick texts, the two axes and their labels."""
     drawn, free = [], -math.inf
     for value, text in frame.y.ticks():
@@ -190,7 +196,7 @@ def axes(chart, frame):
         if chart.x.turned:
             drawn.append(Word(x + 4, frame.bottom + 8, text, "end", turned=True))
             continue
-        half = LETTER * len(text) / 2
+        half = LETTER * breadth(text) / 2
         if x - half > free:  # a text that would touch its neighbour is left out
             centre = min(x, chart.width - 2 - half)
             drawn.append(Word(centre, frame.bottom + 17, text))
@@ -204,28 +210,32 @@ def axes(chart, frame):
     return drawn
 
 
-def line(mark, frame, style):
+def _draw_line(mark, frame, style):
     points = np.column_stack([frame.x(mark.x), frame.y(mark.y)])
     here = np.isfinite(points).all(axis=1)
     breaks = np.flatnonzero(np.diff(here.astype(int))) + 1
     runs = [run for run in np.split(points, breaks) if len(run) and np.isfinite(run).all()]
     shapes = [Shape(run.tolist(), width=2, **style) for run in runs if len(run) > 1]
     alone = [run[0].tolist() for run in runs if len(run) == 1]
-    dots = [Shape(sized("circle", 2.5), alone, style["color"], True)] if alone else []
+    dots = [Shape(_marker_path("circle", 2.5), alone, style["color"], True)] if alone else []
     lifted = np.isnan(np.asarray(mark.x, float)) & np.isnan(np.asarray(mark.y, float))
     return shapes + dots, int((~here & ~lifted).sum())
 
 
-def points(mark, frame, style):
+def _draw_points(mark, frame, style):
     at = np.column_stack([frame.x(mark.x), frame.y(mark.y)])
     here = np.isfinite(at).all(axis=1)
     shape = Shape(
-        sized(style["marker"], mark.size), at[here].tolist(), style["color"], True, opacity=0.85
+        _marker_path(style["marker"], mark.size),
+        at[here].tolist(),
+        style["color"],
+        True,
+        opacity=0.85,
     )
     return [shape] if here.any() else [], int((~here).sum())
 
 
-def bars(mark, frame, style):
+def _draw_bars(mark, frame, style):
     x, tops, ground = frame.x(mark.edges), frame.y(mark.heights), frame.y(0.0)
     ground = (
         float(ground) if np.isfinite(ground) else frame.y.start
@@ -242,7 +252,7 @@ def bars(mark, frame, style):
         x[:-1][here].tolist(), x[1:][here].tolist(), tops[here].tolist(), strict=True
     ):
         inset = gap / 2 * (right - left)
-        path = box(left + inset, top, right - inset, ground)
+        path = _box(left + inset, top, right - inset, ground)
         shapes.append(
             Shape(path if style["filled"] else (*path, path[0]), color=style["color"], **fill)
         )
@@ -252,12 +262,12 @@ def bars(mark, frame, style):
     return shapes, int((~here & ~nothing).sum())
 
 
-def rule(mark, frame, level):
+def _draw_rule(mark, frame, level):
     """The rule, and its label beside it; labels of further upright rules go one row down."""
     if mark.vertical:
         x, y = float(frame.x(mark.at)), frame.top + 11 + 15 * level
         ends = ((x, frame.top), (x, frame.bottom))
-        right = x + 6 + LETTER * len(mark.label) < frame.right
+        right = x + 6 + LETTER * breadth(mark.label) < frame.right
         word = Word(x + 5 if right else x - 5, y, mark.label, "start" if right else "end")
     else:
         y = float(frame.y(mark.at))
@@ -275,20 +285,20 @@ def rule(mark, frame, level):
     )
 
 
-def band(mark, frame, style):
+def _draw_band(mark, frame, style):
     low, high = frame.x([mark.low, mark.high])
     low = frame.left if not np.isfinite(low) else low
     high = frame.right if not np.isfinite(high) else high
-    area = box(float(low), frame.top, float(high), frame.bottom)
+    area = _box(float(low), frame.top, float(high), frame.bottom)
     return [Shape(area, color=PALETTE["grey"], filled=True, opacity=0.3)], 0
 
 
-def grid(mark, frame, style):
+def _draw_grid(mark, frame, style):
     matrix = np.asarray(mark.matrix, float)
     largest = np.abs(matrix[np.isfinite(matrix)]).max(initial=0) or 1
     shades = np.rint(matrix / largest * 20)  # 20 depths of each colour
     wide, tall = float(frame.x(1) - frame.x(0)), float(frame.y(1) - frame.y(0))
-    cell = box(0, 0, wide, tall)
+    cell = _box(0, 0, wide, tall)
     rows, columns = frame.y(np.arange(matrix.shape[0])), frame.x(np.arange(matrix.shape[1]))
     shapes = []
     for shade in np.unique(shades[np.isfinite(shades) & (shades != 0)]):
@@ -305,4 +315,10 @@ def grid(mark, frame, style):
     return shapes, 0
 
 
-DRAW = {Line: line, Points: points, Bars: bars, Band: band, Grid: grid}
+DRAW = {
+    Line: _draw_line,
+    Points: _draw_points,
+    Bars: _draw_bars,
+    Band: _draw_band,
+    Grid: _draw_grid,
+}

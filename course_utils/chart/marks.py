@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_utils import checks
+from course_utils.text import _
 
 # Okabe & Ito's colours, told apart by colour-blind readers and visible on white and on black.
 PALETTE = {
@@ -171,7 +172,6 @@ def spoken(chart):
     said = chart.description
     if not said:
         labels = ", ".join(mark.label for mark in chart.marks if getattr(mark, "label", ""))
-        said = f"{chart.y.label or 'y'} against {chart.x.label or 'x'}" + (
-            f": {labels}" if labels else ""
-        )
+        sentence = _("{y} against {x}: {labels}") if labels else _("{y} against {x}")
+        said = sentence.format(y=chart.y.label or "y", x=chart.x.label or "x", labels=labels)
     return f"{chart.title}. {said}" if chart.title else said

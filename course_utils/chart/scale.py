@@ -7,6 +7,8 @@ import numpy as np
 
 from course_utils.chart.marks import Band, Bars, Line, Points, Rule
 
+WIDE = "\u2e80"  # Chinese letters, and their punctuation, come after this one
+
 
 class Scale:
     """Carries values of one axis to pixels between `start` and `end`."""
@@ -142,4 +144,4 @@ def spans(chart):
 
 def breadth(text):
     """How many Latin letters a text is as wide as; a Chinese one takes nearly two."""
-    return sum(1.8 if letter > "\u2e80" else 1 for letter in text)
+    return sum(1.8 if letter > WIDE else 1 for letter in text)
