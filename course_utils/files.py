@@ -38,7 +38,7 @@ def write(path, content):
 def manifest():
     """Returns size and sha256 of every file under `data`, by its path there, as
     `data/manifest.json` keeps them."""
-    kinds = (".safetensors", ".json", ".npz")
+    kinds = (".safetensors", ".json", ".npz", ".otf")
     found = sorted(
         path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name
     )

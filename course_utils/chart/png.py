@@ -1,13 +1,18 @@
 """Draws charts as a PNG, for a page without a kernel."""
 
 import base64
+import functools
 import io
-import re
 
 import numpy as np
 
+from course_utils import files
 from course_utils.chart.layout import Shape, Word, layout
 from course_utils.chart.marks import FONT
+from course_utils.chart.scale import WIDE
+
+INK = "#222222"
+CHINESE = files.DATA / "fonts" / "NotoSansSC-subset.otf"  # experiments.font makes it
 
 
 def picture(*charts, caption=""):
@@ -58,7 +63,7 @@ def _png_shape(canvas, shape, frame, offset):
     paths = (
         np.asarray(shape.template, float)[None] + np.asarray(shape.at, float)[:, None] + (offset, 0)
     )
-    color = "#222222" if shape.color == "ink" else shape.color
+    color = INK if shape.color == "ink" else shape.color
     if shape.filled:
         drawn = PolyCollection(paths, facecolors=color, linewidths=0, alpha=shape.opacity)
     else:
@@ -81,18 +86,39 @@ def _png_word(canvas, word, frame, offset):
     from matplotlib.patheffects import withStroke
 
     sides = {"start": "left", "middle": "center", "end": "right"}
-    text = re.sub("[\u2e80-\uffff]+", "", word.text)  # matplotlib's own font has no Chinese
+    text, families = word.text, None
+    weight = "bold" if word.bold else "normal"
+    around = [withStroke(linewidth=3, foreground="white")]
+    if any(letter > WIDE for letter in text):
+        families, known = _fonts()
+        text = "".join(x if x <= WIDE or ord(x) in known else "□" for x in text)
+        if word.bold:  # the Chinese font has one weight: a stroke makes all letters bold alike
+            weight = "normal"
+            around.append(withStroke(linewidth=0.6, foreground=INK))
     canvas.text(
         offset + word.x,
         word.y,
         text,
         ha=sides[word.anchor],
         va="baseline",
+        family=families,
         fontsize=FONT * 0.92,
-        color="#222222",
-        weight="bold" if word.bold else "normal",
+        color=INK,
+        weight=weight,
         rotation=90 if word.turned else 0,
         rotation_mode="anchor",
         parse_math=False,
-        path_effects=[withStroke(linewidth=3, foreground="white")],
+        path_effects=around,
     )
+
+
+@functools.cache
+def _fonts():
+    """Names of matplotlib's own font and of the Chinese one, which draws what the first lacks; and
+    all letters that the two have."""
+    from matplotlib import font_manager
+
+    font_manager.fontManager.addfont(CHINESE)
+    paths = (font_manager.findfont(font_manager.FontProperties()), CHINESE)
+    fonts = [font_manager.get_font(path) for path in paths]
+    return [font.family_name for font in fonts], set().union(*(f.get_charmap() for f in fonts))
