@@ -52,7 +52,7 @@ def export(model, mode, length=128, batch=1, calibration=None):
     (4, 128, 512)
     """
     length, batch = (
-        whole("length", length, 1, model.shape["context"]),
+        whole("length", length, 1, model.config["context"]),
         whole("batch", batch, 1, 1024),
     )
     samples = None

@@ -338,7 +338,7 @@ def test_counting_keeps_a_record_of_every_size(monkeypatch):
     monkeypatch.setitem(
         training.COUNTED, "docs-ngram", {"text": "docs", "order": 2, "numbers": 5000}
     )
-    model, record = training.count_ngrams("docs-ngram")
+    model, record = training.count_ngrams("docs-ngram", None)
     assert model.count_params() <= 5000 and record["train_tokens"] == 20_000
     assert [row["order"] for row in record["curve"]] == [1, 2, 2, 2, 2, 2, 2]
     assert record["curve"][0]["test_loss"] > record["curve"][-2]["test_loss"]

@@ -46,16 +46,11 @@ def test_every_page_says_what_the_lessons_say():
         assert path.read_text("utf8") == text, f"{path.name} is out of date{AGAIN}"
 
 
-def test_every_notebook_is_on_the_map_and_was_timed():
-    assert [one.notebook for one in maps.LESSONS] == NOTEBOOKS, "see LESSONS in document/sections"
-    assert sorted(maps.times()) == NOTEBOOKS
-
-
-def test_no_lesson_took_longer_than_a_minute():
-    """Reads what was measured, and measures nothing: this machine may be busy."""
-    for name, entry in maps.times().items():
-        assert 0 < entry["seconds"] <= 60, f"{name} took {entry['seconds']} s"
-        assert entry["cores"] >= 1 and "tensorflow" in entry["versions"]
+def test_whatever_was_timed_is_a_lesson():
+    """A time is shown and never judged: machines are shared."""
+    lessons = {path.stem for path in files.NOTEBOOKS.glob("*.ipynb")}
+    timed = maps.times()
+    assert timed and set(timed) <= lessons and all(run["seconds"] > 0 for run in timed.values())
 
 
 def test_the_map_counts_minutes_and_seconds(course):

@@ -19,7 +19,7 @@ def small():
     rounding does."""
     model = decoder(40, 32, context=24, seed=1)
     random = np.random.default_rng(1)
-    for norm, _ in equalization.readers(model):
+    for norm, _ in equalization.norms(model):
         norm.scale.assign(np.exp(0.3 * random.standard_normal(32)))
     return model
 
@@ -79,7 +79,7 @@ def test_on_a_trained_model_too():
 
 
 def test_readers_are_the_layers_behind_each_norm(small):
-    found = equalization.readers(small)
+    found = equalization.norms(small)
     assert [(norm.name, [layer.name for layer in layers]) for norm, layers in found] == [
         ("attention_norm", ["query", "key", "value"]),
         ("mlp_norm", ["up"]),
@@ -93,7 +93,7 @@ def test_planted_outliers_are_as_many_and_as_loud_as_asked(small):
     )
     chosen = set()
     for (norm, layers), (old, old_layers), (same, _) in zip(
-        *map(equalization.readers, (twin, small, again))
+        *map(equalization.norms, (twin, small, again))
     ):
         ratio = np.asarray(norm.scale) / np.asarray(old.scale)
         np.testing.assert_array_equal(norm.scale, same.scale)
@@ -128,12 +128,12 @@ def test_smoothquant_saves_activations_per_tensor(small, planted):
 
 def test_a_silent_channel_stays(small):
     twin = checkpoint.clone(small)
-    norm = equalization.readers(twin)[0][0]
+    norm = equalization.norms(twin)[0][0]
     norm.scale.assign(np.where(np.arange(32) == 3, 0, norm.scale))
     for change in (equalization.smoothquant, lambda m, t: equalization.awq(m, t, bits=4, grid=2)):
         changed = change(twin, tokens)
         same_function(twin, changed)
-        assert np.isfinite(equalization.readers(changed)[0][1][0].kernel).all()
+        assert np.isfinite(equalization.norms(changed)[0][1][0].kernel).all()
 
 
 # --- AWQ -----------------------------------------------------------------------------------------
@@ -184,14 +184,14 @@ def test_output_error_is_what_the_layer_shows():
 
 def poisoned(model):
     twin = checkpoint.clone(model)
-    equalization.readers(twin)[0][0].scale.assign(np.full(32, np.nan))
+    equalization.norms(twin)[0][0].scale.assign(np.full(32, np.nan))
     return twin
 
 
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda m: equalization.readers(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
+        (lambda m: equalization.norms(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
         (lambda m: equalization.smoothquant(m, tokens, alpha=1.5), "alpha"),
         (lambda m: equalization.smoothquant(m, tokens, alpha="half"), "alpha"),
         (lambda m: equalization.smoothquant(m, tokens[:0]), "calibration"),

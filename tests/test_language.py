@@ -7,7 +7,7 @@ from course_utils import chart, compression, evaluation, models, quantization
 from course_utils.compression.fitting import pruned_to, rounded_to
 from course_utils.datasets import tales
 from course_utils.evaluation import Skill, Telling
-from course_utils.evaluation.bench import STORIES
+from course_utils.evaluation.tasks import TASKS
 from course_utils.lessons.language.explorers import (
     QUESTION,
     STORY,
@@ -72,7 +72,7 @@ def test_what_the_explorer_shows_is_what_compress_makes(explorer):
         models.load("tales"), [compression.Quantize(quantization.step, step=0.1)], "entropy"
     )
     assert seen.ledger.total == len(small.content)
-    assert seen.skills == evaluation.skills(small.model, STORIES, "validation")
+    assert seen.skills == evaluation.skills(small.model, TASKS["tales"].live, "validation")
     requests = [("translate", STORY, ""), ("question", STORY, QUESTION), ("mood", STORY, "")]
     assert [said[2] for said in seen.answers[1:]] == respond_all(small.model, requests)
     assert explorer.at().skills == seen.original

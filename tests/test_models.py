@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small
 
-from course_utils import files, models, storage
+from course_utils import container, files, models, storage
 from course_utils.experiments import training
 from course_utils.models import checkpoint
 from course_utils.models.language import DecoderLM
@@ -146,7 +146,7 @@ def test_other_files_are_told_apart(decoder, tmp_path):
         "record": {},
     }
     files.write(
-        path, storage.pack(arrays, {key: json.dumps(value) for key, value in notes.items()})
+        path, container.pack(arrays, {key: json.dumps(value) for key, value in notes.items()})
     )
     with pytest.raises(ValueError, match="does not hold the weights that its model 'small' needs"):
         checkpoint.load(path)

@@ -161,12 +161,12 @@ def test_unknown_results(ask):
 
 def test_missing_results(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "DATA", tmp_path)
-    with pytest.raises(ValueError, match="course_utils results methods"):
+    with pytest.raises(ValueError, match="unknown results 'methods'"):
         make.results("methods")
 
 
 def test_make_writes_a_record_and_clears_up(monkeypatch, tmp_path):
-    def recipe(folder):
+    def recipe(folder, run):
         files.write(folder / "results" / "tiny.backup.jsonl", "half")
         return {"ratio": 3}
 

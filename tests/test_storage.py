@@ -1,6 +1,7 @@
 """The file format: everything comes back, the ledger is the file, and nothing damaged ever
 loads."""
 
+import dataclasses
 import json
 import pickle
 import zlib
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from course_utils import container, quantization, storage
 from course_utils.quantization import QuantizedTensor
+from course_utils.storage import layouts
 
 normal = np.random.default_rng(0).standard_normal((96, 40)).astype(np.float32)
 
@@ -110,6 +112,116 @@ def test_gaps_point_at_every_kept_weight(size, share, seed, bits):
     assert len(storage.gap_entries(kept, chosen)) == entries
 
 
+# --- layouts -------------------------------------------------------------------------------------
+
+
+def some(kept):
+    """3840 floats, whole numbers up to 7, of which only so many are not zero, anywhere."""
+    rng, flat = np.random.default_rng(2), np.zeros(3840, np.float32)
+    flat[rng.permutation(flat.size)[:kept]] = rng.integers(1, 8, kept) * rng.choice([-1, 1], kept)
+    return flat
+
+
+def every_32nd():
+    flat = np.zeros(3840, np.float32)
+    flat[31::32] = some(3840)[:120]
+    return flat
+
+
+def codes(flat):
+    return QuantizedTensor(flat.astype(np.int8), np.float32(1), 4)
+
+
+SKEWED = np.repeat(np.float32([0, 1, 2, 7]), [7000, 1000, 1000, 1000])
+SMALLEST = [  # of neighbours, the second has one pair of weights less, which pays for the bitmap
+    (layouts.Raw, some(3720), {"untouched": 4 * 3840}),
+    (layouts.FloatBitmap, some(3718), {"indices": 480, "payload": 4 * 3718}),
+    (layouts.FloatGaps, every_32nd(), {"indices": 120 * 5 // 8, "payload": 4 * 120}),
+    (layouts.Packed, codes(some(2880)), {"payload": 3840 // 2}),
+    (layouts.CodeBitmap, codes(some(2878)), {"indices": 480, "payload": 2878 // 2}),
+    (layouts.CodeGaps, codes(every_32nd()), {"indices": 120 * 5 // 8, "payload": 120 // 2}),
+    (layouts.Ans, codes(SKEWED), {"codebooks": 8, "payload": pytest.approx(1696, rel=0.02)}),
+]  # 1.357 bits, the entropy of 0.7, 0.1, 0.1, 0.1, times 10,000 are 1,696 bytes
+
+
+@pytest.mark.parametrize(("kind", "tensor", "parts"), SMALLEST)
+def test_each_layout_is_chosen_where_it_is_smallest(kind, tensor, parts):
+    storage_kind = "entropy" if kind is layouts.Ans else "fixed"
+    content, ledger = storage.encode({"w": tensor}, storage_kind)
+    flat, candidates = tried(tensor, storage_kind == "entropy")
+    sizes = {type(layout): layout.size(flat.size) for layout in candidates}
+    assert min(sizes, key=sizes.get) is kind
+    chosen = next(layout for layout in candidates if type(layout) is kind)
+    assert ledger.layouts["w"] == (str(chosen), flat.size, sizes[kind])
+    assert {part: size for part, size in ledger.parts.items() if size and part != "header"} == parts
+    back = storage.decode(content)[0]["w"]
+    np.testing.assert_array_equal(getattr(back, "codes", back), flat)
+
+
+def tried(tensor, entropy):
+    """Returns a tensor, flat, and the layouts that are tried for it."""
+    if not isinstance(tensor, QuantizedTensor):
+        return tensor, list(layouts.float_layouts(tensor))
+    flat = tensor.codes.astype(np.int64)
+    return flat, list(layouts.code_layouts(flat, 0, entropy))
+
+
+def test_every_layout_has_such_a_place():
+    assert {kind for kind, _, _ in SMALLEST} == set(layouts.LAYOUTS.values())
+
+
+@st.composite
+def flat_codes(draw):
+    """Flat codes, of which one value takes any share, and that value."""
+    size, rng = draw(st.integers(1, 2000)), np.random.default_rng(draw(st.integers(0, 2**32)))
+    low = draw(st.integers(-(2**31), 2**31))
+    span = draw(st.sampled_from([0, 1, 6, 254, 300, 2**31]))
+    zero = low + draw(st.integers(0, span))
+    flat = rng.integers(low, low + span, size, endpoint=True)
+    return np.where(rng.random(size) < draw(st.floats(0, 1)), flat, zero), zero
+
+
+def comes_back(layout, flat):
+    """What a layout promises: its size, its parts, and the tensor, from what the header says."""
+    written = layout.write(flat)
+    assert sum(len(piece) for piece in written.values()) == layout.size(flat.size)
+    assert set(written) <= set(storage.PARTS)
+    assert all(piece.dtype == np.uint8 for piece in written.values())
+    again = layouts.layout_of(json.loads(json.dumps(dataclasses.asdict(layout))))
+    assert again == layout
+    around = {part: np.concatenate([[7], piece, [9]]) for part, piece in written.items()}
+    pieces = layouts.Pieces({part: piece.astype(np.uint8) for part, piece in around.items()})
+    for part in written:
+        assert pieces.take(part, 1) == 7
+    np.testing.assert_array_equal(again.read(pieces, flat.size), flat)
+    for part in written:
+        assert pieces.take(part, 2) == 9  # all was taken, and no more
+
+
+@given(flat_codes(), st.booleans())
+def test_layouts_of_codes_take_their_size_and_come_back(drawn, entropy):
+    flat, zero = drawn
+    for layout in layouts.code_layouts(flat, zero, entropy):
+        comes_back(layout, flat)
+
+
+@given(flat_codes(), st.sampled_from([np.float32, np.float64, np.float16, np.int64]))
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_layouts_of_floats_take_their_size_and_come_back(drawn, dtype):
+    flat, zero = drawn
+    flat = (flat - zero).astype(dtype)
+    for layout in layouts.float_layouts(flat):
+        comes_back(layout, flat)
+
+
+@pytest.mark.parametrize("width", range(33))
+@pytest.mark.parametrize("size", [1, 7, 100, 3840])
+def test_a_bitmap_that_is_not_tried_would_not_be_smaller(width, size):
+    entries = int(np.ceil(0.97 * size))
+    bitmap = layouts.CodeBitmap(entries, 0, width, 0)
+    assert bitmap.size(size) >= layouts.Packed(0, width).size(size)
+
+
 # --- sizes ---------------------------------------------------------------------------------------
 
 
@@ -130,23 +242,6 @@ def test_entropy_coder_reaches_the_entropy_and_beats_zlib():
     assert entropy <= bits < 1.01 * entropy
     assert len(zlib.compress(codes.astype(np.int8).tobytes(), 9)) > 1.08 * (
         len(table) + words.nbytes
-    )
-
-
-def test_each_layout_is_chosen_where_it_is_smallest():
-    def layout(share, kind="fixed", rule=lambda w: quantization.absmax(w, 4)):
-        weights = np.where(np.random.default_rng(2).random(normal.shape) < share, normal, 0).astype(
-            np.float32
-        )
-        return storage.encode({"w": rule(weights)}, kind)[1].layouts["w"][0]
-
-    assert layout(1) == "packed, 4 bits"
-    assert layout(0.5) == "bitmap, 4 bits"
-    assert layout(0.05).startswith("gaps of")
-    assert layout(1, rule=lambda w: w) == "raw" and layout(0.5, rule=lambda w: w) == "bitmap"
-    skewed = np.repeat([0, 0, 0, 0, 0, 0, 0, 1, 2, 7], 1000)[None].astype(np.float32)
-    assert (
-        storage.encode({"w": quantization.step(skewed, 1)}, "entropy")[1].layouts["w"][0] == "ans"
     )
 
 
@@ -251,7 +346,7 @@ def test_no_flipped_bit_goes_unnoticed():
             safetensors.numpy.save({"w": normal}, {"format": container.FORMAT}),
             "do not match their checksum",
         ),
-        (storage.pack({"w": normal}, {"record": "{}"}), "holds no compressed model"),
+        (container.pack({"w": normal}, {"record": "{}"}), "holds no compressed model"),
         (CONTENT + b"\0", "damaged"),
     ],
 )
@@ -262,10 +357,10 @@ def test_foreign_files_do_not_load(content, says):
 
 def test_swapped_tensors_are_noticed():
     arrays, notes = {"a": normal, "b": normal + 1}, {"note": "x"}
-    packed = storage.pack(arrays, notes)
-    back, read = storage.unpack(packed, "it")
+    packed = container.pack(arrays, notes)
+    back, read = container.unpack(packed, "it")
     assert read == notes and all(np.array_equal(back[name], arrays[name]) for name in arrays)
     metadata = json.loads(packed[8 : 8 + int.from_bytes(packed[:8], "little")])["__metadata__"]
     swapped = safetensors.numpy.save({"a": arrays["b"], "b": arrays["a"]}, metadata)
     with pytest.raises(ValueError, match="2 tensors do not match their checksum"):
-        storage.unpack(swapped, "it")
+        container.unpack(swapped, "it")

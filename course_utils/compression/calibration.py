@@ -5,23 +5,11 @@ import contextlib
 import numpy as np
 
 from course_utils.checks import finite
+from course_utils.models.introspection import called_instead
 
 
 class _Left(BaseException):
     """Ends a pass through a model. Keras would wrap any mere `Exception`."""
-
-
-@contextlib.contextmanager
-def _called_instead(layer, call):
-    """Lets a layer run another function for a while."""
-    before = vars(layer).get("call")  # `change_inputs` may have left one
-    layer.call = call  # an attribute of this one layer hides the method of its class
-    try:
-        yield
-    finally:
-        del layer.call
-        if before:
-            layer.call = before
 
 
 def capture(model, weight, data, batch_size=16):
@@ -50,7 +38,7 @@ def capture(model, weight, data, batch_size=16):
         seen.append(np.asarray(x, np.float32).reshape(-1, weight.inputs))
         raise _Left
 
-    with _called_instead(weight.layer, watching):
+    with called_instead(weight.layer, watching):
         for start in range(0, len(data), batch_size):
             with contextlib.suppress(_Left):
                 model(data[start : start + batch_size], training=False)
@@ -94,7 +82,7 @@ def watch(model, watched, data, see):
 
     with contextlib.ExitStack() as hooks:
         for weight in watched:
-            hooks.enter_context(_called_instead(weight.layer, seen(weight, weight.layer.call)))
+            hooks.enter_context(called_instead(weight.layer, seen(weight, weight.layer.call)))
         try:
             model(data, training=False)
         except _Left as left:

@@ -13,35 +13,25 @@ from course_utils.checks import positive, whole
 from course_utils.compression.calibration import capture
 from course_utils.compression.weights import weights
 from course_utils.models.checkpoint import clone
-from course_utils.models.language import DecoderLM
 
 
-def readers(model):
+def norms(model):
     """Lists each norm of a model with the layers that read it, and nothing else does.
 
     Args:
-        model: A `DecoderLM`.
+        model: One with a method `norms`, such as a `DecoderLM`.
 
     Returns:
-        A list of `(norm, (dense, ...))`: two a block, and the last norm with the head.
+        A list of `(norm, (dense, ...))`.
 
     Raises:
-        ValueError: If the model is of another class.
+        ValueError: If the model does not know its norms.
     """
-    if not isinstance(model, DecoderLM):
+    if not hasattr(model, "norms"):
         raise ValueError(
-            f"equalization needs a DecoderLM, whose norms it knows, got {type(model).__name__}"
+            f"equalization needs a model with a method norms(), got {type(model).__name__}"
         )
-    found = []
-    for block in model.blocks:
-        attention = block.attention
-        projections = (
-            attention.query_projection,
-            attention.key_projection,
-            attention.value_projection,
-        )
-        found += [(block.attention_norm, projections), (block.mlp_norm, (block.up,))]
-    return [*found, (model.norm, (model.head,))]
+    return model.norms()
 
 
 def migrate(norm, layers, scales):
@@ -66,7 +56,7 @@ def plant_outliers(model, channels=6, factor=30, seed=0):
     it.
 
     Args:
-        model: A `DecoderLM`; it is not changed.
+        model: A model that lists its `norms`; it is not changed.
         channels: How many channels of each norm, 1 to its width.
         factor: How many times louder they become; more than 0.
         seed: Chooses the channels, others for each norm.
@@ -75,7 +65,7 @@ def plant_outliers(model, channels=6, factor=30, seed=0):
         A model of the same function.
     """
     twin, random, factor = clone(model), np.random.default_rng(seed), positive("factor", factor)
-    for norm, layers in readers(twin):
+    for norm, layers in norms(twin):
         scales = np.ones(norm.scale.shape[0], np.float32)
         scales[random.permutation(len(scales))[: whole("channels", channels, 1, len(scales))]] /= (
             factor
@@ -93,7 +83,7 @@ def smoothquant(model, calibration, alpha=0.5):
     weights of a channel end up with the same largest value.
 
     Args:
-        model: A `DecoderLM`; it is not changed.
+        model: A model that lists its `norms`; it is not changed.
         calibration: Tokens of shape `(sequences, length)`.
         alpha: How much of the difficulty moves, 0 to 1.
 
@@ -123,7 +113,7 @@ def awq(model, calibration, bits, group_size="channel", grid=20):
     out.
 
     Args:
-        model: A `DecoderLM`; it is not changed.
+        model: A model that lists its `norms`; it is not changed.
         calibration: Tokens of shape `(sequences, length)`.
         bits: Width of a code that the search rounds to, 2 to 8.
         group_size: As in `quantization.absmax`.
@@ -226,5 +216,5 @@ def clipped_absmax(weights, inputs, bits, group_size="channel"):
 def _with_inputs(model, calibration):
     """Yields each norm, the layers that read it and what they read, `(samples, channels)`."""
     by_layer = {id(weight.layer): weight for weight in weights(model)}
-    for norm, layers in readers(model):
+    for norm, layers in norms(model):
         yield norm, layers, capture(model, by_layer[id(layers[0])], calibration)

@@ -45,9 +45,7 @@ def finetune(
         for weight in matched(twin, model)
         if not weight.why_not and weight.variable.trainable
     ]
-    optimizer = keras.optimizers.AdamW(
-        learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0
-    )
+    optimizer = adamw(learning_rate, weight_decay)
     optimizer.build(twin.trainable_variables)
 
     @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
@@ -68,6 +66,21 @@ def finetune(
     for weight, value in zip(matrices, _compress_in_place(matrices, recipe(steps))):
         weight.variable.assign(value)
     return twin
+
+
+def adamw(learning_rate, weight_decay):
+    """Returns the optimizer that all of the course's training uses (Loshchilov and Hutter, 2019)."""
+    return keras.optimizers.AdamW(
+        learning_rate, weight_decay=weight_decay, beta_2=0.98, global_clipnorm=1.0
+    )
+
+
+def warm_up_then_cosine(highest, steps, warm_up):
+    """Returns a learning rate that rises from nothing over `warm_up` steps, then falls along a
+    cosine to nothing."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, warmup_target=highest, warmup_steps=warm_up
+    )
 
 
 def _compress_in_place(matrices, recipe):

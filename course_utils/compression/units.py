@@ -8,7 +8,7 @@ import numpy as np
 from course_utils.backend import keras
 from course_utils.checks import one_of
 from course_utils.models.checkpoint import clone
-from course_utils.models.language import DecoderLM, each
+from course_utils.models.introspection import in_a_row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,48 +35,27 @@ def hidden(model):
     """Lists what can be removed from a model as a whole.
 
     Args:
-        model: A `DecoderLM`, or a stack in which one layer follows another and no layer but Dense,
-            Activation and Dropout stands between two Dense layers.
+        model: One with a method `removable`, such as a `DecoderLM`, or a stack in which one layer
+            follows another and no layer but Dense, Activation and Dropout stands between two Dense
+            layers.
 
     Returns:
-        A dict of `Hidden` by name: `"block_0/attention"` (its heads) and `"block_0/mlp"` for a
-        `DecoderLM`; the name of each Dense layer but the last for a stack.
+        A dict of `Hidden` by name: what `removable` calls them, such as `"block_0/attention"` (its
+        heads) and `"block_0/mlp"`; for a stack, the name of each Dense layer but the last.
 
     Raises:
         ValueError: If the model is built otherwise.
     """
-    if isinstance(model, DecoderLM):
-        found = {}
-        for block in model.blocks:
-            a = block.attention
-            found[f"{block.name}/attention"] = Hidden(
-                (a.query_projection, a.key_projection, a.value_projection),
-                a.output_projection,
-                block.heads,
-            )
-            found[f"{block.name}/mlp"] = Hidden((block.up,), block.down, block.mlp_width)
-        return found
+    if hasattr(model, "removable"):
+        return {name: Hidden(*part) for name, part in model.removable().items()}
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     allowed = (keras.layers.Dense, keras.layers.Activation, keras.layers.ReLU, keras.layers.Dropout)
-    if not _in_a_row(model, layers) or not all(isinstance(layer, allowed) for layer in layers):
-        raise ValueError(f"model {model.name!r} is neither a DecoderLM nor a stack of Dense layers")
+    if not in_a_row(model, layers) or not all(isinstance(layer, allowed) for layer in layers):
+        raise ValueError(
+            f"model {model.name!r} neither lists what is removable nor is a stack of Dense layers"
+        )
     dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
     return {a.name: Hidden((a,), b, a.units) for a, b in itertools.pairwise(dense)}
-
-
-def _in_a_row(model, layers):
-    """Says whether each layer reads the one before it and nothing else."""
-    by_depth = getattr(
-        model, "_nodes_by_depth", {}
-    )  # of a functional model: a node for each call of a layer
-    nodes = [node for same_depth in by_depth.values() for node in same_depth]
-    reads = {
-        id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes
-    }
-    chained = len(nodes) == len(layers) + 1 and all(
-        reads[id(b)] == [a] for a, b in itertools.pairwise(layers)
-    )
-    return isinstance(model, keras.Sequential) or chained
 
 
 def unit_scores(model, score, only=""):
@@ -166,15 +145,8 @@ def _chosen(model, keep):
 
 def _resized(model, counts):
     """Builds a model like this one with other numbers of hidden units and heads."""
-    if isinstance(model, DecoderLM):
-        config, depth = model.get_config(), model.shape["depth"]
-        for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
-            config[key] = [
-                counts.get(f"block_{i}/{part}", n) for i, n in enumerate(each(config[key], depth))
-            ]
-        smaller = DecoderLM.from_config(config)
-        smaller.build()
-        return smaller
+    if hasattr(model, "resized"):
+        return model.resized(counts)
 
     def like(layer):
         config = layer.get_config()

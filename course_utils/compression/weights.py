@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from course_utils.backend import keras
+from course_utils.models.introspection import owners
 from course_utils.quantization import QuantizedTensor
 
 
@@ -29,6 +30,11 @@ class Weight:
     axes: tuple | None = None
     inputs: int = 0
     why_not: str = ""
+
+    @property
+    def looked_up(self):
+        """Whether its layer looks rows up: such a layer reads nothing that could calibrate it."""
+        return isinstance(self.layer, keras.layers.Embedding)
 
     def matrix(self, values=None):
         """Returns the weight, or `values` of its shape, as `(inputs, units)`."""
@@ -58,11 +64,8 @@ def weights(model):
     """
     if not model.weights:
         raise ValueError(f"model {model.name!r} has no weights; build it or call it on data first")
-    owners = {}
-    for layer in model._flatten_layers():
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
-            owners.setdefault(id(variable), layer)
-    return [weight_of(variable, owners.get(id(variable), model)) for variable in model.weights]
+    made_by = owners(model)
+    return [weight_of(variable, made_by.get(id(variable), model)) for variable in model.weights]
 
 
 def matched(twin, model):

@@ -7,7 +7,6 @@ import pathlib
 import numpy as np
 
 from course_utils import files
-from course_utils.backend import keras
 from course_utils.compression.calibration import watch
 from course_utils.compression.recipe import compress_weight
 from course_utils.compression.weights import fill, floats, matched, weights
@@ -53,8 +52,8 @@ def compress(model, steps, storage="fixed", calibration=None):
         A `Compressed`.
 
     Raises:
-        ValueError: If a weight is not finite, the steps cannot follow one another, or a step asks
-            for inputs and there is no calibration data.
+        ValueError: If a weight is not finite, a step names no matrix, the steps cannot follow one
+            another, or a step asks for inputs and there is no calibration data.
 
     Example:
 
@@ -66,6 +65,11 @@ def compress(model, steps, storage="fixed", calibration=None):
     """
     twin = clone(model)
     mine, made, originals = matched(twin, model), {}, {}
+    matrices = [weight for weight in mine if not weight.why_not]
+    for step in steps:
+        if matrices and not any(step.only in weight.name for weight in matrices):
+            names = ", ".join(weight.name for weight in matrices)
+            raise ValueError(f"only={step.only!r} is part of no matrix's name; there are: {names}")
     asking, comparing = (_asking(mine, steps, name) for name in ("inputs", "original_inputs"))
     if asking and calibration is None:
         raise ValueError("a step of this recipe asks for inputs: give calibration data")
@@ -76,8 +80,8 @@ def compress(model, steps, storage="fixed", calibration=None):
         )
         weight.variable.assign(weight.shaped(floats(tensor)))
 
-    for weight in mine:
-        if not weight.why_not and weight.name not in asking:
+    for weight in matrices:
+        if weight.name not in asking:
             shrink(weight)
     if comparing:
         watch(
@@ -104,7 +108,7 @@ def _asking(found, steps, name):
         if not weight.why_not and any(
             name in step.asks and step.only in weight.name for step in steps
         ):
-            if isinstance(weight.layer, keras.layers.Embedding):
+            if weight.looked_up:
                 raise ValueError(
                     f"{weight.name} is looked up and has no inputs to calibrate on; "
                     "use only= to leave it out"

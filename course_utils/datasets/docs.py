@@ -112,18 +112,3 @@ def sequences(split, count=256, length=128):
     count = whole("count", count, 1, len(line) // (length + 1))
     starts = np.linspace(0, len(line) - length - 1, count).astype(int)
     return line[starts[:, None] + np.arange(length + 1)]
-
-
-def train_tokenizer(vocabulary=512):
-    """Learns the tokenizer from the train split: 256 bytes, one end mark, and merges of pairs."""
-    learned = tokenizers.Tokenizer(tokenizers.models.BPE())
-    learned.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    learned.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        show_progress=False,
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-    )
-    learned.train_from_iterator(docstrings("train"), trainer)
-    return learned

@@ -17,7 +17,7 @@ def unroll(model, prompt, given, length, choose):
         choose: Function of logits `(rows, vocabulary)` and the position; returns a token for each
             row.
     """
-    context = model.shape["context"]
+    context = model.config["context"]
 
     def step(position, tokens, caches):
         logits, caches = model.step(tokens[:, position], caches, position)
@@ -48,7 +48,7 @@ def roll(model, prompt, given, seed):
             logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32
         )  # Gumbel's trick
 
-    return unroll(model, prompt, given, model.shape["context"], draw)
+    return unroll(model, prompt, given, model.config["context"], draw)
 
 
 def generate(model, prompt, length):
@@ -65,12 +65,12 @@ def generate(model, prompt, length):
     Raises:
         ValueError: If the prompt is empty, holds ids the model does not know, or is too long.
     """
-    context, prompt = model.shape["context"], np.asarray(prompt, np.int64).ravel()
+    context, prompt = model.config["context"], np.asarray(prompt, np.int64).ravel()
     whole("prompt length", len(prompt), 1, context - 1)
     whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
-    if prompt.min() < 0 or prompt.max() >= model.shape["vocabulary"]:
+    if prompt.min() < 0 or prompt.max() >= model.config["vocabulary"]:
         raise ValueError(
-            f"prompt must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got "
+            f"prompt must hold token ids from 0 to {model.config['vocabulary'] - 1}, got "
             f"{prompt.tolist()}"
         )
     padded = np.zeros((1, context), np.int32)
@@ -98,15 +98,15 @@ def answers(model, prompts, end):
             an answer.
     """
     context, lengths = (
-        model.shape["context"],
-        [whole("prompt length", len(p), 1, model.shape["context"] - 1) for p in prompts],
+        model.config["context"],
+        [whole("prompt length", len(p), 1, model.config["context"] - 1) for p in prompts],
     )
     padded = np.zeros((len(prompts), context), np.int32)
     for row, prompt in zip(padded, prompts):
         row[: len(prompt)] = prompt
-    if padded.min() < 0 or padded.max() >= model.shape["vocabulary"]:
+    if padded.min() < 0 or padded.max() >= model.config["vocabulary"]:
         raise ValueError(
-            f"prompts must hold token ids from 0 to {model.shape['vocabulary'] - 1}, got "
+            f"prompts must hold token ids from 0 to {model.config['vocabulary'] - 1}, got "
             f"{padded.max()}"
         )
     texts = compiled(model, write)(
@@ -131,8 +131,8 @@ def sample(model, prompts, seed):
         ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
     """
     context, vocabulary, prompts = (
-        model.shape["context"],
-        model.shape["vocabulary"],
+        model.config["context"],
+        model.config["vocabulary"],
         np.asarray(prompts, np.int64),
     )
     if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:

@@ -15,8 +15,8 @@ def checked(model, name, tokens):
             f"{name} must hold token ids in shape (rows, tokens), at least one of each, got "
             f"{tokens.dtype} of shape {tokens.shape}"
         )
-    whole(f"length of {name}", tokens.shape[1], 1, model.shape["context"])
-    top = model.shape["vocabulary"] - 1
+    whole(f"length of {name}", tokens.shape[1], 1, model.config["context"])
+    top = model.config["vocabulary"] - 1
     outside = tokens[(tokens < 0) | (tokens > top)]
     if outside.size:
         raise ValueError(f"{name} must hold token ids from 0 to {top}, got {outside[0]}")
@@ -48,7 +48,7 @@ def translate(model, source, start, end):
     source = checked(model, "source", source)
     memory, visible = model.encode(source), model.visible(source)
     target = np.full((len(source), 1), start, np.int32)
-    while target.shape[1] <= model.shape["context"] and not (target == end).any(axis=1).all():
+    while target.shape[1] <= model.config["context"] and not (target == end).any(axis=1).all():
         logits = model.decode(target, memory, visible)[:, -1]
         target = np.hstack([target, np.argmax(logits, axis=-1).astype(np.int32)[:, None]])
     return [row[: 1 + int(np.argmax(row == end))] if end in row else row for row in target[:, 1:]]

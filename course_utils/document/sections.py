@@ -1,4 +1,5 @@
-"""The document's headings in order, each with our English title and the notebook that treats it."""
+"""The document's headings in order, each with our English title and the notebook that treats it; and
+the lessons in order, each with what it answers."""
 
 from typing import NamedTuple
 
@@ -73,5 +74,36 @@ SECTIONS = tuple(
 9.3   | 问题 3：量化、剪枝和知识蒸馏的优缺点是什么？ | Question 3: what are their pros and cons? | 09_faq
 9.4   | 问题 4：大语言模型推理优化在哪些领域有应用？ | Question 4: where are they used? | 09_faq
 9.5   | 问题 5：未来大语言模型推理优化的发展方向是什么？ | Question 5: what comes next? | 09_faq
+""".strip().splitlines()
+)
+
+
+class Lesson(NamedTuple):
+    """One notebook: the heading of the document that it stands for, and what it answers."""
+
+    notebook: str
+    heading: str
+    answers: str
+
+
+LESSONS = tuple(
+    Lesson(*(part.strip() for part in line.split("|")))
+    for line in """
+00_start_here              | 摘要 | the map, and one slider in the first minute
+01_background              | 1 背景介绍 | rules, n-grams, HMM, LSTM, Transformer on one text: why did the last one win?
+02_1_architecture          | 2.1 架构 | from characters to logits, layer by layer
+02_2_training              | 2.2 训练过程 | pre-training and fine-tuning of one small model, measured
+03_1_quantization          | 3.2.1 量化 | fewer bits for each weight: what does it cost?
+03_2_pruning               | 3.2.2 剪枝 | fewer weights: which ones, and what do zeros save?
+03_3_distillation          | 3.2.3 知识蒸馏 | does a teacher help, and how much?
+03_4_trade_offs            | 3.1, 3.3, 3.4 优缺点 | each pro and con, measured: quality, bytes, speed
+04_mathematics             | 4 数学模型 | every formula as printed, as meant, as used today
+05_project                 | 5 项目实践 | the document's program, repaired, and the studio
+06_1_language              | 6.1 自然语言处理 | one model, four skills: which dies first?
+07_tools                   | 7 工具和资源 | the same work with Keras, LiteRT and friends; verify your tool
+08_1_frontier_quantization | 8.1 研究成果 | GPTQ, AWQ, SmoothQuant, codebooks, from scratch
+08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch
+09_faq                     | 9 附录 | the questions everybody asks, each answered by a cell
+10_errata                  | all of it | every heading, every claim, recomputed
 """.strip().splitlines()
 )

@@ -11,34 +11,17 @@ import time
 
 import numpy as np
 
-from course_utils import compression, decoding, evaluation, models, pruning, quantization
+from course_utils import compression, models, pruning, quantization
 from course_utils.checks import one_of
-from course_utils.datasets import digits, docs, tales
-from course_utils.datasets.tales import words
+from course_utils.evaluation import tasks
 from course_utils.models.checkpoint import clone, describe
 from course_utils.storage import Ledger, encode
 
 BINS = 80
-SEQUENCES = 16  # validation sequences of 128 predictions: 2,048 a move
-STORIES = (
-    48  # of the tales: over 2,048 predictions a move, and as many exercises of each other skill
-)
-PROMPT = "Returns the "
-SCORES = {
-    **pruning.SCORES,
-    "wanda": (pruning.wanda, None),
-}  # what theta cuts: for single weights, and for units
-RULES = {
-    "absmax": quantization.absmax,
-    "affine": quantization.affine,
-}  # besides the document's step Q
 GROUP_SIZE = 32
-ELSEWHERE = (
-    "docs-ngram",
-    "docs-hmm",
-    "docs-lstm",
-    "tales-seq2seq",
-)  # no Transformer decoders: lessons 1 and 2.1 open these
+# What theta cuts: a score for single weights, and one for units.
+SCORES = {**pruning.SCORES, "wanda": (pruning.wanda, None)}
+RULES = {"absmax": quantization.absmax, "affine": quantization.affine}  # beside the document's step
 BESIDE = concurrent.futures.ThreadPoolExecutor(1)
 
 
@@ -55,7 +38,7 @@ class Result:
         removed: Share of the matrices' weights that theta set to zero.
         edges, before, after: Histogram of the matrices' weights, and of those that theta kept.
         seconds: How long it took.
-        skills: What `evaluation.skills` says of a model of the tales; `None` for others.
+        measured: What the model's task measured in full, see `tasks.Score`.
     """
 
     settings: dict
@@ -68,7 +51,12 @@ class Result:
     before: np.ndarray
     after: np.ndarray
     seconds: float
-    skills: dict | None = None
+    measured: object = None
+
+    @property
+    def skills(self):
+        """What `evaluation.skills` says, where that is what the task measures."""
+        return self.measured if isinstance(self.measured, dict) else None
 
     @property
     def times_smaller(self):
@@ -91,11 +79,14 @@ class Bench:
     it on."""
 
     def __init__(self, name):
-        self.name, self.original = name, models.load(name)
-        self.twin = clone(self.original)
+        self.name, self.task, self.original = name, tasks.of(name), models.load(name)
         self.weights = compression.weights(self.original)
-        self.targets = compression.weights(self.twin)
         self.matrices = {w.name: w.matrix() for w in self.weights if not w.why_not}
+        if not self.matrices:
+            raise ValueError(f"{name} has no matrix of a layer that could be rounded or pruned")
+        self.twin = clone(self.original)
+        self.targets = compression.weights(self.twin)
+        self.data = self.task.data("validation", self.task.live)
         largest = max(np.abs(m).max() for m in self.matrices.values())
         self.edges = np.linspace(-largest, largest, BINS + 1)
         self.bins = {
@@ -105,68 +96,20 @@ class Bench:
         self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
         self.description = describe(self.original)
         tensors = self.put(step=None, theta=None, score="magnitude", on="weight")[0]
-        self.reference = (
-            *self.score(self.original, "validation")[:2],
-            encode(tensors, model=self.description)[1].total,
-        )
-
-    @property
-    def speaks(self):
-        return self.name.startswith("docs-")
-
-    @property
-    def tells(self):
-        return self.name.startswith("tales")
-
-    @property
-    def opening(self):
-        """What stands before a story; a model that has only read stories knows no mark but the end
-        of one."""
-        return words.END if self.name == "tales-pretrained" else words.STORY
-
-    def score(self, model, split):
-        """Returns accuracy, perplexity and skills, if it has any.
-
-        They rest on 2,048 predictions of validation text, or 16,384 of test text; on 48 or 384
-        stories, and as many exercises of each other skill; on all of the digits.
-        """
-        if self.tells:
-            skills = evaluation.skills(
-                model, STORIES if split == "validation" else 8 * STORIES, split, self.opening
-            )
-            return skills["story"].accuracy, skills["story"].perplexity, skills
-        if self.speaks:
-            result = evaluation.next_token(
-                model, docs.sequences(split, SEQUENCES if split == "validation" else 128)
-            )
-            return result.accuracy, result.perplexity, None
-        result = evaluation.classify(model, *digits.load(split))
-        return result.accuracy, result.perplexity, None
+        self.score = self.task.score(self.original, self.data)
+        size = encode(tensors, model=self.description)[1].total
+        self.reference = self.score.accuracy, self.score.perplexity, size
 
     @functools.cached_property
     def inputs(self):
         """What each matrix reads in the original, for scores that ask for it; a look-up table reads
         nothing."""
-        if self.tells:
-            data = evaluation.exercises(STORIES, "validation", self.opening).tokens[
-                :, :48
-            ]  # hardly any padding
-        else:
-            data = (
-                docs.sequences("validation", SEQUENCES)[:, :-1]
-                if self.speaks
-                else digits.load("validation")[0]
-            )
-        read, asking = (
-            {},
-            [
-                one
-                for one in self.weights
-                if not one.why_not and not one.name.endswith("embeddings")
-            ],
-        )
+        read, asking = {}, [w for w in self.weights if not w.why_not and not w.looked_up]
         compression.watch(
-            self.original, asking, data, lambda weight, inputs: read.update({weight.name: inputs})
+            self.original,
+            asking,
+            self.task.inputs(self.data),
+            lambda weight, inputs: read.update({weight.name: inputs}),
         )
         return read
 
@@ -180,13 +123,10 @@ class Bench:
             if weight.why_not:
                 tensors[weight.name] = np.asarray(weight.variable)
                 continue
-            matrix, inputs = (
-                self.matrices[weight.name],
-                self.inputs.get(weight.name) if asks else None,
-            )
-            pruned = compression.compress_weight(
-                weight, [] if asks and inputs is None else prune, matrix, inputs
-            )
+            matrix = self.matrices[weight.name]
+            inputs = self.inputs.get(weight.name) if asks else None
+            steps = [] if asks and inputs is None else prune
+            pruned = compression.compress_weight(weight, steps, matrix, inputs)
             if prune:
                 gone = self.bins[weight.name][(pruned == 0).ravel()]
                 removed += gone.size
@@ -199,53 +139,42 @@ class Bench:
         """Runs the whole chain for one setting and returns its `Result`."""
         begun = time.perf_counter()
         tensors, removed, after = self.put(**settings)
-        file = BESIDE.submit(
-            encode, tensors, storage, self.description
-        )  # laid out while the twin is scored
-        accuracy, perplexity, skills = self.score(self.twin, "validation")
+        # The file is laid out while the twin is scored.
+        file = BESIDE.submit(encode, tensors, storage, self.description)
+        score = self.task.score(self.twin, self.data)
         return Result(
-            {"model": self.name, "storage": storage, **settings},
-            accuracy,
-            perplexity,
-            file.result()[1],
-            self.reference,
-            removed,
-            self.edges,
-            self.before,
-            after,
-            time.perf_counter() - begun,
-            skills,
+            settings={"model": self.name, "storage": storage, **settings},
+            accuracy=score.accuracy,
+            perplexity=score.perplexity,
+            ledger=file.result()[1],
+            original=self.reference,
+            removed=removed,
+            edges=self.edges,
+            before=self.before,
+            after=after,
+            seconds=time.perf_counter() - begun,
+            measured=score.measured,
         )
 
-    def continuations(self, length=40):
-        """Returns a prompt, and what the original and the twin write after it, as lists of
-        tokens."""
-        both = self.original, self.twin
-        if self.tells:
-            told, end = tales.story("validation", 0).english, words.MARKS.index(words.END)
-            prompt = (
-                tales.prompt("translate", told)
-                if self.opening == words.STORY
-                else words.encode((words.END, *told[:6]))
-            )
-            written = (
-                [tales.vocabulary()[t] for t in decoding.answers(model, [prompt], end)[0]]
-                for model in both
-            )
-            return tales.decode(prompt), *(
-                [f"{word} " if word.isascii() else word for word in text] for text in written
-            )
-        prompt = docs.tokenizer().encode(PROMPT).ids
-        return PROMPT, *(
-            [
-                docs.tokenizer().decode([t])
-                for t in decoding.generate(model, prompt, length)[len(prompt) :]
-            ]
-            for model in both
-        )
+    def report(self):
+        """Scores the original and the twin on the test split, where nothing was chosen."""
+        data = self.task.data("test", self.task.report)
+        return [self.task.score(model, data) for model in (self.original, self.twin)]
+
+    @functools.cached_property
+    def original_sample(self):
+        """A sample of the original's work; see `evaluation.tasks`."""
+        return self.task.sample(self.original)
+
+    def samples(self):
+        """Returns a prompt, and what the original and the twin add to it; or `None`."""
+        if self.original_sample is None:
+            return None
+        prompt, before = self.original_sample
+        return prompt, before, self.task.sample(self.twin)[1]
 
 
 @functools.cache
 def bench(name):
     """Returns the bench of a shipped model, set up once."""
-    return Bench(one_of("model", name, [each for each in models.names() if each not in ELSEWHERE]))
+    return Bench(one_of("model", name, models.names()))

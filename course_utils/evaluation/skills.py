@@ -82,13 +82,13 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
     """
     one_of("split", split, tales.SPLITS)
     one_of("opening", opening, (words.STORY, words.END))
-    known, needed = model.shape["vocabulary"], len(tales.vocabulary())
+    known, needed = model.config["vocabulary"], len(tales.vocabulary())
     if known != needed:
         raise ValueError(
             f"the model knows {known} tokens, the tales have {needed}: it was trained on something "
             "else"
         )
-    whole("context of the model", model.shape["context"], tales.LENGTH, 10**6)
+    whole("context of the model", model.config["context"], tales.LENGTH, 10**6)
     given = exercises(whole("rows", rows, 1, 10**6), split, opening)
     nats, hits = read_through(compiled(model, answered), given.tokens, given.answers)
     lengths, told = given.answers.sum(1), given.names == "story"

@@ -17,11 +17,12 @@ import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
-from course_utils import evaluation, files, models
+from course_utils import files, models
 from course_utils.backend import tf
 from course_utils.checks import one_of
 from course_utils.compression import compress
 from course_utils.container import digest
+from course_utils.evaluation import tasks
 from course_utils.models.checkpoint import describe, rebuild
 from course_utils.storage import STORAGE, encode
 
@@ -52,8 +53,10 @@ class Row:
     seconds: float
 
 
-def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=None, jobs=None):
-    """Measures many recipes on one language model.
+def sweep(
+    model, recipes, data, storage=("fixed",), calibration=None, path=None, jobs=None, task=None
+):
+    """Measures many recipes on one model.
 
     Inside `with joblib.parallel_config(backend="dask")` the same call runs on the cluster that a
     `dask.distributed.Client` is connected to.
@@ -61,15 +64,17 @@ def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=Non
     Args:
         model: Name of a shipped model, or a Keras model whose class every process can import.
         recipes: By name, a list of steps as for `compression.compress`.
-        tokens: `(sequences, length + 1)`: what the models are scored on. Choose on validation
-            tokens.
+        data: What the models are scored on, as the task's `data` gives it, such as tokens
+            `(sequences, length + 1)`. Choose on validation data.
         storage: Layouts of the file, `"fixed"`, `"entropy"` or both; each makes a row.
-        calibration: Tokens for recipes that ask for inputs.
+        calibration: What the model is called on, for recipes that ask for inputs.
         path: File that each row is appended to as soon as it is there. A sweep that was cut off
-            goes on from it: rows of the same weights, steps, storage and tokens are read, not
+            goes on from it: rows of the same weights, steps, storage and data are read, not
             measured again.
         jobs: Processes; all cores if left out. With 1, all runs in this one, which is faster for a
             few quick recipes: a new process takes some seconds to start.
+        task: From `evaluation.tasks`: what scores the models. A shipped model's own if left out,
+            next-token prediction for any other.
 
     Returns:
         A list of `Row`, in the order of the recipes.
@@ -78,42 +83,37 @@ def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=Non
         ValueError: If there are no recipes, a name is unknown, `path` holds something else, or a
             recipe would not be recognised in a later run although there is a `path`.
     """
-    kinds = [
+    kinds = [storage] if isinstance(storage, str) else list(storage)
+    for kind in kinds:
         one_of("storage", kind, STORAGE)
-        for kind in ([storage] if isinstance(storage, str) else storage)
-    ]
     if not recipes or not kinds:
         raise ValueError(
             f"a sweep needs at least one recipe and one storage, got {len(recipes)} and "
             f"{len(kinds)}"
         )
-    original = models.load(model) if isinstance(model, str) else model
-    who, source = (
-        identity(original),
-        model if isinstance(model, str) else (describe(model), model.get_weights()),
-    )
-    shown = np.asarray(() if calibration is None else calibration)
-    data = digest({"tokens": np.asarray(tokens), "calibration": shown}, None)
+    shipped = isinstance(model, str)
+    original = models.load(model) if shipped else model
+    task = task or (tasks.of(model) if shipped else tasks.TASKS["docs"])
+    who, source = identity(original), model if shipped else (describe(model), model.get_weights())
+    parts = [who, digest({**named("tokens", data), **named("calibration", calibration)}, None)]
+    parts += [] if isinstance(task, tasks.Docs) else [type(task).__qualname__]
     keys = {
-        (name, kind): key([who, data, kind], recipes[name], path)
-        for name in recipes
-        for kind in kinds
+        (name, kind): key([*parts, kind], recipes[name], path) for name in recipes for kind in kinds
     }
     rows = finished(path) if path else {}
     missing = {name: [kind for kind in kinds if keys[name, kind] not in rows] for name in recipes}
-    tasks = [
-        joblib.delayed(measure)(who, source, name, recipes[name], left, tokens, calibration)
+    waiting = [
+        joblib.delayed(measure)(who, source, name, recipes[name], left, data, calibration, task)
         for name, left in missing.items()
         if left
     ]
-    # One task at a time: a batch of rows would be lost where a single one need not be.
+    # One recipe at a time: a batch of rows would be lost where a single one need not be.
     run = joblib.Parallel(
         n_jobs=-1 if jobs is None else jobs, batch_size=1, return_as="generator_unordered"
     )
-    with tqdm(
-        total=len(keys), initial=sum(k in rows for k in keys.values()), unit="row", desc="sweep"
-    ) as bar:
-        for made in run(tasks):
+    there = sum(known in rows for known in keys.values())
+    with tqdm(total=len(keys), initial=there, unit="row", desc="sweep") as bar:
+        for made in run(waiting):
             for row in made:
                 rows[keys[row.recipe, row.storage]] = row
                 if path:
@@ -122,18 +122,22 @@ def sweep(model, recipes, tokens, storage=("fixed",), calibration=None, path=Non
     return [dataclasses.replace(rows[of], recipe=name) for (name, _), of in keys.items()]
 
 
-def measure(who, source, name, steps, kinds, tokens, calibration):
+def named(name, data):
+    """Returns the arrays of some data by name, for a digest of them."""
+    if isinstance(data, tuple):
+        return {f"{name} {place}": np.asarray(part) for place, part in enumerate(data)}
+    return {name: np.asarray(() if data is None else data)}
+
+
+def measure(who, source, name, steps, kinds, data, calibration, task):
     """Compresses and scores one recipe in whatever process this is; returns a `Row` for each
     storage."""
     with _turn:
         begun = time.perf_counter()
         model = restored(who, source)
         small = compress(model, steps, kinds[0], calibration)
-        ledgers = [
-            small.ledger,
-            *(encode(small.tensors, kind, describe(model))[1] for kind in kinds[1:]),
-        ]
-        score = evaluation.next_token(small.model, tokens)
+        others = [encode(small.tensors, kind, describe(model))[1] for kind in kinds[1:]]
+        score = task.score(small.model, data)
         seconds = time.perf_counter() - begun
         return [
             Row(
@@ -145,7 +149,7 @@ def measure(who, source, name, steps, kinds, tokens, calibration):
                 ledger.bits_per_weight,
                 seconds,
             )
-            for kind, ledger in zip(kinds, ledgers, strict=True)
+            for kind, ledger in zip(kinds, [small.ledger, *others], strict=True)
         ]
 
 

@@ -26,7 +26,7 @@ PARTS, STEPS, ROWS, RATE, DECAY = 12, 300, 32, 1.5e-3, 0.1
 HARM = 2.7e-7
 
 
-def docs_base_small(folder):
+def docs_base_small(folder, run):
     """The document's rounding, learned to live with: every matrix of `docs-base` on whole multiples
     of its own step.
 

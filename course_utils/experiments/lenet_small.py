@@ -21,7 +21,7 @@ from course_utils.experiments.record import SEED, sizes
 KEEP = {"hidden_0": 100, "hidden_1": 50}  # of 300 and 100 units
 
 
-def digits_lenet_small(folder):
+def digits_lenet_small(folder, run):
     """Deep Compression (Han et al., 2016) on LeNet-300-100: remove, share values, code by entropy.
 
     Most hidden units go first, with their biases, then the small weights of those that stay, a few

@@ -28,7 +28,7 @@ COMPUTED = {
 }  # LiteRT's modes
 
 
-def methods(folder):
+def methods(folder, run):
     """Measures each method on the blocks of `docs-base`: perplexity, bytes of the whole file, and
     speed.
 

@@ -14,11 +14,11 @@ from course_utils import decoding, distillation, evaluation, files, models
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
 from course_utils.compression import baseline
+from course_utils.compression.finetuning import adamw, warm_up_then_cosine
 from course_utils.datasets import docs
 from course_utils.experiments import training
-from course_utils.models import checkpoint
+from course_utils.models import catalogue, checkpoint
 from course_utils.models.compiled import compiled
-from course_utils.models.language import DecoderLM
 
 TEACHER, SHAPE = "docs-base", training.LANGUAGE["docs-tiny"]["model"]
 SEEDS, STEPS, BATCHES, ROWS = (0, 1, 2), 500, 250, 8  # each batch is seen twice
@@ -71,11 +71,7 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
         The loss of each step, an array of shape `(steps,)`.
     """
     steps = whole("steps", steps, 2, 2**31)
-    warm_up = -(-steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=learning_rate, warmup_steps=warm_up
-    )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05, beta_2=0.98, global_clipnorm=1.0)
+    optimizer = adamw(warm_up_then_cosine(learning_rate, steps, -(-steps // 10)), 0.05)
     optimizer.build(student.trainable_variables)
 
     @tf.function(autograph=False)  # not XLA: its compiling would take longer than a short training
@@ -91,12 +87,9 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
 def new(seed):
     """Returns an untrained student: the shape of `docs-tiny`, with weights drawn from a seed."""
     keras.utils.set_random_seed(seed)
-    student = DecoderLM(
-        vocabulary=docs.tokenizer().get_vocab_size(),
-        context=training.LENGTH,
-        name="docs_student",
-        **SHAPE,
-    )
+    kind = catalogue.entry("docs-student").kind
+    vocabulary = docs.tokenizer().get_vocab_size()
+    student = kind(vocabulary=vocabulary, name="docs_student", **SHAPE)
     student.build()
     return student
 
@@ -221,7 +214,7 @@ def pilot(folder, seed=9, steps=300):
     }
 
 
-def experiment(folder):
+def experiment(folder, run):
     """Teaches students in every way, once for each seed; ships the first seed's best as
     `docs-student`.
 
@@ -288,7 +281,7 @@ def experiment(folder):
         "best": best,
         "bytes": {"teacher": baseline(teacher), "student": baseline(student)},
         "parameters": {"teacher": teacher.count_params(), "student": student.count_params()},
-        "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.shape["vocabulary"],
+        "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.config["vocabulary"],
         "runs": runs,
         "alone": {
             name: {split: measured(model, teacher, split) for split in ("validation", "test")}

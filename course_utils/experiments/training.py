@@ -4,11 +4,7 @@ Every batch is a function of the seed and the step, so a run that is cut off and
 where an uncut one would.
 """
 
-import importlib.metadata
-import json
-import os
 import pathlib
-import platform
 import time
 
 import numpy as np
@@ -16,12 +12,13 @@ import numpy as np
 from course_utils import files
 from course_utils.backend import keras
 from course_utils.checks import one_of
+from course_utils.compression.finetuning import adamw, warm_up_then_cosine
 from course_utils.datasets import digits, docs, tales
-from course_utils.models import checkpoint, classic, vision
-from course_utils.models.language import DecoderLM
-from course_utils.models.seq2seq import EncoderDecoder
+from course_utils.experiments.record import Run, stamped
+from course_utils.models import catalogue, checkpoint, classic
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
+EVERY = 200  # steps between two points of the curve, each of which a cut-off run goes on from
 LANGUAGE = {
     "docs-tiny": {
         "text": "docs",
@@ -75,14 +72,12 @@ LANGUAGE = {
     },
     "docs-lstm": {
         "text": "docs",
-        "kind": "LSTMLM",
         "model": {"width": 96},
         "steps": 5000,
         "learning_rate": 1e-2,
     },
     "docs-hmm": {
         "text": "docs",
-        "kind": "HMM",
         "model": {"states": 231},
         "steps": 1200,
         "learning_rate": 1e-1,
@@ -201,32 +196,18 @@ def split_rows(tokens):
 def new(name, recipe, vocabulary):
     """Builds a model with its optimizer: AdamW, warm-up, then a cosine to nothing."""
     keras.utils.set_random_seed(recipe["seed"])
-    name = name.replace("-", "_")
     if "start" in recipe:
         first = checkpoint.load(started_from(recipe))
-        model = DecoderLM(**{**first.get_config(), "name": name})
+        model = type(first).from_config({**first.get_config(), "name": name.replace("-", "_")})
         model.build()
         model.set_weights(first.get_weights())
-    elif "kind" in recipe:  # what came before the Transformer reads texts of any length
-        model = getattr(classic, recipe["kind"])(
-            vocabulary=vocabulary, name=name, **recipe["model"]
-        )
-        model.build()
     else:
-        kind, context = (
-            (EncoderDecoder, LENGTH // 2)
-            if recipe["text"] == "translations"
-            else (DecoderLM, LENGTH)
-        )
-        model = kind(vocabulary=vocabulary, context=context, name=name, **recipe["model"])
+        kind = catalogue.entry(name).kind
+        model = kind(vocabulary=vocabulary, name=name.replace("-", "_"), **recipe["model"])
         model.build()
-    warm_up = 200
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, recipe["steps"] - warm_up, warmup_target=recipe["learning_rate"], warmup_steps=warm_up
-    )
-    decay = recipe.get("weight_decay", 0.05)
+    rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], 200)
     model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=decay, beta_2=0.98, global_clipnorm=1.0),
+        adamw(rate, recipe.get("weight_decay", 0.05)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=True,
     )
@@ -240,58 +221,11 @@ def started_from(recipe):
     return path if path.is_file() else train(recipe["start"])
 
 
-def train(name, folder=None):
-    """Trains one of the shipped models, or goes on with it, and writes checkpoint and record.
-
-    Args:
-        name: A key of `LANGUAGE`, `COUNTED` or `VISION`.
-        folder: Where the checkpoint goes; `data/models` if left out. The backup of an unfinished
-            run lies beside it and goes away at the end.
-
-    Returns:
-        The path of the checkpoint.
-    """
-    one_of("model", name, (*LANGUAGE, *COUNTED, *VISION))
-    folder = pathlib.Path(folder or files.DATA / "models")
-    begun = time.perf_counter()
-    model, record = (
-        train_language(name, folder)
-        if name in LANGUAGE
-        else count_ngrams(name)
-        if name in COUNTED
-        else train_vision(name)
-    )
-    record = {
-        "command": f"python3 -m course_utils train {name}",
-        "seconds": round(time.perf_counter() - begun),
-        "python": platform.python_version(),
-        **record,
-        "versions": {
-            p: importlib.metadata.version(p)
-            for p in (
-                "tensorflow",
-                "keras",
-                "numpy",
-                "scipy",
-                "scikit-learn",
-                "matplotlib",
-                "tokenizers",
-            )
-        },
-    }
-    path = checkpoint.save(folder / f"{name}.safetensors", model, record)
-    for left_over in folder.glob(f"{name}.backup.*"):
-        left_over.unlink()
-    if files.DATA in path.parents:
-        files.write_manifest()
-    return path
-
-
-def train_vision(name):
+def train_vision(name, run):
     """Trains a classifier of handwritten digits; returns it with its record."""
     recipe = VISION[name]
     keras.utils.set_random_seed(recipe["seed"])
-    model = vision.mlp(name=name.replace("-", "_"), **recipe["model"])
+    model = catalogue.entry(name).kind(name=name.replace("-", "_"), **recipe["model"])
     model.compile(
         keras.optimizers.AdamW(recipe["learning_rate"], weight_decay=0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -311,7 +245,7 @@ def train_vision(name):
     return model, {**recipe, "curve": curve}
 
 
-def count_ngrams(name):
+def count_ngrams(name, run):
     """Makes an n-gram model; returns it with its record, which also tells what smaller and larger
     tables reach."""
     recipe, vocabulary = COUNTED[name], docs.tokenizer().get_vocab_size()
@@ -348,43 +282,34 @@ def loss_of(model, tokens, rows=16):
     return float(np.mean(np.concatenate(parts)))
 
 
-def train_language(name, folder):
+def train_language(name, run):
     """Trains a language model, or goes on from its backup; returns it with its record."""
     recipe = {"seed": 1, **LANGUAGE[name]}
-    backup, notes = folder / f"{name}.backup.keras", folder / f"{name}.backup.json"
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
     held_out = dict(zip(("x", "y", "sample_weight"), held_out))
-    curve, seconds = [], 0.0
-    if notes.exists():
-        curve, seconds = (json.loads(notes.read_text())[key] for key in ("curve", "seconds"))
-        model = keras.models.load_model(backup)
-    else:
-        model = new(name, recipe, vocabulary)
+    done = max(map(int, run.parts), default=0)
+    model = run.model(str(done)) if done else new(name, recipe, vocabulary)
+    seconds = run.parts[str(done)]["seconds"] if done else 0
     losses, begun = [], time.perf_counter()
-    for step in range(curve[-1]["step"] if curve else 0, recipe["steps"]):
+    for step in range(done, recipe["steps"]):
         losses.append(float(model.train_on_batch(*batch(step))))
-        if (step + 1) % 200 == 0:
-            curve.append(
-                {
-                    "step": step + 1,
-                    "train_loss": round(float(np.mean(losses)), 4),
-                    "validation_loss": round(
-                        float(model.evaluate(**held_out, batch_size=32, verbose=0)), 4
-                    ),
-                }
-            )
+        if (step + 1) % EVERY == 0:
+            loss = float(model.evaluate(**held_out, batch_size=32, verbose=0))
+            point = {
+                "step": step + 1,
+                "train_loss": round(float(np.mean(losses)), 4),
+                "validation_loss": round(loss, 4),
+                "seconds": round(seconds + time.perf_counter() - begun),
+            }
+            run.keep(str(step + 1), point, model)
+            run.drop(str(step + 1 - EVERY))
             losses.clear()
-            spent = seconds + time.perf_counter() - begun
-            print(
-                f"{name} step {step + 1}/{recipe['steps']}  {curve[-1]}  {spent:.0f} s", flush=True
-            )
-            beside = backup.with_name(f"beside-{backup.name}")
-            folder.mkdir(parents=True, exist_ok=True)
-            model.save(beside)
-            os.replace(beside, backup)
-            files.write(notes, json.dumps({"curve": curve, "seconds": spent}))
     if "start" in recipe:
         recipe["start_record"] = checkpoint.read(started_from(recipe))[1]["record"]
+    curve = [
+        {key: value for key, value in point.items() if key != "seconds"}
+        for point in run.parts.values()
+    ]
     return model, {
         **recipe,
         "rows": ROWS,
@@ -393,3 +318,34 @@ def train_language(name, folder):
         "seconds": round(seconds + time.perf_counter() - begun),
         "curve": curve,
     }
+
+
+MAKERS = {
+    **dict.fromkeys(LANGUAGE, train_language),
+    **dict.fromkeys(COUNTED, count_ngrams),
+    **dict.fromkeys(VISION, train_vision),
+}
+
+
+def train(name, folder=None):
+    """Trains one of the shipped models, or goes on with it, and writes checkpoint and record.
+
+    Args:
+        name: A key of `MAKERS`.
+        folder: Where the checkpoint goes; `data/models` if left out.
+
+    Returns:
+        The path of the checkpoint.
+    """
+    maker, folder = (
+        MAKERS[one_of("model", name, MAKERS)],
+        pathlib.Path(folder or files.DATA / "models"),
+    )
+    run, begun = Run(folder, name), time.perf_counter()
+    model, record = maker(name, run)
+    record = stamped(f"train {name}", {"seconds": round(time.perf_counter() - begun), **record})
+    path = checkpoint.save(folder / f"{name}.safetensors", model, record)
+    run.clear()
+    if files.DATA in path.parents:
+        files.write_manifest()
+    return path

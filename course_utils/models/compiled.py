@@ -10,6 +10,7 @@ import weakref
 
 from course_utils.backend import keras, tf
 from course_utils.models.checkpoint import describe
+from course_utils.models.introspection import changed_by_hand
 
 _shared = {}  # (function, architecture) -> compiled function
 _bound = (
@@ -29,12 +30,8 @@ def compiled(model, function):
     """
     known = _bound.setdefault(model, {})
     if function not in known:
-        if any(
-            "call" in vars(layer) for layer in model._flatten_layers()
-        ):  # changed by hand: not like its class
-            run = with_weights(
-                weakref.ref(model), function, xla=False
-            )  # for a few batches XLA would not pay
+        if changed_by_hand(model):  # not like its class; for a few batches XLA would not pay
+            run = with_weights(weakref.ref(model), function, xla=False)
         else:
             described = describe(model)
             described["config"].pop("name", None)

@@ -155,7 +155,7 @@ class DecoderLM(keras.Model):
     ):
         super().__init__(**kwargs)
         head_size, mlp_width = head_size or width // heads, mlp_width or 4 * width
-        self.shape = {
+        self.config = {
             "vocabulary": vocabulary,
             "width": width,
             "depth": depth,
@@ -174,7 +174,7 @@ class DecoderLM(keras.Model):
         self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
 
     def build(self, shape=None):
-        width = self.shape["width"]
+        width = self.config["width"]
         self.embedding.build((None, None))
         self.positions.build((None,))
         for layer in (*self.blocks, self.norm, self.head):
@@ -209,9 +209,40 @@ class DecoderLM(keras.Model):
         """Returns a cache of zeros for each block, `(2, rows, heads, context, head_size)`: keys and
         values."""
         return tuple(
-            tf.zeros((2, rows, block.heads, self.shape["context"], block.head_size))
+            tf.zeros((2, rows, block.heads, self.config["context"], block.head_size))
             for block in self.blocks
         )
 
+    def removable(self):
+        """Lists what `compression.remove_units` can take out: by name, the layers that write the
+        units, the layer that reads them, and how many there are."""
+        found = {}
+        for block in self.blocks:
+            a = block.attention
+            writers = a.query_projection, a.key_projection, a.value_projection
+            found[f"{block.name}/attention"] = writers, a.output_projection, block.heads
+            found[f"{block.name}/mlp"] = (block.up,), block.down, block.mlp_width
+        return found
+
+    def resized(self, counts):
+        """Builds a model like this one with other numbers of what is `removable`."""
+        config, depth = self.get_config(), self.config["depth"]
+        for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
+            numbers = enumerate(each(config[key], depth))
+            config[key] = [counts.get(f"block_{i}/{part}", n) for i, n in numbers]
+        smaller = type(self).from_config(config)
+        smaller.build()
+        return smaller
+
+    def norms(self):
+        """Lists each norm with the layers that read it, and nothing else does, as
+        `(norm, (dense, ...))`: two a block, and the last norm with the head."""
+        found = []
+        for block in self.blocks:
+            a = block.attention
+            projections = a.query_projection, a.key_projection, a.value_projection
+            found += [(block.attention_norm, projections), (block.mlp_norm, (block.up,))]
+        return [*found, (self.norm, (self.head,))]
+
     def get_config(self):
-        return {**super().get_config(), **self.shape}
+        return {**super().get_config(), **self.config}

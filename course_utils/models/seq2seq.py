@@ -78,7 +78,7 @@ class EncoderDecoder(keras.Model):
     def __init__(self, vocabulary, width, depth, heads, context=64, mlp_width=None, **kwargs):
         super().__init__(**kwargs)
         mlp_width = mlp_width or 4 * width
-        self.shape = {
+        self.config = {
             "vocabulary": vocabulary,
             "width": width,
             "depth": depth,
@@ -99,7 +99,7 @@ class EncoderDecoder(keras.Model):
         self.embedding.build((None, None))
         self.positions.build((None,))
         for layer in (*self.encoder, self.encoder_norm, *self.decoder, self.norm, self.head):
-            layer.build((None, None, self.shape["width"]))
+            layer.build((None, None, self.config["width"]))
         self.built = True
 
     def embed(self, tokens):
@@ -130,4 +130,4 @@ class EncoderDecoder(keras.Model):
         return self.decode(target, self.encode(source), self.visible(source))
 
     def get_config(self):
-        return {**super().get_config(), **self.shape}
+        return {**super().get_config(), **self.config}

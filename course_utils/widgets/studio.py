@@ -7,7 +7,7 @@ import html
 import ipywidgets
 
 from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
-from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, STORIES, bench
+from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, bench
 from course_utils.evaluation.sweeps import front
 from course_utils.widgets.controls import choice, log_slider, slider
 from course_utils.widgets.explorer import Explorer
@@ -54,11 +54,10 @@ def render(result, trail=()):
         readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
         readout("removed by θ", f"{result.removed:.1%}", "studio-removed"),
     )
-    bars = (
-        [skills_chart({"now": result.skills}, f"Skills, {STORIES} exercises each")]
-        if result.skills
-        else []
-    )
+    bars = []
+    if result.skills:
+        count = result.skills["story"].exercises
+        bars = [skills_chart({"now": result.skills}, f"Skills, {count} exercises each")]
     return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail), *bars]
 
 
@@ -241,8 +240,8 @@ class Studio(Explorer):
     def _show(self, result):
         super()._show(result)  # the numbers first: the text below may come a moment later
         self.verdict.value = ""
-        here = bench(result.settings["model"])
-        self.sample.value = compared(*here.continuations()) if here.speaks or here.tells else ""
+        samples = bench(result.settings["model"]).samples()
+        self.sample.value = compared(*samples) if samples else ""
 
     def test(self):
         """Measures the current setting, and the original, on the test split."""
@@ -250,10 +249,9 @@ class Studio(Explorer):
         here.measure(
             **{name: value for name, value in self.result.settings.items() if name != "model"}
         )
-        (was, was_perplexity, _), (accuracy, perplexity, _) = (
-            here.score(m, "test") for m in (here.original, here.twin)
-        )
+        before, after = here.report()
         self.verdict.value = (
-            f'<span class="studio-test">test set: accuracy {accuracy:.1%} (original {was:.1%}), '
-            f"perplexity {perplexity:.2f} (original {was_perplexity:.2f})</span>"
+            f'<span class="studio-test">test set: accuracy {after.accuracy:.1%} (original '
+            f"{before.accuracy:.1%}), perplexity {after.perplexity:.2f} (original "
+            f"{before.perplexity:.2f})</span>"
         )

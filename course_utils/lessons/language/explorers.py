@@ -11,13 +11,14 @@ import numpy as np
 from course_utils import decoding, evaluation
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
-from course_utils.evaluation.bench import STORIES, bench
+from course_utils.evaluation.bench import bench
+from course_utils.evaluation.tasks import TASKS
 from course_utils.storage import Ledger
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 from course_utils.widgets.controls import Control, row
 from course_utils.widgets.skills import NAMES, skills_chart
 
-END = words.MARKS.index(words.END)
+END, STORIES = words.MARKS.index(words.END), TASKS["tales"].live
 STORY = (
     "On a cold Friday, John and Daniel are at the school. John has a black parrot and needs it. "
     "The parrot runs away "

@@ -50,14 +50,14 @@ class HMM(keras.Model):
 
     def __init__(self, vocabulary, states, **kwargs):
         super().__init__(**kwargs)
-        self.shape = {"vocabulary": vocabulary, "states": states}
+        self.config = {"vocabulary": vocabulary, "states": states}
 
     def build(self, shape=None):
-        states, spread = self.shape["states"], keras.initializers.RandomNormal(stddev=0.5, seed=0)
+        states, spread = self.config["states"], keras.initializers.RandomNormal(stddev=0.5, seed=0)
         for name, size in (
             ("start", (states,)),
             ("moves", (states, states)),
-            ("says", (states, self.shape["vocabulary"])),
+            ("says", (states, self.config["vocabulary"])),
         ):
             setattr(self, name, self.add_weight(shape=size, initializer=spread, name=name))
         self.built = True
@@ -71,7 +71,7 @@ class HMM(keras.Model):
         return tf.math.log(forward(start, moves, says, tokens)[0] @ says + 1e-30)
 
     def get_config(self):
-        return {**super().get_config(), **self.shape}
+        return {**super().get_config(), **self.config}
 
 
 def baum_welch(model, tokens):

@@ -69,7 +69,7 @@ class LSTMLM(keras.Model):
 
     def __init__(self, vocabulary, width, **kwargs):
         super().__init__(**kwargs)
-        self.shape = {"vocabulary": vocabulary, "width": width}
+        self.config = {"vocabulary": vocabulary, "width": width}
         self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
         self.memory = LSTM(width, name="memory")
         self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
@@ -77,11 +77,11 @@ class LSTMLM(keras.Model):
     def build(self, shape=None):
         self.embedding.build((None, None))
         for layer in (self.memory, self.head):
-            layer.build((None, None, self.shape["width"]))
+            layer.build((None, None, self.config["width"]))
         self.built = True
 
     def call(self, tokens):
         return self.head(self.memory(self.embedding(tokens)))
 
     def get_config(self):
-        return {**super().get_config(), **self.shape}
+        return {**super().get_config(), **self.config}

@@ -159,7 +159,7 @@ class NGram(keras.layers.Layer):
 
     def __init__(self, vocabulary, order, contexts, entries, **kwargs):
         super().__init__(**kwargs)
-        self.shape = {
+        self.config = {
             "vocabulary": vocabulary,
             "order": order,
             "contexts": contexts,
@@ -167,8 +167,8 @@ class NGram(keras.layers.Layer):
         }
 
     def build(self, shape=None):
-        contexts, entries = self.shape["contexts"], self.shape["entries"]
-        wide = "int32" if contexts * self.shape["vocabulary"] < 2**31 else "int64"
+        contexts, entries = self.config["contexts"], self.config["entries"]
+        wide = "int32" if contexts * self.config["vocabulary"] < 2**31 else "int64"
         for name, size, dtype in (
             ("contexts", contexts, wide),
             ("leftover", contexts, "float32"),
@@ -212,15 +212,20 @@ class NGram(keras.layers.Layer):
         model.set_weights([contexts, leftover, entries[sort], values[sort]])
         return model
 
+    @property
+    def sees(self):
+        """How many tokens it looks back at, at least one: a prediction needs a text."""
+        return max(self.config["order"] - 1, 1)
+
     def call(self, tokens):
-        tokens, vocabulary = np.asarray(tokens, np.int64), self.shape["vocabulary"]
+        tokens, vocabulary = np.asarray(tokens, np.int64), self.config["vocabulary"]
         contexts, leftover, entries, values = (np.asarray(weight) for weight in self.weights)
         p = np.full((tokens.size, vocabulary), 1 / vocabulary, np.float32)
         row, node = (
             np.arange(tokens.size),
             np.zeros(tokens.size, np.int64),
         )  # the empty context, everywhere
-        for back in range(self.shape["order"]):
+        for back in range(self.config["order"]):
             if back:
                 row, node = self.one_more(contexts, tokens, row, node, back)
             p[row] *= leftover[node, None]
@@ -237,10 +242,10 @@ class NGram(keras.layers.Layer):
         that longer context."""
         there = row % tokens.shape[1] >= back - 1  # the line is that long
         row, node = row[there], node[there]
-        key = node * self.shape["vocabulary"] + tokens.ravel()[row - back + 1]
+        key = node * self.config["vocabulary"] + tokens.ravel()[row - back + 1]
         found = np.minimum(np.searchsorted(contexts, key), len(contexts) - 1)
         known = contexts[found] == key
         return row[known], found[known]
 
     def get_config(self):
-        return {**super().get_config(), **self.shape}
+        return {**super().get_config(), **self.config}

@@ -1,0 +1,59 @@
+"""What Keras knows of a model and does not offer: its private doors, all in this one room.
+
+A release of Keras that moves one of them breaks this file and no other.
+"""
+
+import contextlib
+import itertools
+
+from course_utils.backend import keras
+
+
+def layers(model):
+    """Returns every layer of a model, and of the layers inside it."""
+    return list(model._flatten_layers())
+
+
+def owners(model):
+    """Returns the layer that made each variable, by the variable's id."""
+    found = {}
+    for layer in layers(model):
+        for variable in layer._trainable_variables + layer._non_trainable_variables:
+            found.setdefault(id(variable), layer)
+    return found
+
+
+def in_a_row(model, chain):
+    """Says whether each layer of a chain reads the one before it and nothing else."""
+    by_depth = getattr(model, "_nodes_by_depth", {})  # functional: a node for each call of a layer
+    nodes = [node for same_depth in by_depth.values() for node in same_depth]
+    reads = {
+        id(node.operation): [parent.operation for parent in node.parent_nodes] for node in nodes
+    }
+    chained = len(nodes) == len(chain) + 1 and all(
+        reads[id(b)] == [a] for a, b in itertools.pairwise(chain)
+    )
+    return isinstance(model, keras.Sequential) or chained
+
+
+def replace_call(layer, call):
+    """Lets one layer run another function: an attribute of it hides the method of its class."""
+    layer.call = call
+
+
+@contextlib.contextmanager
+def called_instead(layer, call):
+    """Lets a layer run another function for a while."""
+    before = vars(layer).get("call")  # `replace_call` may have left one
+    layer.call = call
+    try:
+        yield
+    finally:
+        del layer.call
+        if before:
+            layer.call = before
+
+
+def changed_by_hand(model):
+    """Says whether a layer of the model runs another function than its class does."""
+    return any("call" in vars(layer) for layer in layers(model))

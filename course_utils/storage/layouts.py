@@ -1,0 +1,348 @@
+"""Layouts: the ways in which one tensor can lie in a file, one class each.
+
+All are read alike. The fields of a class are what the header of the file says about the tensor.
+`size` is how many bytes `count` weights take, known before anything is written (only `Ans` must
+write to know). `write` turns the flat tensor into pieces by part of the ledger. `read` takes the
+same pieces and gives the flat tensor back. `str` is what the ledger calls the layout.
+
+A tensor is either floats (`Raw`, `FloatBitmap`, `FloatGaps`) or the integer codes of a quantized
+one (`Packed`, `CodeBitmap`, `CodeGaps`, `Ans`).
+"""
+
+import dataclasses
+
+import numpy as np
+
+from course_utils.quantization import bits_for, pack_bits, packed_bytes, unpack_bits
+from course_utils.storage.entropy import entropy_decode, entropy_encode
+from course_utils.storage.gaps import distances, gap_bits, gap_entries, positions
+
+
+class Pieces:
+    """Takes pieces from the parts of a file in the order in which they were put there.
+
+    Args:
+        parts: By part of the ledger, its bytes as a `uint8` array.
+    """
+
+    def __init__(self, parts):
+        self.parts, self.at = parts, dict.fromkeys(parts, 0)
+
+    def take(self, part, size):
+        """Returns the next `size` bytes of a part."""
+        begin = self.at[part]
+        self.at[part] += size
+        return self.parts[part][begin : begin + size]
+
+    def numbers(self, part, dtype, count):
+        """Returns the next `count` numbers of a NumPy type."""
+        return self.take(part, np.dtype(dtype).itemsize * count).view(dtype)
+
+    def integers(self, part, width, count):
+        """Returns the next `count` integers that `pack_bits` wrote at this width."""
+        return unpack_bits(self.take(part, packed_bytes(width, count)), width, count)
+
+    def ones(self, part, count):
+        """Returns which of the next `count` bits are 1, as positions."""
+        packed = self.take(part, packed_bytes(1, count))
+        return np.flatnonzero(np.unpackbits(packed, count=count, bitorder="little").view(bool))
+
+
+def as_bytes(array):
+    return np.frombuffer(array.tobytes(), np.uint8)
+
+
+# --- floats --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """Every number as it lies in memory.
+
+    Parts:
+        untouched: all bytes of the array.
+
+    Attributes:
+        dtype: NumPy's name of the type, such as `"<f4"`.
+    """
+
+    dtype: str
+
+    def __str__(self):
+        return "raw"
+
+    def size(self, count):
+        return np.dtype(self.dtype).itemsize * count
+
+    def write(self, values):
+        return {"untouched": as_bytes(values)}
+
+    def read(self, pieces, count):
+        return pieces.numbers("untouched", self.dtype, count)
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatBitmap:
+    """The float32 that are not zero, and a bit for every weight that says whether it is one.
+
+    Parts:
+        indices: 1 bit a weight.
+        payload: 4 bytes an entry.
+
+    Attributes:
+        entries: How many are not zero.
+    """
+
+    entries: int
+
+    def __str__(self):
+        return "bitmap"
+
+    def size(self, count):
+        return packed_bytes(1, count) + 4 * self.entries
+
+    def write(self, floats):
+        kept = floats != 0
+        payload = as_bytes(floats.compress(kept))  # ten times as fast as floats[kept]
+        return {"indices": np.packbits(kept, bitorder="little"), "payload": payload}
+
+    def read(self, pieces, count):
+        floats = np.zeros(count, np.float32)
+        stored = pieces.ones("indices", count)
+        floats[stored] = pieces.numbers("payload", np.float32, self.entries)
+        return floats
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatGaps:
+    """The float32 that are not zero, and how far each stands from the one before it.
+
+    Where a distance does not fit in `gap` bits, zeros are stored in between; see `gap_entries`.
+
+    Parts:
+        indices: `gap` bits an entry.
+        payload: 4 bytes an entry.
+
+    Attributes:
+        entries: How many floats are stored.
+        gap: Bits a distance.
+    """
+
+    entries: int
+    gap: int
+
+    def __str__(self):
+        return f"gaps of {self.gap} bits"
+
+    def size(self, count):
+        return packed_bytes(self.gap, self.entries) + 4 * self.entries
+
+    def write(self, floats):
+        stored = gap_entries(np.flatnonzero(floats != 0), self.gap)
+        gaps = pack_bits(distances(stored), self.gap)
+        return {"indices": gaps, "payload": as_bytes(floats[stored])}
+
+    def read(self, pieces, count):
+        floats = np.zeros(count, np.float32)
+        stored = positions(pieces.integers("indices", self.gap, self.entries))
+        floats[stored] = pieces.numbers("payload", np.float32, self.entries)
+        return floats
+
+
+# --- codes ---------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """Every code at one width, with no bit between them.
+
+    Parts:
+        payload: `width` bits a weight.
+
+    Attributes:
+        low: The lowest code; it is written as 0.
+        width: Bits a code.
+    """
+
+    low: int
+    width: int
+
+    def __str__(self):
+        return f"packed, {self.width} bits"
+
+    def size(self, count):
+        return packed_bytes(self.width, count)
+
+    def write(self, codes):
+        return {"payload": pack_bits(codes - self.low, self.width)}
+
+    def read(self, pieces, count):
+        return pieces.integers("payload", self.width, count) + self.low
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeBitmap:
+    """The codes that do not stand for 0.0, and a bit for every weight that says whether it is one.
+
+    Parts:
+        indices: 1 bit a weight.
+        payload: `width` bits an entry.
+
+    Attributes:
+        entries: How many codes are stored.
+        low, width: As in `Packed`.
+        zero: The code that stands for 0.0.
+    """
+
+    entries: int
+    low: int
+    width: int
+    zero: int
+
+    def __str__(self):
+        return f"bitmap, {self.width} bits"
+
+    def size(self, count):
+        return packed_bytes(1, count) + packed_bytes(self.width, self.entries)
+
+    def write(self, codes):
+        kept = codes != self.zero
+        payload = pack_bits(codes.compress(kept) - self.low, self.width)
+        return {"indices": np.packbits(kept, bitorder="little"), "payload": payload}
+
+    def read(self, pieces, count):
+        codes = np.full(count, self.zero, np.int64)
+        stored = pieces.ones("indices", count)
+        codes[stored] = pieces.integers("payload", self.width, self.entries) + self.low
+        return codes
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeGaps:
+    """The codes that do not stand for 0.0, and how far each stands from the one before it.
+
+    Where a distance does not fit in `gap` bits, zeros are stored in between; see `gap_entries`.
+
+    Parts:
+        indices: `gap` bits an entry.
+        payload: `width` bits an entry.
+
+    Attributes:
+        entries: How many codes are stored.
+        gap: Bits a distance.
+        low, width: As in `Packed`.
+        zero: The code that stands for 0.0.
+    """
+
+    entries: int
+    gap: int
+    low: int
+    width: int
+    zero: int
+
+    def __str__(self):
+        return f"gaps of {self.gap} bits, {self.width} bits"
+
+    def size(self, count):
+        return packed_bytes(self.gap, self.entries) + packed_bytes(self.width, self.entries)
+
+    def write(self, codes):
+        stored = gap_entries(np.flatnonzero(codes != self.zero), self.gap)
+        gaps = pack_bits(distances(stored), self.gap)
+        return {"indices": gaps, "payload": pack_bits(codes[stored] - self.low, self.width)}
+
+    def read(self, pieces, count):
+        codes = np.full(count, self.zero, np.int64)
+        stored = positions(pieces.integers("indices", self.gap, self.entries))
+        codes[stored] = pieces.integers("payload", self.width, self.entries) + self.low
+        return codes
+
+
+@dataclasses.dataclass
+class Ans:
+    """Every code in about as many bits as it is surprising; see `entropy_encode`.
+
+    Parts:
+        codebooks: 1 byte a level, how long its code is.
+        payload: 4 bytes a word of the coded stream.
+
+    Attributes:
+        low: The lowest level.
+        levels: How many levels there are from the lowest to the highest.
+        words: Length of the stream.
+    """
+
+    low: int
+    levels: int
+    words: int
+
+    @classmethod
+    def of(cls, codes, low, high):
+        """Codes at once, for only a finished stream tells how long it is; `write` hands it out."""
+        table, words = entropy_encode(codes, low, high)
+        layout = cls(low, len(table), len(words))
+        layout.coded = {"codebooks": table, "payload": as_bytes(words)}
+        return layout
+
+    def __str__(self):
+        return "ans"
+
+    def size(self, count):
+        return self.levels + 4 * self.words
+
+    def write(self, codes):
+        return self.coded
+
+    def read(self, pieces, count):
+        table = pieces.take("codebooks", self.levels)
+        words = pieces.numbers("payload", np.uint32, self.words)
+        return entropy_decode(table, words, count, self.low)
+
+
+# --- which one -----------------------------------------------------------------------------------
+
+# A header names no class: no two have the same fields, so these tell which one wrote them.
+LAYOUTS = {
+    frozenset(field.name for field in dataclasses.fields(layout)): layout
+    for layout in (Raw, FloatBitmap, FloatGaps, Packed, CodeBitmap, CodeGaps, Ans)
+}
+
+
+def layout_of(notes):
+    """Returns the layout whose fields, by name, a header gives."""
+    return LAYOUTS[frozenset(notes)](**notes)
+
+
+def float_layouts(values):
+    """Yields the layouts worth trying for a flat array that was not quantized."""
+    yield Raw(values.dtype.str)
+    if values.dtype == np.float32:
+        yield from sparse_layouts(values != 0, FloatBitmap, FloatGaps)
+
+
+def code_layouts(codes, zero, entropy):
+    """Yields the layouts worth trying for flat codes.
+
+    Args:
+        codes: `int64` array.
+        zero: The code that stands for 0.0; `None` if there is no such code, or several.
+        entropy: Whether the entropy coder may be used.
+    """
+    low, high = int(codes.min()), int(codes.max())
+    packed = Packed(low, bits_for(low, high))
+    yield packed
+    if zero is not None:
+        notes = {**dataclasses.asdict(packed), "zero": zero}
+        yield from sparse_layouts(codes != zero, CodeBitmap, CodeGaps, **notes)
+    if entropy and high - low < codes.size:  # else its table has more levels than there are codes
+        yield Ans.of(codes, low, high)
+
+
+def sparse_layouts(kept, bitmap, gaps, **notes):
+    """Yields the two sparse layouts, each only where it can hope to be smaller than others."""
+    entries = int(np.count_nonzero(kept))
+    if entries < 0.97 * kept.size:  # a bit a weight pays where one weight in 32 goes, or more
+        yield bitmap(entries, **notes)
+    if 0 < entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
+        gap, entries = gap_bits(np.flatnonzero(kept))
+        yield gaps(entries, gap, **notes)
