@@ -191,7 +191,7 @@ def poisoned(model):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda m: equalization.norms(keras.Sequential([keras.layers.Dense(3)])), "DecoderLM"),
+        (lambda m: equalization.norms(keras.Sequential([keras.layers.Dense(3)])), "a method norms"),
         (lambda m: equalization.smoothquant(m, tokens, alpha=1.5), "alpha"),
         (lambda m: equalization.smoothquant(m, tokens, alpha="half"), "alpha"),
         (lambda m: equalization.smoothquant(m, tokens[:0]), "calibration"),
