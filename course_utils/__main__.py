@@ -1,13 +1,15 @@
 """The course's commands, for `python3 -m course_utils`.
 
-    lab       open the lessons in JupyterLab (more arguments go to JupyterLab, such as --no-browser)
-    test      run every notebook and every test (more arguments go to pytest, such as -x
-    tests/test_files.py) check     say [OK] or [FAIL] for each requirement, TensorFlow and the
-    shipped models train     train a shipped model again: train NAME
-    results   make shipped compressed models and the table of methods again: results [NAME ...]
+    lab       open the lessons in JupyterLab
+              (more arguments go to JupyterLab, such as --no-browser)
+    test      run every notebook and every test
+              (more arguments go to pytest, such as -x tests/test_files.py)
+    check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
+    train     train a shipped model again: train NAME
+    results   make compressed models and tables again: results [NAME ...]
     refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
 
-The first time, each of them builds an environment in .venv (about 2 GB).
+The first time, each of them builds an environment in .venv (2 to 3 GB).
 COURSE_UTILS_ENV=current uses the Python that runs this instead, with the packages it has.
 """
 # Any Python that is tried reads this file, 2.7 too, so that it can say what to do: old syntax here,
