@@ -112,6 +112,18 @@ def test_gaps_point_at_every_kept_weight(size, share, seed, bits):
     assert len(storage.gap_entries(kept, chosen)) == entries
 
 
+@given(st.integers(20, 3000), st.floats(0.002, 0.3), st.integers(0, 2**32))
+def test_the_width_of_gaps_is_the_best_of_four(size, share, seed):
+    kept = np.flatnonzero(np.random.default_rng(seed).random(size) < share)
+    if not kept.size:
+        return
+    mean = (int(kept[-1]) + 1) // len(kept)
+    around = max(1, mean.bit_length() - 1)
+    takes = [bits * len(storage.gap_entries(kept, bits)) for bits in range(around, around + 4)]
+    bits, entries = storage.gap_bits(kept)
+    assert bits * entries == min(takes)
+
+
 # --- layouts -------------------------------------------------------------------------------------
 
 

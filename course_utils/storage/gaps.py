@@ -20,8 +20,23 @@ def positions(skipped):
 
 
 def gap_bits(kept):
-    """Returns the width of distances that stores these positions in the fewest bits, and how many
-    entries that takes."""
+    """Chooses how many bits the distances between these positions shall take.
+
+    A wide distance costs bits in every entry, a narrow one costs fillers (see `gap_entries`). Of
+    four widths, from that of the mean distance upwards, the one is taken whose distances are the
+    shortest altogether; the zeros that fillers put into the payload do not count.
+
+    Args:
+        kept: Sorted flat positions of the kept weights.
+
+    Returns:
+        `(bits, entries)`: the width, and how many entries it takes, fillers included.
+
+    Example:
+
+    >>> gap_bits(np.array([3, 7, 11, 19]))  # distances 3, 3, 3 and 7: one filler at 15
+    (2, 5)
+    """
     skipped = distances(kept)
     around = max(1, int(np.log2(skipped.mean() + 1)))
     takes = {bits: len(kept) + int((skipped >> bits).sum()) for bits in range(around, around + 4)}
