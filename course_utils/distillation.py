@@ -5,6 +5,9 @@ Every loss takes what the teacher said first and the student's logits second, bo
 and returns one number, in nats where it is an entropy.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 
 from course_utils.backend import tf
@@ -65,95 +68,118 @@ def squared_error(teacher, student):
     return tf.reduce_mean(tf.square(soften(teacher) - soften(student)))
 
 
-def cross_entropy(temperature=1.0):
+# A loss with a setting is a small object, called like a function: `kl(2.0)(teacher, student)`.
+
+
+@dataclasses.dataclass(frozen=True)
+class cross_entropy:
     """Cross-entropy of the student under the softened teacher, times the temperature squared.
 
     Softening divides the gradient of a logit by about `temperature ** 2`; the factor puts it back,
     so that the loss keeps its weight beside others when the temperature changes (Hinton et al.,
     2015).
 
-    Returns:
-        A loss: a function of the teacher's and the student's logits.
+    Call arguments:
+        teacher, student: Logits of shape `(..., classes)`.
     """
-    positive("temperature", temperature)
 
-    def loss(teacher, student):
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        positive("temperature", self.temperature)
+
+    def __call__(self, teacher, student):
         teacher, student = pair(teacher, student)
-        log_student = tf.nn.log_softmax(student / temperature)
-        return (
-            -tf.reduce_mean(tf.reduce_sum(soften(teacher, temperature) * log_student, -1))
-            * temperature**2
-        )
-
-    return loss
+        log_student = tf.nn.log_softmax(student / self.temperature)
+        heard = tf.reduce_sum(soften(teacher, self.temperature) * log_student, -1)
+        return -tf.reduce_mean(heard) * self.temperature**2
 
 
-def kl(temperature=1.0):
+@dataclasses.dataclass(frozen=True)
+class kl:
     """Kullback-Leibler divergence from the softened teacher to the student: `cross_entropy` less
     the teacher's own entropy, which the student cannot change. It is 0 where both agree.
 
-    Returns:
-        A loss: a function of the teacher's and the student's logits.
+    Call arguments:
+        teacher, student: Logits of shape `(..., classes)`.
     """
-    positive("temperature", temperature)
 
-    def loss(teacher, student):
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        positive("temperature", self.temperature)
+
+    def __call__(self, teacher, student):
         log_teacher, log_student = (
-            tf.nn.log_softmax(logits / temperature) for logits in pair(teacher, student)
+            tf.nn.log_softmax(logits / self.temperature) for logits in pair(teacher, student)
         )
-        return (
-            tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1))
-            * temperature**2
-        )
-
-    return loss
+        apart = tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1)
+        return tf.reduce_mean(apart) * self.temperature**2
 
 
-def reverse_kl(temperature=1.0):
+@dataclasses.dataclass(frozen=True)
+class reverse_kl:
     """`kl` with the two exchanged: the student is punished for saying what the teacher would not,
     and may leave out what the teacher also says (Gu et al., 2024)."""
-    forward = kl(temperature)
-    return lambda teacher, student: forward(student, teacher)
+
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        positive("temperature", self.temperature)
+
+    def __call__(self, teacher, student):
+        return kl(self.temperature)(student, teacher)
 
 
-def label_smoothing(share=0.1):
+@dataclasses.dataclass(frozen=True)
+class label_smoothing:
     """The rival that needs no teacher: `share` of each label is spread evenly (Szegedy et al.,
     2016).
 
-    Returns:
-        A loss: a function of whole-number labels `(...,)` and the student's logits.
+    Call arguments:
+        labels: Whole numbers of shape `(...,)`.
+        student: Logits of shape `(..., classes)`.
     """
-    fraction("share", share)
 
-    def loss(labels, student):
+    share: float = 0.1
+
+    def __post_init__(self):
+        fraction("share", self.share)
+
+    def __call__(self, labels, student):
         log_student = tf.nn.log_softmax(student)
         true = tf.gather(log_student, labels, batch_dims=len(log_student.shape) - 1)
-        return -tf.reduce_mean((1 - share) * true + share * tf.reduce_mean(log_student, -1))
+        even = tf.reduce_mean(log_student, -1)
+        return -tf.reduce_mean((1 - self.share) * true + self.share * even)
 
-    return loss
 
-
-def both(loss, soft=0.5):
-    """Mixes a teacher's lesson with the true labels.
+@dataclasses.dataclass(frozen=True)
+class with_labels:
+    """Mixes a teacher's loss with the cross-entropy of the true labels (Hinton et al., 2015).
 
     Args:
         loss: One of the losses above.
         soft: Weight of the teacher; the labels get `1 - soft`.
 
-    Returns:
-        A loss whose first argument is the pair `(labels, teacher's logits)`.
+    Call arguments:
+        targets: The pair `(labels, teacher's logits)`.
+        student: Logits of shape `(..., classes)`.
     """
-    fraction("soft", soft)
 
-    def mixed(targets, student):
+    loss: Callable
+    soft: float = 0.5
+
+    def __post_init__(self):
+        fraction("soft", self.soft)
+
+    def __call__(self, targets, student):
         labels, teacher = targets
         hard = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, student))
-        return soft * loss(teacher, student) + (1 - soft) * hard
-
-    return mixed
+        return self.soft * self.loss(teacher, student) + (1 - self.soft) * hard
 
 
-def hinted(loss, weight=1.0):
+@dataclasses.dataclass(frozen=True)
+class with_hints:
     """Adds to a loss how far the student's hidden vectors are from the teacher's (Romero et al.,
     2015).
 
@@ -164,23 +190,26 @@ def hinted(loss, weight=1.0):
         loss: A loss of targets and the student's logits.
         weight: Of the mean squared distance.
 
-    Returns:
-        A loss whose arguments are the pairs `(targets, teacher's hidden)` and
-        `(student's logits, student's hidden)`.
+    Call arguments:
+        targets: The pair `(targets of the loss, teacher's hidden vectors)`.
+        outputs: The pair `(student's logits, student's hidden vectors)`.
     """
-    not_negative("weight", weight)
 
-    def mixed(targets, said):
-        (rest, aim), (logits, hidden) = targets, said
-        return loss(rest, logits) + weight * tf.reduce_mean(tf.square(aim - hidden))
+    loss: Callable
+    weight: float = 1.0
 
-    return mixed
+    def __post_init__(self):
+        not_negative("weight", self.weight)
+
+    def __call__(self, targets, outputs):
+        (rest, hints), (logits, hidden) = targets, outputs
+        return self.loss(rest, logits) + self.weight * tf.reduce_mean(tf.square(hints - hidden))
 
 
 STEP = 0.1  # nats: a kept log-probability is off by at most half of it
 
 
-def coded(logits):
+def encode_logits(logits):
     """Rounds log-probabilities to whole steps below the largest: one byte for each class.
 
     This is the document's rule (4.2.1) with Q = 0.1, on what a teacher said. A class that is e^25
@@ -198,37 +227,37 @@ def coded(logits):
     )
 
 
-def decoded(codes):
-    """Returns logits from what `coded` returned; their softmax is the teacher's, but for the
+def decode_logits(codes):
+    """Returns logits from what `encode_logits` returned; their softmax is the teacher's, but for the
     rounding."""
     return codes * np.float32(-STEP)
 
 
-def largest(logits, kept):
+def top_k(logits, k):
     """Keeps the largest logits only; what the others have together is spread evenly over them.
 
     Args:
         logits: Array or tensor of shape `(..., classes)`.
-        kept: How many stay.
+        k: How many stay.
 
     Returns:
         Log-probabilities of the same shape, as a student hears them.
 
     Raises:
-        ValueError: If `kept` is not from 1 to the number of classes.
+        ValueError: If `k` is not from 1 to the number of classes.
     """
     log_probabilities = tf.nn.log_softmax(tf.convert_to_tensor(logits, tf.float32)).numpy()
     classes = log_probabilities.shape[-1]
-    order = np.argsort(-log_probabilities, -1)[..., whole("kept", kept, 1, classes) :]
+    order = np.argsort(-log_probabilities, -1)[..., whole("k", k, 1, classes) :]
     others = np.take_along_axis(log_probabilities, order, -1)
-    share = np.log(np.mean(np.exp(others), -1, keepdims=True)) if kept < classes else others
-    heard = log_probabilities.copy()
-    np.put_along_axis(heard, order, np.broadcast_to(share, others.shape), -1)
-    return heard
+    share = np.log(np.mean(np.exp(others), -1, keepdims=True)) if k < classes else others
+    kept = log_probabilities.copy()
+    np.put_along_axis(kept, order, np.broadcast_to(share, others.shape), -1)
+    return kept
 
 
-class Lessons:
-    """What a teacher said about some batches, kept: one byte for each logit, as `coded` makes it.
+class TeacherLogits:
+    """A teacher's logits for some batches, kept: one byte for each, as `encode_logits` makes it.
 
     Asking the teacher is the dear part of distillation. Asked once, its answers serve many
     students.
@@ -245,7 +274,7 @@ class Lessons:
 
     >>> teacher = models.load("digits-mlp")
     >>> batches = lambda step: (np.full((2, 64), step / 10), np.array([3, 5]))
-    >>> lessons = Lessons(teacher, batches, steps=4)
+    >>> lessons = TeacherLogits(teacher, batches, steps=4)
     >>> inputs, (labels, said) = lessons(0)
     >>> said.shape, lessons.nbytes
     ((2, 10), 80)
@@ -259,7 +288,7 @@ class Lessons:
                 raise ValueError(
                     f"every batch must hold inputs, got shape {np.shape(inputs)} at step {step}"
                 )
-            self.answers.append(coded(ask(inputs)))
+            self.answers.append(encode_logits(ask(inputs)))
 
     @property
     def nbytes(self):
@@ -271,4 +300,4 @@ class Lessons:
         `finetuning.finetune`."""
         step %= len(self.answers)
         inputs, labels = self.batches(step)
-        return inputs, (labels, decoded(self.answers[step]))
+        return inputs, (labels, decode_logits(self.answers[step]))

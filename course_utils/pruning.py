@@ -5,6 +5,8 @@ Matrices are read as Keras stores them: `(inputs, units)`; a *unit* is one outpu
 Scores have the shape `(inputs, units)` or, one a unit, `(1, units)`. A mask keeps what is `True`.
 """
 
+import dataclasses
+
 import numpy as np
 
 from course_utils.checks import finite, not_negative, whole
@@ -108,82 +110,83 @@ def taylor(gradients):
     return score
 
 
-def heads(score, count):
-    """Turns a score of units into one of attention heads, for query, key and value matrices.
-
-    Args:
-        score: A score of units, such as `unit_magnitude`.
-        count: How many heads the units belong to, side by side.
-
-    Returns:
-        A function from weights to scores of shape `(1, units)`: for each unit, the sum over its
-        head.
-    """
-
-    def summed(weights):
-        scores = score(weights)
-        size = scores.shape[1] // whole("count", count, 1, scores.shape[1])
-        if size * count != scores.shape[1]:
-            raise ValueError(f"{scores.shape[1]} units do not fall into {count} heads")
-        return np.repeat(scores.reshape(count, size).sum(axis=1), size)[None]
-
-    return summed
-
-
 SCORES = {"magnitude": (magnitude, unit_magnitude), "document": (document, unit_document)}
 
 
-def above(theta):
+# A mask is a small object: it says its own name, `above(theta=0.1)`, and equals another like it.
+
+
+@dataclasses.dataclass(frozen=True)
+class above:
     """Keeps what scores more than the threshold: the document's rule.
 
     Args:
         theta: Threshold, in the unit of the score; at least 0.
 
+    Call arguments:
+        scores: Array of any shape.
+
     Returns:
-        A function from scores to a mask.
+        A mask of the same shape.
 
     Example:
 
     >>> above(0.5)(np.array([0.2, 0.5, 0.9]))
     array([False, False,  True])
     """
-    theta = not_negative("theta", theta)
-    return lambda scores: scores > theta
+
+    theta: float
+
+    def __post_init__(self):
+        not_negative("theta", self.theta)
+
+    def __call__(self, scores):
+        return scores > self.theta
 
 
-def fraction(share):
+@dataclasses.dataclass(frozen=True)
+class fraction:
     """Removes the given share of the lowest scores, counted exactly; ties fall in order of place.
 
     Args:
         share: Between 0 (keep all) and 1 (remove all).
 
+    Call arguments:
+        scores: Array of any shape.
+
     Returns:
-        A function from scores to a mask.
+        A mask of the same shape.
 
     Example:
 
     >>> fraction(0.5)(np.array([4.0, 1.0, 3.0, 2.0]))
     array([ True, False,  True, False])
     """
-    share = checked_fraction("share", share)
 
-    def mask(scores):
-        keep = np.ones(scores.size, bool)
-        keep[np.argsort(scores, axis=None, kind="stable")[: round(share * scores.size)]] = False
+    share: float
+
+    def __post_init__(self):
+        checked_fraction("share", self.share)
+
+    def __call__(self, scores):
+        keep, removed = np.ones(scores.size, bool), round(self.share * scores.size)
+        keep[np.argsort(scores, axis=None, kind="stable")[:removed]] = False
         return keep.reshape(scores.shape)
 
-    return mask
 
-
-def fraction_per_unit(share):
+@dataclasses.dataclass(frozen=True)
+class fraction_per_unit:
     """Removes the given share of the lowest scores of each unit, so that none loses more than
     another.
 
     Args:
         share: Between 0 (keep all) and 1 (remove all).
 
+    Call arguments:
+        scores: Array of shape `(inputs, units)`.
+
     Returns:
-        A function from scores of shape `(inputs, units)` to a mask.
+        A mask of the same shape.
 
     Example:
 
@@ -191,11 +194,18 @@ def fraction_per_unit(share):
     array([[False, False],
            [ True,  True]])
     """
-    share = checked_fraction("share", share)
-    return lambda scores: _ranks(scores) >= round(share * scores.shape[0])
+
+    share: float
+
+    def __post_init__(self):
+        checked_fraction("share", self.share)
+
+    def __call__(self, scores):
+        return _ranks(scores) >= round(self.share * scores.shape[0])
 
 
-def n_of_m(n, m):
+@dataclasses.dataclass(frozen=True)
+class n_of_m:
     """Keeps the `n` highest of every `m` scores that follow one another along a unit's inputs.
 
     2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at twice the speed (Mishra et
@@ -205,25 +215,29 @@ def n_of_m(n, m):
         n: How many are kept, 0 to `m`.
         m: Length of a run. A shorter run at the end keeps at most `n`.
 
+    Call arguments:
+        scores: Array of shape `(inputs, units)`.
+
     Returns:
-        A function from scores of shape `(inputs, units)` to a mask.
+        A mask of the same shape.
 
     Example:
 
     >>> n_of_m(2, 4)(np.array([[0.3], [0.1], [0.4], [0.2]])).ravel()
     array([ True, False,  True, False])
     """
-    m = whole("m", m, 1, 2**31)
-    n = whole("n", n, 0, m)
 
-    def mask(scores):
-        inputs, units = scores.shape
-        runs = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf).reshape(
-            -1, m, units
-        )
-        return (_ranks(runs) >= m - n).reshape(-1, units)[:inputs]
+    n: int
+    m: int
 
-    return mask
+    def __post_init__(self):
+        whole("n", self.n, 0, whole("m", self.m, 1, 2**31))
+
+    def __call__(self, scores):
+        (inputs, units), m = scores.shape, int(self.m)
+        padded = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf)
+        runs = padded.reshape(-1, m, units)
+        return (_ranks(runs) >= m - self.n).reshape(-1, units)[:inputs]
 
 
 def _ranks(scores):

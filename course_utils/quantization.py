@@ -38,15 +38,15 @@ class QuantizedTensor:
     def dequantize(self):
         """Returns the float32 weights that the integers stand for."""
         values = self.codebook[self.codes] if self.codebook is not None else self.integers()
-        return (values * self.spread(self.scale)).astype(np.float32)
+        return (values * self.broadcast(self.scale)).astype(np.float32)
 
     def integers(self):
         """Returns `codes - zero_point` as `int32`: what an integer matrix product multiplies."""
         return np.subtract(
-            self.codes, self.spread(self.zero_point), dtype=np.int32, casting="same_kind"
+            self.codes, self.broadcast(self.zero_point), dtype=np.int32, casting="same_kind"
         )
 
-    def spread(self, per_group):
+    def broadcast(self, per_group):
         """Repeats a value per group for each input of the group: `(groups, units)` ->
         `(inputs, units)`."""
         if np.ndim(per_group) == 0 or self.group_size is None:
@@ -180,7 +180,7 @@ def round_to(weights, scale, bits, group_size="channel"):
     """
     levels = 2 ** (bits - 1) - 1
     tensor = _placed(weights, scale, bits, group_size)
-    codes = np.clip(np.rint(weights / tensor.spread(tensor.scale)), -levels, levels)
+    codes = np.clip(np.rint(weights / tensor.broadcast(tensor.scale)), -levels, levels)
     return dataclasses.replace(tensor, codes=codes.astype(np.int8))
 
 
@@ -260,7 +260,7 @@ def affine(weights, bits, group_size="channel"):
     zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
     zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
     tensor = _placed(weights, scale, bits, group_size, zero_point=zero_point)
-    codes = np.rint(weights / tensor.spread(tensor.scale)) + tensor.spread(zero_point)
+    codes = np.rint(weights / tensor.broadcast(tensor.scale)) + tensor.broadcast(zero_point)
     return dataclasses.replace(tensor, codes=np.clip(codes, 0, top).astype(np.uint8))
 
 
@@ -361,7 +361,9 @@ def _on_levels(weights, levels, group_size):
     tensor = _placed(
         weights, as_stored(np.where(largest > 0, largest, 1.0)), 4, group_size, codebook=levels
     )
-    return dataclasses.replace(tensor, codes=nearest(weights / tensor.spread(tensor.scale), levels))
+    return dataclasses.replace(
+        tensor, codes=nearest(weights / tensor.broadcast(tensor.scale), levels)
+    )
 
 
 def binary(weights, group_size="channel"):

@@ -86,8 +86,8 @@ def settle(weights, products, fix, block=64):
     Args:
         weights: Float array of shape `(inputs, units)`.
         products: The layer's `hessian`, of shape `(inputs, inputs)`.
-        fix: Function of `(i, rows, freedom)` that returns what row `i` becomes. `rows` are the
-            present weights from row `i` to the end of its block. `freedom`, of shape
+        fix: Function of `(i, rows, factor)` that returns what row `i` becomes. `rows` are the
+            present weights from row `i` to the end of its block. `factor`, of shape
             `(len(rows),)`, is the factor's diagonal there: how far the weights behind can make up
             for each row.
         block: Rows at a time. Rows behind the block hear of its errors once, in one matrix product.
@@ -178,11 +178,11 @@ def gptq(
         ValueError: If bits or group size is not allowed, an array is not finite, calibration saw
             nothing, or the shapes do not fit together.
     """
-    weights, products = prepared(weights, inputs, damping)
+    weights, products = with_hessian(weights, inputs, damping)
     if original_inputs is not None:
         weights = follow(weights, products, inputs, original_inputs, strength)
     widest = scales(weights, bits, group_size)
-    steps = np.broadcast_to(widest.spread(widest.scale), weights.shape)  # (inputs, units)
+    steps = np.broadcast_to(widest.broadcast(widest.scale), weights.shape)  # (inputs, units)
     order = (
         np.argsort(-products.diagonal(), kind="stable")
         if activation_order
@@ -190,7 +190,7 @@ def gptq(
     )
     largest = 2 ** (bits - 1) - 1
 
-    def nearest(i, rows, freedom):
+    def nearest(i, rows, factor):
         step = steps[order[i]]
         return np.clip(np.rint(rows[0] / step), -largest, largest) * step
 
@@ -228,19 +228,19 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
     >>> half = Apply(sparsegpt, only="block", mask=pruning.fraction(0.5))
     >>> small = compress(model, [half], calibration=tokens)
     """
-    weights, products = prepared(weights, inputs, damping)
+    weights, products = with_hessian(weights, inputs, damping)
     block, kept = whole("block", block, 1, 2**31), None
 
-    def keep(i, rows, freedom):
+    def keep(i, rows, factor):
         nonlocal kept
         if i % block == 0:
-            kept = mask(np.square(rows / freedom[:, None]))
+            kept = mask(np.square(rows / factor[:, None]))
         return np.where(kept[i % block], rows[0], 0.0)
 
     return settle(weights, products, keep, block).astype(np.float32)
 
 
-def prepared(weights, inputs, damping):
+def with_hessian(weights, inputs, damping):
     """Checks both arrays; returns the weights, zero where their input was never alive, and the
     `hessian`."""
     weights, inputs = finite("weights", weights), finite("inputs", inputs)

@@ -328,7 +328,7 @@ def test_shipped_models_stand_in_the_order_of_their_time():
 def test_shipped_models_have_a_record_and_can_be_compressed_or_say_why_not(name):
     model, record = models.load(name), models.record(name)
     assert record["command"] == f"python3 -m course_utils train {name}" and record["curve"]
-    matrices = [weight.name for weight in compression.weights(model) if not weight.why_not]
+    matrices = [weight.name for weight in compression.weights(model) if not weight.skipped_because]
     assert len(matrices) == (4 if name == "docs-lstm" else 0)
 
 

@@ -96,7 +96,7 @@ def test_both_mixes_teacher_and_labels():
     teacher, student = random.normal(size=(2, 4, 7)).astype(np.float32)
     labels = random.integers(0, 7, 4)
     hard = -np.log(softmax(student)[np.arange(4), labels]).mean()
-    mixed = distillation.both(distillation.kl(), soft=0.25)((labels, teacher), student)
+    mixed = distillation.with_labels(distillation.kl(), soft=0.25)((labels, teacher), student)
     np.testing.assert_allclose(
         mixed, 0.25 * distillation.kl()(teacher, student) + 0.75 * hard, rtol=1e-5
     )
@@ -105,7 +105,7 @@ def test_both_mixes_teacher_and_labels():
 @settings(max_examples=30, deadline=None)
 @given(logits)
 def test_a_byte_for_a_logit_is_enough(teacher):
-    heard = distillation.decoded(distillation.coded(teacher))
+    heard = distillation.decode_logits(distillation.encode_logits(teacher))
     assert (
         np.abs(
             (heard - heard.max(-1, keepdims=True)) - (teacher - teacher.max(-1, keepdims=True))
@@ -118,13 +118,13 @@ def test_a_byte_for_a_logit_is_enough(teacher):
 
 
 def test_a_logit_out_of_reach_stays_as_far_as_a_byte_goes():
-    codes = distillation.coded([[0.0, -25.4, -900.0]])
+    codes = distillation.encode_logits([[0.0, -25.4, -900.0]])
     assert codes.tolist() == [[0, 254, 255]] and codes.dtype == np.uint8
 
 
 def test_largest_keeps_what_it_says_and_spreads_the_rest():
     said = (3 * np.random.default_rng(3).normal(size=(2, 4, 40))).astype(np.float32)
-    true, heard = softmax(said), np.exp(distillation.largest(said, 10))
+    true, heard = softmax(said), np.exp(distillation.top_k(said, 10))
     np.testing.assert_allclose(heard.sum(-1), 1, atol=1e-5)
     order = np.argsort(-true, -1)
     first, rest = (
@@ -132,14 +132,14 @@ def test_largest_keeps_what_it_says_and_spreads_the_rest():
     )
     np.testing.assert_allclose(first, np.take_along_axis(true, order[..., :10], -1), rtol=1e-4)
     assert np.ptp(rest, axis=-1).max() < 1e-6
-    np.testing.assert_allclose(np.exp(distillation.largest(said, 40)), true, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(np.exp(distillation.top_k(said, 40)), true, rtol=1e-4, atol=1e-7)
     for T in (
         1.0,
         2.0,
     ):  # a byte for each of 40 says more than 4 bytes for each of 10, and costs as much
         dropped, rounded = (
-            distillation.largest(said, 10),
-            distillation.decoded(distillation.coded(said)),
+            distillation.top_k(said, 10),
+            distillation.decode_logits(distillation.encode_logits(said)),
         )
         assert float(distillation.kl(T)(said, rounded)) < 0.1 * float(
             distillation.kl(T)(said, dropped)
@@ -155,7 +155,7 @@ def test_lessons_repeat_and_count_their_bytes():
         asked.append(inputs[0, 0])
         return said[inputs[0, 0]]
 
-    lessons = distillation.Lessons(ask, lambda step: batches[step], 2)
+    lessons = distillation.TeacherLogits(ask, lambda step: batches[step], 2)
     for step in (0, 1, 2, 5):
         inputs, (labels, heard) = lessons(step)
         assert (inputs == step % 2).all() and (labels == 7 + step % 2).all()
@@ -167,7 +167,7 @@ def test_hints_pull_the_hidden_vectors_together():
     random = np.random.default_rng(4)
     teacher, student = random.normal(size=(2, 5, 3)).astype(np.float32)
     aim, hidden = random.normal(size=(2, 5, 8)).astype(np.float32)
-    plain, hinted = distillation.kl(), distillation.hinted(distillation.kl(), 0.5)
+    plain, hinted = distillation.kl(), distillation.with_hints(distillation.kl(), 0.5)
     np.testing.assert_allclose(
         hinted((teacher, aim), (student, hidden)),
         plain(teacher, student) + 0.5 * np.mean((aim - hidden) ** 2),
@@ -244,11 +244,11 @@ def test_every_seed_sees_all_lessons_in_an_order_of_its_own():
 
 def test_paired_differences_see_what_the_seeds_hide():
     labels = np.array([3.0, 3.2, 3.1])
-    mean, (low, high) = students.paired(labels, labels - [0.04, 0.06, 0.05])
+    mean, (low, high) = evaluation.paired(labels, labels - [0.04, 0.06, 0.05])
     assert mean == pytest.approx(-0.05) and high < 0
     assert high - low == pytest.approx(
         2 * 4.3027 * 0.01 / np.sqrt(3), rel=1e-3
-    )  # Student's t with 2 degrees of freedom
+    )  # Student's t with 2 degrees of factor
 
 
 def test_sampling_draws_what_the_model_says():
@@ -353,18 +353,18 @@ def test_nonsense_is_refused():
         lambda: distillation.soften([1.0], 0),
         lambda: distillation.kl(-1),
         lambda: distillation.label_smoothing(2),
-        lambda: distillation.both(distillation.kl(), 1.5),
+        lambda: distillation.with_labels(distillation.kl(), 1.5),
         lambda: distillation.cross_entropy(0),
-        lambda: distillation.hinted(distillation.kl(), -1),
-        lambda: distillation.largest(np.zeros((1, 4)), 9),
-        lambda: distillation.largest(np.zeros((1, 4)), 0),
-        lambda: distillation.Lessons(None, None, 0),
+        lambda: distillation.with_hints(distillation.kl(), -1),
+        lambda: distillation.top_k(np.zeros((1, 4)), 9),
+        lambda: distillation.top_k(np.zeros((1, 4)), 0),
+        lambda: distillation.TeacherLogits(None, None, 0),
         lambda: students.teach(pupil(0), None, 1, None),
     ):
         with pytest.raises(ValueError, match="must be"):
             call()
     with pytest.raises(ValueError, match=r"must hold inputs, got shape \(0, 128\) at step 0"):
-        distillation.Lessons(None, lambda step: (np.zeros((0, 128)), None), 1)
+        distillation.TeacherLogits(None, lambda step: (np.zeros((0, 128)), None), 1)
 
 
 # --- the record ----------------------------------------------------------------------------------
@@ -380,7 +380,7 @@ def test_the_record_is_whole_and_the_shipped_student_is_in_it():
     for split in ("validation", "test"):
         for way, gain in found["against_labels"][split].items():
             pair = (students.losses(found["runs"], name, split) for name in ("labels", way))
-            mean, interval = students.paired(*pair)
+            mean, interval = evaluation.paired(*pair)
             assert gain["mean"] == pytest.approx(mean) and gain["interval"] == pytest.approx(
                 interval
             )

@@ -96,7 +96,7 @@ def test_gradients_are_slopes_of_the_loss(mlp):
     slopes = finetuning.gradients(mlp, inputs, labels)
     twin = checkpoint.clone(mlp)
     for weight in compression.weights(twin):
-        if weight.why_not:
+        if weight.skipped_because:
             assert weight.name not in slopes
             continue
         matrix, slope = weight.matrix(), slopes[weight.name]

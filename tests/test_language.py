@@ -6,7 +6,7 @@ import pytest
 from course_utils import chart, compression, evaluation, models, quantization
 from course_utils.compression.fitting import pruned_to, rounded_to
 from course_utils.datasets import tales
-from course_utils.evaluation import Skill, Telling
+from course_utils.evaluation import Skill, StorySkill
 from course_utils.evaluation.tasks import TASKS
 from course_utils.lessons.language.explorers import (
     QUESTION,
@@ -98,7 +98,7 @@ def test_wrong_answers_are_marked():
 
 
 def test_each_skill_has_its_bar_interval_and_chance():
-    result = {"story": Telling(0.9, (0.85, 0.95), 0.1, 9, 0.5, 2.8, (2.7, 2.9), 2.5)}
+    result = {"story": StorySkill(0.9, (0.85, 0.95), 0.1, 9, 0.5, 2.8, (2.7, 2.9), 2.5)}
     result |= {name: Skill(0.5, (0.4, 0.6), 0.25, 9) for name in tales.TASKS[1:]}
     drawn = skills_chart({"now": result})
     bars, intervals, chance = drawn.marks

@@ -114,7 +114,7 @@ def test_a_loss_that_left_the_page_is_said_in_words():
 
 def test_answers_only_counts_no_prompt_and_no_story():
     inputs, _, weights = training.answers_only(seed=0, step=1)
-    _, _, rehearsed = training.exercises(0, 1)
+    _, _, rehearsed = training.instructions(0, 1)
     stories = inputs[:, 0] == tales.encode(["<story>"])[0]
     assert stories.any() and not weights[stories].any() and (rehearsed[stories] > 0).any()
     assert weights.mean() == pytest.approx(1, rel=1e-5) and ((weights > 0) <= (rehearsed > 0)).all()
@@ -122,7 +122,7 @@ def test_answers_only_counts_no_prompt_and_no_story():
 
 
 def test_the_floor_of_the_exercises_is_that_of_their_dice():
-    _, _, weights = training.exercises(4, 0, "validation", 40)
+    _, _, weights = training.instructions(4, 0, "validation", 40)
     total = 0.0
     for i in range(40):  # drawn as `instruction_batch` draws them
         dice, one = random.Random(f"task validation 4 {i}"), tales.story("validation", i, 4)
@@ -132,8 +132,8 @@ def test_the_floor_of_the_exercises_is_that_of_their_dice():
             first = dice.random()
             nats += np.log(len(kinds)) + np.log(len(kinds[int(first * len(kinds))]))
         total += weights[i, 1] * nats
-    assert training.exercise_floor(40, 4) == pytest.approx(total / weights.sum())
-    assert training.exercise_floor() < 0.5 < tales.entropy_floor("validation", "english")[0]
+    assert training.instruction_floor(40, 4) == pytest.approx(total / weights.sum())
+    assert training.instruction_floor() < 0.5 < tales.entropy_floor("validation", "english")[0]
 
 
 def test_curves_show_the_floor():

@@ -104,17 +104,6 @@ def test_taylor_predicts_what_removal_costs():
     np.testing.assert_allclose(pruning.taylor(gradient)(w).ravel(), change, rtol=0.1)
 
 
-def test_heads_share_one_score():
-    scores = pruning.heads(pruning.unit_magnitude, 4)(normal)
-    assert scores.shape == (1, 24)
-    by_head = pruning.unit_magnitude(normal).reshape(4, 6).sum(axis=1)
-    np.testing.assert_allclose(scores.reshape(4, 6), by_head[:, None] * np.ones(6))
-    kept = pruning.fraction(0.5)(scores).reshape(4, 6)
-    assert np.array_equal(kept.all(axis=1), kept.any(axis=1)) and kept.all(axis=1).sum() == 2
-    with pytest.raises(ValueError, match="24 units do not fall into 5 heads"):
-        pruning.heads(pruning.unit_magnitude, 5)(normal)
-
-
 # --- masks ---------------------------------------------------------------------------------------
 
 
@@ -211,3 +200,9 @@ def test_scores_refuse_what_does_not_fit():
         pruning.wanda(normal, np.ones((5, 3)))
     with pytest.raises(ValueError, match="gradients belong to weights of shape"):
         pruning.taylor(np.ones((2, 2)))(normal)
+
+
+def test_masks_say_their_names_and_are_equal_to_others_like_them():
+    assert repr(pruning.n_of_m(2, 4)) == "n_of_m(n=2, m=4)"
+    assert pruning.above(0.1) == pruning.above(0.1) != pruning.above(0.2)
+    assert len({pruning.fraction(0.5), pruning.fraction(0.5), pruning.fraction_per_unit(0.5)}) == 2

@@ -24,7 +24,7 @@ normal = np.random.default_rng(0).standard_normal((512, 256)).astype(np.float32)
 
 
 def scales(tensor):
-    return np.broadcast_to(tensor.spread(tensor.scale), tensor.codes.shape)
+    return np.broadcast_to(tensor.broadcast(tensor.scale), tensor.codes.shape)
 
 
 # --- the document's rule -------------------------------------------------------------------------

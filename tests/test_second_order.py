@@ -52,7 +52,7 @@ def test_the_core_is_optimal_brain_surgery(seed, inputs, block):
         second_order.hessian(random.standard_normal((60, inputs))),
     )
 
-    def tenths(i, rows, freedom):
+    def tenths(i, rows, factor):
         return np.round(rows[0], 1)
 
     np.testing.assert_allclose(
@@ -66,8 +66,8 @@ def test_freedom_is_what_the_score_needs():
     weights, inputs = layer(0, inputs=16)
     products, seen = second_order.hessian(inputs), []
 
-    def look(i, rows, freedom):
-        seen.append(freedom[0] ** 2)
+    def look(i, rows, factor):
+        seen.append(factor[0] ** 2)
         return rows[0]
 
     second_order.settle(weights, products, look, block=5)

@@ -36,9 +36,9 @@ def rounded(tales_model):
 
 
 def test_one_pass_sees_what_greedy_writing_writes(rounded):
-    given = evaluation.exercises(16, "test")
-    _, hits = evaluation.read_through(
-        compiled(rounded, evaluation.answered), given.tokens, given.answers
+    given = evaluation.examples(16, "test")
+    _, hits = evaluation.run_examples(
+        compiled(rounded, evaluation.answer_losses), given.tokens, given.answers
     )
     right = hits == given.answers.sum(1)
     agreed, close = collections.Counter(), 0
@@ -85,9 +85,9 @@ def test_perplexity_of_stories_is_what_plain_numpy_says(rounded):
 def test_the_generator_itself_would_score_one():
     rng = np.random.default_rng(0)
     tokens, log_probability = rng.integers(40, 60, 200), -rng.uniform(30, 60, 200)
-    perfect = evaluation.telling(-log_probability, tokens, tokens, log_probability, np.log(100))
+    perfect = evaluation.story_skill(-log_probability, tokens, tokens, log_probability, np.log(100))
     assert perfect.score == pytest.approx(1) and perfect.perplexity == pytest.approx(perfect.floor)
-    worse = evaluation.telling(
+    worse = evaluation.story_skill(
         -log_probability + 0.1 * tokens, tokens / 2, tokens, log_probability, np.log(100)
     )
     assert (
@@ -97,7 +97,9 @@ def test_the_generator_itself_would_score_one():
         == pytest.approx(worse.interval[1])
     )
     assert worse.accuracy == 0.5 and worse.chance == pytest.approx(worse.floor / 100)
-    broken = evaluation.telling(np.full(200, np.nan), tokens, tokens, log_probability, np.log(100))
+    broken = evaluation.story_skill(
+        np.full(200, np.nan), tokens, tokens, log_probability, np.log(100)
+    )
     assert broken.perplexity == np.inf and broken.score == 0
 
 
@@ -106,15 +108,15 @@ def test_the_interval_of_a_story_score_covers_the_truth():
     for _ in range(400):
         tokens = rng.integers(40, 60, 50)
         nats = tokens * 0.9 + rng.normal(0, 3, 50)
-        low, high = evaluation.telling(nats, tokens, tokens, -0.8 * tokens, 1.0).interval
+        low, high = evaluation.story_skill(nats, tokens, tokens, -0.8 * tokens, 1.0).interval
         inside += low < np.exp(-0.1) < high
     assert inside / 400 == pytest.approx(0.94, abs=0.04)
 
 
 def test_the_floor_is_that_of_the_world():
-    told = evaluation.telling(np.ones(1), np.ones(1), np.ones(1), -np.ones(1), 1.0)
+    told = evaluation.story_skill(np.ones(1), np.ones(1), np.ones(1), -np.ones(1), 1.0)
     assert told.floor == pytest.approx(np.e)
-    given = evaluation.exercises(300, "test")
+    given = evaluation.examples(300, "test")
     tokens = given.answers[given.names == "story"].sum()
     floor, error = tales.entropy_floor(
         "test", "english"
@@ -126,7 +128,7 @@ def test_the_floor_is_that_of_the_world():
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_exercises_are_those_of_the_world(split):
-    given = evaluation.exercises(20, split)
+    given = evaluation.examples(20, split)
     assert given.tokens.shape == (80, 129) and given.answers.shape == (80, 128)
     for row in range(80):
         one, name = tales.story(split, row % 20), given.names[row]
@@ -144,22 +146,22 @@ def test_exercises_are_those_of_the_world(split):
             assert (asked, text.split(" <end>")[0]) in tales.questions(one)
         else:
             assert answer.tolist() == words.encode((*expected[name], words.END)).tolist()
-    assert given.tokens[0].tolist() != evaluation.exercises(20, "train").tokens[0].tolist()
+    assert given.tokens[0].tolist() != evaluation.examples(20, "train").tokens[0].tolist()
 
 
 def test_padding_and_batches_do_not_matter(rounded):
-    given = evaluation.exercises(10, "validation")
-    run = compiled(rounded, evaluation.answered)
-    nats, hits = evaluation.read_through(run, given.tokens, given.answers)
+    given = evaluation.examples(10, "validation")
+    run = compiled(rounded, evaluation.answer_losses)
+    nats, hits = evaluation.run_examples(run, given.tokens, given.answers)
     for row in (0, 13, 25, 39):
-        alone, fine = evaluation.read_through(
+        alone, fine = evaluation.run_examples(
             run, given.tokens[row : row + 1], given.answers[row : row + 1]
         )
         assert alone[0] == pytest.approx(nats[row], rel=1e-4) and fine[0] == hits[row]
 
 
 def test_chance_is_the_best_constant_answer_to_each_form_of_question():
-    given, told = evaluation.exercises(400, "test"), tales.stories("test", 400)
+    given, told = evaluation.examples(400, "test"), tales.stories("test", 400)
     asked = collections.defaultdict(collections.Counter)
     for i, one in enumerate(told):
         question, answer = tales.ask(one, random.Random(f"skills test {i}").random)
@@ -175,13 +177,13 @@ def test_chance_is_the_best_constant_answer_to_each_form_of_question():
         and 0.25 < given.chance["mood"] < 0.5
     )
     assert given.chance["translate"] == 0
-    assert 0.9 < evaluation.frequencies().sum() < 1.0001
+    assert 0.9 < evaluation.unigram_probabilities().sum() < 1.0001
     assert 2.5 < given.chance["story"] < np.log(len(tales.vocabulary()))
 
 
 def test_forms_of_questions_leave_gaps_for_names():
     def form(text):
-        return " ".join(evaluation.form(tales.prompt("question", "Anna smiles.", text)))
+        return " ".join(evaluation.question_form(tales.prompt("question", "Anna smiles.", text)))
 
     assert form("Where is Tom?") == form("Where is Anna?") == "<question> where is _ ? _"
     assert (

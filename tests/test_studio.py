@@ -93,7 +93,7 @@ def test_a_model_of_the_tales_shows_its_skills():
     assert (fine.accuracy, fine.perplexity, fine.ledger.total) == fine.original
     assert fine.skills == evaluation.skills(models.load("tales"), TASKS["tales"].live, "validation")
     assert (
-        evaluation.exercises(TASKS["tales"].live, "validation").answers[: TASKS["tales"].live].sum()
+        evaluation.examples(TASKS["tales"].live, "validation").answers[: TASKS["tales"].live].sum()
         >= 2048
     )  # predictions, of stories alone
     for name in ("translate", "question", "mood"):

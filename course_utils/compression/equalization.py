@@ -34,7 +34,7 @@ def norms(model):
     return model.norms()
 
 
-def migrate(norm, layers, scales):
+def fold(norm, layers, scales):
     """Moves a factor a channel from a norm's output into the rows that read it; the function stays.
 
     Args:
@@ -70,7 +70,7 @@ def plant_outliers(model, channels=6, factor=30, seed=0):
         scales[random.permutation(len(scales))[: whole("channels", channels, 1, len(scales))]] /= (
             factor
         )
-        migrate(norm, layers, scales)
+        fold(norm, layers, scales)
     return twin
 
 
@@ -98,7 +98,7 @@ def smoothquant(model, calibration, alpha=0.5):
         loud = np.abs(inputs).max(axis=0)  # (channels,)
         strong = np.max([np.abs(np.asarray(layer.kernel)).max(axis=1) for layer in layers], axis=0)
         both = (loud > 0) & (strong > 0)  # a silent channel stays as it is
-        migrate(
+        fold(
             norm, layers, np.where(both, loud**alpha / np.where(both, strong, 1) ** (1 - alpha), 1)
         )
     return twin
@@ -152,7 +152,7 @@ def awq(model, calibration, bits, group_size="channel", grid=20):
                 output_error(now / scales[:, None] - kernel, products).sum()
                 for now, kernel in zip(rounded, kernels)
             )
-        migrate(norm, layers, loud ** min(errors, key=errors.get))
+        fold(norm, layers, loud ** min(errors, key=errors.get))
     return twin
 
 
@@ -187,7 +187,7 @@ def clipped_absmax(weights, inputs, bits, group_size="channel"):
     Raises:
         ValueError: As `quantization.absmax` and `second_order.hessian`.
     """
-    weights, products = second_order.prepared(weights, inputs, damping=0)
+    weights, products = second_order.with_hessian(weights, inputs, damping=0)
     widest = quantization.absmax(weights, bits, group_size)
     if (size := widest.group_size) is None:
         raise ValueError(

@@ -43,29 +43,45 @@ def finetune(
     matrices = [
         weight
         for weight in matched(twin, model)
-        if not weight.why_not and weight.variable.trainable
+        if not weight.skipped_because and weight.variable.trainable
     ]
-    optimizer = adamw(learning_rate, weight_decay)
-    optimizer.build(twin.trainable_variables)
-
-    @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
-    def learn(inputs, targets, kept, masks):
-        with tf.GradientTape() as tape:
-            cost = loss(targets, twin(inputs, training=True))
-        slopes = tape.gradient(cost, twin.trainable_variables)
-        slopes = dict(zip(map(id, twin.trainable_variables), slopes))
-        for weight, value, mask in zip(matrices, kept, masks):
-            weight.variable.assign(value)  # back to the floats
-            slopes[id(weight.variable)] *= mask
-        optimizer.apply(list(slopes.values()))
-        return cost
-
+    learn = training_step(twin, loss, adamw(learning_rate, weight_decay), matrices)
     for step in range(whole("steps", steps, 0, 2**31)):
         pruned = _compress_in_place(matrices, recipe(step))
         learn(*batches(step), pruned, [(value != 0).astype(np.float32) for value in pruned])
     for weight, value in zip(matrices, _compress_in_place(matrices, recipe(steps))):
         weight.variable.assign(value)
     return twin
+
+
+def training_step(model, loss, optimizer, matrices=()):
+    """Compiles one step of training: the only one, whether the model is compressed or not.
+
+    Args:
+        model: A built Keras model; it is changed.
+        loss: Function of targets and the model's output.
+        optimizer: A Keras optimizer.
+        matrices: Those of its `Weight`s whose variables hold compressed values.
+
+    Returns:
+        A function of inputs, targets, the floats behind the matrices, and masks of what is kept;
+        it returns the loss.
+    """
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(autograph=False)  # XLA would take longer to compile it than it saves
+    def learn(inputs, targets, floating=(), masks=()):
+        with tf.GradientTape() as tape:
+            cost = loss(targets, model(inputs, training=True))
+        slopes = tape.gradient(cost, model.trainable_variables)
+        slopes = dict(zip(map(id, model.trainable_variables), slopes))
+        for weight, value, mask in zip(matrices, floating, masks):
+            weight.variable.assign(value)  # back to the floats
+            slopes[id(weight.variable)] *= mask
+        optimizer.apply(list(slopes.values()))
+        return cost
+
+    return learn
 
 
 def adamw(learning_rate, weight_decay):
@@ -117,7 +133,7 @@ def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
     >>> half = pruning.fraction(0.5)
     >>> recipe = [Prune(pruning.taylor(slopes[name]), half, only=name) for name in slopes]
     """
-    matrices = [weight for weight in weights(model) if not weight.why_not]
+    matrices = [weight for weight in weights(model) if not weight.skipped_because]
     with tf.GradientTape() as tape:
         cost = loss(targets, model(inputs, training=False))
     slopes = tape.gradient(cost, [weight.variable.value for weight in matrices])

@@ -9,7 +9,7 @@ from course_utils.compression.whole import compress
 def rounded_to(model, size):
     """Rounds a model to a step so chosen that the entropy-coded file has at most `size` bytes;
     returns a `Compressed`."""
-    count = sum(weight.matrix().size for weight in weights(model) if not weight.why_not)
+    count = sum(weight.matrix().size for weight in weights(model) if not weight.skipped_because)
     return fitted(
         model,
         size,

@@ -1,5 +1,6 @@
 """Recipes: steps that prune and quantize one matrix after another, and say what they are."""
 
+import dataclasses
 import functools
 import inspect
 import re
@@ -70,8 +71,8 @@ class Prune(Apply):
 def spell(value):
     """Says what a rule or one of its arguments is, in the same words in every run.
 
-    A mask such as `pruning.above(0.1)` is told by the function that made it and by what it
-    remembers. An array is told by its shape and the first digits of its digest.
+    A mask such as `pruning.above(0.1)` is told by its name and by what it remembers, an array by
+    its shape and the first digits of its digest.
 
     Example:
 
@@ -90,16 +91,26 @@ def spell(value):
             *(f"{key}={spell(item)}" for key, item in value.keywords.items()),
         ]
         return f"{spell(value.func)}({', '.join(given)})"
+    if dataclasses.is_dataclass(value):  # a mask
+        held = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return f"{named(type(value))}({told(held)})"
     owner = getattr(value, "__self__", None)
     if not hasattr(value, "__qualname__") or not (owner is None or inspect.ismodule(owner)):
         return repr(value)
-    # The same words for a rule wherever it lives: sweeps and records know their recipes by them.
-    name = re.sub(
-        r"^course_utils\.(compression\.)?", "", f"{value.__module__}.{value.__qualname__}"
-    )
     held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else {}
-    held = ", ".join(f"{key}={spell(item)}" for key, item in sorted(held.items()))
-    return f"{name.partition('.<locals>')[0]}({held})" if held else name
+    return f"{named(value)}({told(held)})" if held else named(value)
+
+
+def told(held):
+    """Says what a rule remembers, in order of the alphabet."""
+    return ", ".join(f"{key}={spell(item)}" for key, item in sorted(held.items()))
+
+
+def named(rule):
+    """Returns the name of a rule: the same wherever it lives, for sweeps and records know their
+    recipes by it."""
+    name = f"{rule.__module__}.{rule.__qualname__}".partition(".<locals>")[0]
+    return re.sub(r"^course_utils\.(compression\.)?", "", name)
 
 
 def compress_weight(weight, steps, matrix=None, inputs=None, original_inputs=None):

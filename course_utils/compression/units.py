@@ -26,7 +26,7 @@ class Hidden:
     reader: object
     count: int
 
-    def spread(self, keep):
+    def broadcast(self, keep):
         """Repeats a choice of heads for each unit of the head: `(count,)` -> `(units,)`."""
         return np.repeat(keep, self.reader.kernel.shape[0] // self.count)
 
@@ -92,7 +92,7 @@ def silence_units(model, keep):
     """
     twin = clone(model)
     for part, mask in _chosen(twin, keep):
-        part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.spread(mask)[:, None])
+        part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.broadcast(mask)[:, None])
     return twin
 
 
@@ -120,7 +120,7 @@ def remove_units(model, keep):
     """
     values = {variable.path: np.asarray(variable) for variable in model.weights}
     for part, mask in _chosen(model, keep):
-        kept = part.spread(mask)
+        kept = part.broadcast(mask)
         for writer in part.writers:
             for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
                 values[variable.path] = values[variable.path][..., kept]

@@ -21,7 +21,7 @@ class Weight:
         axes: Order of the variable's axes in which inputs come before units; `None` for a weight
             that is no matrix of a linear map, such as a bias.
         inputs: Product of the input axes.
-        why_not: Why it is left as it is; empty for a matrix.
+        skipped_because: Why it is left as it is; empty for a matrix.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Weight:
     layer: object
     axes: tuple | None = None
     inputs: int = 0
-    why_not: str = ""
+    skipped_because: str = ""
 
     @property
     def looked_up(self):
@@ -82,12 +82,14 @@ def weight_of(variable, layer):
     layers, shape, rank = keras.layers, variable.shape, len(variable.shape)
     known = Weight(variable.path, variable, layer)
     if rank < 2:
-        return dataclasses.replace(known, why_not="not a matrix: a bias, a norm or a counter")
+        return dataclasses.replace(
+            known, skipped_because="not a matrix: a bias, a norm or a counter"
+        )
     if isinstance(layer, layers.Embedding):  # a token is a unit, its coordinates are the inputs
         return dataclasses.replace(known, axes=(1, 0), inputs=shape[1])
     if variable.name != "kernel":
         return dataclasses.replace(
-            known, why_not=f"{type(layer).__name__} has no rule for {variable.name!r}"
+            known, skipped_because=f"{type(layer).__name__} has no rule for {variable.name!r}"
         )
     if isinstance(layer, layers.EinsumDense):
         read, result = layer.equation.replace(" ", "").split("->")
@@ -100,7 +102,7 @@ def weight_of(variable, layer):
     if isinstance(layer, (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)):
         return dataclasses.replace(known, axes=tuple(range(rank)), inputs=math.prod(shape[:-1]))
     return dataclasses.replace(
-        known, why_not=f"{type(layer).__name__} is not a layer this course knows"
+        known, skipped_because=f"{type(layer).__name__} is not a layer this course knows"
     )
 
 
@@ -114,7 +116,7 @@ def fill(model, tensors):
     weights."""
     for weight, tensor in zip(weights(model), tensors.values(), strict=True):
         values = floats(tensor)
-        weight.variable.assign(values if weight.why_not else weight.shaped(values))
+        weight.variable.assign(values if weight.skipped_because else weight.shaped(values))
 
 
 def _multiplying(found, only):
@@ -122,7 +124,7 @@ def _multiplying(found, only):
     return [
         weight
         for weight in found
-        if not weight.why_not
+        if not weight.skipped_because
         and only in weight.name
         and isinstance(weight.layer, (keras.layers.Dense, keras.layers.EinsumDense))
     ]

@@ -65,7 +65,7 @@ def compress(model, steps, storage="fixed", calibration=None):
     """
     twin = clone(model)
     mine, made, originals = matched(twin, model), {}, {}
-    matrices = [weight for weight in mine if not weight.why_not]
+    matrices = [weight for weight in mine if not weight.skipped_because]
     for step in steps:
         if matrices and not any(step.only in weight.name for weight in matrices):
             names = ", ".join(weight.name for weight in matrices)
@@ -93,10 +93,10 @@ def compress(model, steps, storage="fixed", calibration=None):
     if asking:
         watch(twin, [weight for weight in mine if weight.name in asking], calibration, shrink)
     tensors = {
-        weight.name: np.asarray(weight.variable) if weight.why_not else made[weight.name]
+        weight.name: np.asarray(weight.variable) if weight.skipped_because else made[weight.name]
         for weight in mine
     }
-    skipped = {weight.name: weight.why_not for weight in mine if weight.why_not}
+    skipped = {weight.name: weight.skipped_because for weight in mine if weight.skipped_because}
     content, ledger = encode(tensors, storage, model=describe(model))
     return Compressed(twin, tensors, skipped, content, ledger)
 
@@ -105,7 +105,7 @@ def _asking(found, steps, name):
     """Returns the names of the weights with a step whose rule has a parameter of this name."""
     names = set()
     for weight in found:
-        if not weight.why_not and any(
+        if not weight.skipped_because and any(
             name in step.asks and step.only in weight.name for step in steps
         ):
             if weight.looked_up:
@@ -153,7 +153,7 @@ def sensitivity(model, steps, measure, only=""):
     """
     twin, found = clone(model), {}
     for weight in matched(twin, model):
-        if weight.why_not or only not in weight.name:
+        if weight.skipped_because or only not in weight.name:
             continue
         matrix = weight.matrix()
         weight.variable.assign(weight.shaped(floats(compress_weight(weight, steps, matrix))))

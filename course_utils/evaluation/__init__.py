@@ -1,39 +1,40 @@
 """Quality of a model: how often it is right, how surprised it is, and how sure we are of both."""
 
 from course_utils.evaluation.classification import Classification, classify
-from course_utils.evaluation.intervals import interval, wilson
+from course_utils.evaluation.intervals import interval, paired, wilson
 from course_utils.evaluation.language import NextToken, next_token, score
 from course_utils.evaluation.skills import (
-    Exercises,
+    Examples,
     Skill,
-    Telling,
-    answered,
-    exercises,
-    form,
-    frequencies,
-    guesses,
-    read_through,
+    StorySkill,
+    answer_losses,
+    commonest_answers,
+    examples,
+    question_form,
+    run_examples,
     skills,
-    telling,
+    story_skill,
+    unigram_probabilities,
 )
 
 __all__ = [
     "Classification",
-    "Exercises",
+    "Examples",
     "NextToken",
     "Skill",
-    "Telling",
-    "answered",
+    "StorySkill",
+    "answer_losses",
     "classify",
-    "exercises",
-    "form",
-    "frequencies",
-    "guesses",
+    "commonest_answers",
+    "examples",
     "interval",
     "next_token",
-    "read_through",
+    "paired",
+    "question_form",
+    "run_examples",
     "score",
     "skills",
-    "telling",
+    "story_skill",
+    "unigram_probabilities",
     "wilson",
 ]

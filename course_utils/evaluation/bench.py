@@ -81,7 +81,7 @@ class Bench:
     def __init__(self, name):
         self.name, self.task, self.original = name, tasks.of(name), models.load(name)
         self.weights = compression.weights(self.original)
-        self.matrices = {w.name: w.matrix() for w in self.weights if not w.why_not}
+        self.matrices = {w.name: w.matrix() for w in self.weights if not w.skipped_because}
         if not self.matrices:
             raise ValueError(f"{name} has no matrix of a layer that could be rounded or pruned")
         self.twin = clone(self.original)
@@ -104,7 +104,7 @@ class Bench:
     def inputs(self):
         """What each matrix reads in the original, for scores that ask for it; a look-up table reads
         nothing."""
-        read, asking = {}, [w for w in self.weights if not w.why_not and not w.looked_up]
+        read, asking = {}, [w for w in self.weights if not w.skipped_because and not w.looked_up]
         compression.watch(
             self.original,
             asking,
@@ -120,7 +120,7 @@ class Bench:
         asks = any(one.needs_inputs for one in prune)
         tensors, removed, after = {}, 0, self.before.copy()
         for weight, target in zip(self.weights, self.targets):
-            if weight.why_not:
+            if weight.skipped_because:
                 tensors[weight.name] = np.asarray(weight.variable)
                 continue
             matrix = self.matrices[weight.name]

@@ -21,6 +21,7 @@ class NextToken:
         predictions: How many tokens were predicted.
         accuracy_interval: 95% interval of the accuracy over the sequences.
         perplexity_interval: 95% interval of the perplexity over the sequences.
+        losses: The mean loss of each sequence, for comparisons that pair them.
     """
 
     accuracy: float
@@ -29,6 +30,7 @@ class NextToken:
     predictions: int
     accuracy_interval: tuple
     perplexity_interval: tuple
+    losses: np.ndarray = dataclasses.field(repr=False, compare=False)
 
 
 def score(model, tokens):
@@ -77,4 +79,5 @@ def next_token(model, tokens, batch_size=16):
         tokens.shape[0] * (tokens.shape[1] - 1),
         interval(right),
         bounds,
+        losses.astype(np.float64),
     )

@@ -11,7 +11,7 @@ from course_utils.backend import tf
 from course_utils.checks import one_of, whole
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
-from course_utils.evaluation.intervals import wilson
+from course_utils.evaluation.intervals import Z, wilson
 from course_utils.models.compiled import compiled
 
 
@@ -20,20 +20,20 @@ class Skill:
     """How well a model does one task of the story world.
 
     Attributes:
-        score: Share of the exercises answered exactly, word for word. For stories, see `Telling`.
+        score: Share of the exercises answered exactly, word for word. For stories, see `StorySkill`.
         interval: 95% interval of the score.
-        chance: The score of whoever never reads the story: see `guesses` and `frequencies`.
-        exercises: How many there were.
+        chance: The score of whoever never reads the story: see `commonest_answers` and `unigram_probabilities`.
+        examples: How many there were.
     """
 
     score: float
     interval: tuple
     chance: float
-    exercises: int
+    examples: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Telling(Skill):
+class StorySkill(Skill):
     """How well a model tells stories. Its score is `floor / perplexity`: 1 is as good as the
     generator itself.
 
@@ -69,7 +69,7 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
             which language is spoken.
 
     Returns:
-        A dict by name of the task: a `Telling` for `"story"`, a `Skill` for each other.
+        A dict by name of the task: a `StorySkill` for `"story"`, a `Skill` for each other.
 
     Raises:
         ValueError: If the model knows another vocabulary or too short a context, the split or the
@@ -77,7 +77,7 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
 
     Example:
 
-    >>> skills(models.load("tales"), rows=8)["translate"].exercises
+    >>> skills(models.load("tales"), rows=8)["translate"].examples
     8
     """
     one_of("split", split, tales.SPLITS)
@@ -89,11 +89,11 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
             "else"
         )
     whole("context of the model", model.config["context"], tales.LENGTH, 10**6)
-    given = exercises(whole("rows", rows, 1, 10**6), split, opening)
-    nats, hits = read_through(compiled(model, answered), given.tokens, given.answers)
+    given = examples(whole("rows", rows, 1, 10**6), split, opening)
+    nats, hits = run_examples(compiled(model, answer_losses), given.tokens, given.answers)
     lengths, told = given.answers.sum(1), given.names == "story"
     measured = {
-        "story": telling(
+        "story": story_skill(
             nats[told], hits[told], lengths[told], given.log_probability, given.chance["story"]
         )
     }
@@ -103,7 +103,7 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
     return measured
 
 
-def telling(nats, hits, tokens, log_probability, guessing):
+def story_skill(nats, hits, tokens, log_probability, guessing):
     """Sets the surprise of a model at some stories against that of the generator.
 
     Args:
@@ -118,17 +118,17 @@ def telling(nats, hits, tokens, log_probability, guessing):
     # A ratio of two means: its error is that of the residuals. The stories are the same on both
     # sides.
     residuals = nats + log_probability - excess * tokens
-    error = 1.96 * residuals.std() / tokens.mean() / np.sqrt(len(nats)) if len(nats) > 1 else np.inf
+    error = Z * residuals.std() / tokens.mean() / np.sqrt(len(nats)) if len(nats) > 1 else np.inf
     low, middle, high = (
         np.exp(np.clip(e, -50, 50)) if np.isfinite(excess) else np.inf
         for e in (excess - error, excess, excess + error)
     )
     floor = np.exp(floor)
-    return Telling(
+    return StorySkill(
         score=float(1 / middle),
         interval=(float(1 / high), float(1 / low)),
         chance=float(floor / np.exp(guessing)),
-        exercises=len(nats),
+        examples=len(nats),
         accuracy=float(hits.sum() / tokens.sum()),
         perplexity=float(floor * middle),
         perplexity_interval=(float(floor * low), float(floor * high)),
@@ -136,7 +136,7 @@ def telling(nats, hits, tokens, log_probability, guessing):
     )
 
 
-def answered(model, tokens, answers):
+def answer_losses(model, tokens, answers):
     """Returns for each row how surprising its answer is, in nats, and how many first choices in it
     are right."""
     logits = model(tokens[:, :-1])
@@ -147,8 +147,8 @@ def answered(model, tokens, answers):
     )
 
 
-def read_through(run, tokens, answers, batch_size=16):
-    """Runs `answered` over all rows, short ones by themselves: two shapes, so that little padding
+def run_examples(run, tokens, answers, batch_size=16):
+    """Runs `answer_losses` over all rows, short ones by themselves: two shapes, so that little padding
     is read."""
     nats, hits = np.zeros(len(tokens)), np.zeros(len(tokens))
     short = ~tokens[:, 65:].any(1)
@@ -163,8 +163,8 @@ def read_through(run, tokens, answers, batch_size=16):
 
 
 @dataclasses.dataclass(frozen=True)
-class Exercises:
-    """Exercises of all four tasks, one a row.
+class Examples:
+    """Examples of all four tasks, one a row.
 
     Attributes:
         names: Which task a row belongs to.
@@ -182,8 +182,8 @@ class Exercises:
 
 
 @functools.lru_cache(maxsize=8)
-def exercises(rows, split, opening=words.STORY):
-    """Returns the `Exercises` that `skills` measures on."""
+def examples(rows, split, opening=words.STORY):
+    """Returns the `Examples` that `skills` measures on."""
     tokens = np.zeros((len(tales.TASKS) * rows, tales.LENGTH + 1), np.int32)  # <pad> is token 0
     answers = np.zeros((len(tokens), tales.LENGTH), np.float32)
     told = [tales.story(split, i) for i in range(rows)]
@@ -192,9 +192,9 @@ def exercises(rows, split, opening=words.STORY):
         prompt, answer = tales.task(name, one, random.Random(f"skills {split} {row}"))
         if name == "story":
             prompt, answer = words.encode((opening, one.english[0])), answer[1:]
-            guessing -= np.log(frequencies()[answer]).sum()
+            guessing -= np.log(unigram_probabilities()[answer]).sum()
         else:
-            lucky[name] += guesses().get(form(prompt)) == tuple(answer)
+            lucky[name] += commonest_answers().get(question_form(prompt)) == tuple(answer)
         used = len(prompt) + len(answer)
         tokens[row, :used] = np.concatenate([prompt, answer])
         answers[row, len(prompt) - 1 : used - 1] = 1
@@ -202,7 +202,7 @@ def exercises(rows, split, opening=words.STORY):
         "story": guessing / answers[:rows].sum(),
         **{name: hits / rows for name, hits in lucky.items()},
     }
-    return Exercises(
+    return Examples(
         np.repeat(tales.TASKS, rows),
         tokens,
         answers,
@@ -211,7 +211,7 @@ def exercises(rows, split, opening=words.STORY):
     )
 
 
-def form(prompt):
+def question_form(prompt):
     """Returns the form of what is asked: the mark and the question, with a gap for each name and
     thing."""
     text = [tales.vocabulary()[i] for i in prompt]
@@ -220,25 +220,25 @@ def form(prompt):
 
 
 @functools.cache
-def guesses(count=1000):
+def commonest_answers(count=1000):
     """What to answer without reading the story: the most frequent answer to each form of question.
 
     Args:
         count: Training stories in which the answers are counted.
 
     Returns:
-        A dict from `form` to the answer's tokens.
+        A dict from `question_form` to the answer's tokens.
     """
     rng, counted = random.Random(0), collections.defaultdict(collections.Counter)
     for one in tales.stories("train", count):
         for name in tales.TASKS[1:]:
             prompt, answer = tales.task(name, one, rng)
-            counted[form(prompt)][tuple(answer)] += 1
-    return {form: answers.most_common(1)[0][0] for form, answers in counted.items()}
+            counted[question_form(prompt)][tuple(answer)] += 1
+    return {asked: answers.most_common(1)[0][0] for asked, answers in counted.items()}
 
 
 @functools.cache
-def frequencies(count=1000):
+def unigram_probabilities(count=1000):
     """How frequent each token is in English training stories, with one added to each count:
     probabilities."""
     line = np.concatenate(

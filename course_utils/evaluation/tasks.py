@@ -18,7 +18,7 @@ from course_utils.datasets.tales import words
 from course_utils.decoding import translation
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
-from course_utils.evaluation.skills import exercises, skills
+from course_utils.evaluation.skills import examples, skills
 from course_utils.models import catalogue
 from course_utils.models.compiled import compiled
 
@@ -83,7 +83,7 @@ class Tales:
         return Score(found["story"].accuracy, found["story"].perplexity, found)
 
     def inputs(self, data):
-        return exercises(int(data[1]), str(data[0]), self.opening).tokens[:, :48]  # little padding
+        return examples(int(data[1]), str(data[0]), self.opening).tokens[:, :48]  # little padding
 
     def sample(self, model):
         told, end = tales.story("validation", 0).english, words.MARKS.index(words.END)

@@ -1,6 +1,5 @@
 """`docs-base-small`: rounding, learned to live with."""
 
-import dataclasses
 import time
 
 import numpy as np
@@ -18,7 +17,6 @@ from course_utils.container import digest
 from course_utils.datasets import docs
 from course_utils.experiments import students, training
 from course_utils.experiments.record import SEED, sizes
-from course_utils.models import checkpoint
 from course_utils.models.compiled import compiled
 
 PARTS, STEPS, ROWS, RATE, DECAY = 12, 300, 32, 1.5e-3, 0.1
@@ -34,45 +32,45 @@ def docs_base_small(folder, run):
     Fine-tuning runs in parts of equal length, and a backup after each one holds all that the next
     needs: a run that was cut off ends where an uncut one would.
     """
-    name, model, begun = "docs-base-small", models.load("docs-base"), time.perf_counter()
-    steps, backup = balanced(model), folder / "results" / f"{name}.backup.safetensors"
-    twin, done = model, {"parts": 0, "seconds": 0}
-    if backup.exists():
-        twin, done = checkpoint.load(backup), checkpoint.read(backup)[1]["record"]
-    for part in range(done["parts"], PARTS):
+    model, twin = models.load("docs-base"), None
+    steps, done = equal_harm(model), len(run.parts)
+    seconds = run.parts[str(done)] if done else 0
+    for part in range(done, PARTS):
+        twin, begun = run.model(str(part)) if part else model, time.perf_counter()
         twin = finetuning.finetune(
             twin,
-            lessons(model, part),
+            soft_targets(model, part),
             STEPS,
             lambda step: steps,
-            falling(part),
-            distillation.both(distillation.kl()),
+            linear_decay(part),
+            distillation.with_labels(distillation.kl()),
             DECAY,
         )
-        done = {"parts": part + 1, "seconds": done["seconds"] + round(time.perf_counter() - begun)}
-        begun = time.perf_counter()
-        checkpoint.save(backup, twin, done)
-        print(f"{name}: part {part + 1} of {PARTS}, {done['seconds']} s", flush=True)
+        seconds += round(time.perf_counter() - begun)
+        run.keep(str(part + 1), seconds, twin)
+        run.drop(str(part))
+    twin = run.model(str(PARTS))
     small = compress(twin, steps, "entropy")
-    small.save(folder / "compressed" / f"{name}.safetensors")
+    small.save(folder / "compressed" / "docs-base-small.safetensors")
     at_once = compress(model, steps, "entropy")
     texts = {split: docs.sequences(split) for split in ("validation", "test")}
     return {
         "model": "docs-base",
         "seed": SEED,
         "steps": [repr(step) for step in steps],
-        **done,
+        "parts": PARTS,
+        "seconds": seconds,
         "training": {"steps": STEPS, "rows": ROWS, "learning_rate": RATE, "weight_decay": DECAY},
         **sizes(model, small),
         "before_training": {
             "bytes": len(at_once.content),
-            **compared(model, at_once.model, texts["validation"]),
+            **compare(model, at_once.model, texts["validation"]),
         },
-        **{split: compared(model, small.model, tokens) for split, tokens in texts.items()},
+        **{split: compare(model, small.model, tokens) for split, tokens in texts.items()},
     }
 
 
-def balanced(model, probe=0.12):
+def equal_harm(model, probe=0.12):
     """Finds a step for each matrix with which the weights of all of them do the same harm.
 
     Harm is by how much the loss on training text rises when one matrix alone is rounded; it grows
@@ -95,7 +93,11 @@ def balanced(model, probe=0.12):
         lambda rounded: evaluation.next_token(rounded, tokens).loss - loss,
     )
     counts, steps = (
-        {weight.name: weight.matrix().size for weight in weights(model) if not weight.why_not},
+        {
+            weight.name: weight.matrix().size
+            for weight in weights(model)
+            if not weight.skipped_because
+        },
         [],
     )
     for name, harm in harms.items():
@@ -104,7 +106,7 @@ def balanced(model, probe=0.12):
     return steps
 
 
-def lessons(model, part):
+def soft_targets(model, part):
     """Returns the batches of a part: tokens, and beside the next ones the model's own logits."""
     line, ask = docs.tokens("train"), compiled(model, students.logits)
 
@@ -117,35 +119,32 @@ def lessons(model, part):
     return batches
 
 
-def falling(part):
+def linear_decay(part):
     """Returns the learning rate of a part: it falls on a straight line from `RATE` to nothing over
     all parts."""
     first, last = (RATE * (1 - i / PARTS) for i in (part, part + 1))
     return keras.optimizers.schedules.PolynomialDecay(first, STEPS, last)
 
 
-def compared(model, small, tokens):
+def compare(model, small, tokens):
     """Measures two language models on the same sequences, and by how much the perplexity rose.
 
     Both stumble over the same hard sequences. The interval of the rise is taken over the difference
     of each sequence, where that falls out, and is narrower than the two perplexities' own.
     """
     before, after = (evaluation.next_token(each, tokens) for each in (model, small))
-    difference = sequence_losses(small, tokens) - sequence_losses(model, tokens)
+    difference = after.losses - before.losses
     rise, *interval = np.expm1([difference.mean(), *evaluation.interval(difference)]).tolist()
     return {
         "sequences": len(tokens),
         "tokens_sha256": digest({"": tokens}, None),
-        "float": dataclasses.asdict(before),
-        "small": dataclasses.asdict(after),
+        "float": recorded(before),
+        "small": recorded(after),
         "rise": rise,
         "rise_interval": interval,
     }
 
 
-def sequence_losses(model, tokens, batch_size=16):
-    """Returns the mean loss of each sequence, `float64`."""
-    run, starts = compiled(model, evaluation.score), range(0, len(tokens), batch_size)
-    return np.concatenate(
-        [run(tf.constant(tokens[i : i + batch_size]))[0] for i in starts], dtype=np.float64
-    )
+def recorded(seen):
+    """Returns what was measured as JSON can hold it, without the loss of each sequence."""
+    return {name: value for name, value in vars(seen).items() if name != "losses"}

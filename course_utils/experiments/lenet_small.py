@@ -33,16 +33,16 @@ def digits_lenet_small(folder, run):
         name: pruning.fraction(1 - KEEP[name] / len(scores))(scores)
         for name, scores in unit_scores(model, pruning.unit_magnitude).items()
     }
-    shared = [*thinned(300), Quantize(quantization.kmeans, bits=2)]
-    narrow = taught(model, remove_units(model, units), 400, lambda step: [], 2e-3)
-    sparse = taught(model, narrow, 500, thinned, 2e-3)
-    final = taught(model, sparse, 300, lambda step: shared, 1e-3)
+    shared = [*gradual_pruning(300), Quantize(quantization.kmeans, bits=2)]
+    narrow = distil(model, remove_units(model, units), 400, lambda step: [], 2e-3)
+    sparse = distil(model, narrow, 500, gradual_pruning, 2e-3)
+    final = distil(model, sparse, 300, lambda step: shared, 1e-3)
     small = compress(final, shared, "entropy")
     small.save(folder / "compressed" / "digits-lenet-small.safetensors")
     stages = {
         "float": compress(model, []),
         "units removed": compress(narrow, []),
-        "weights removed": compress(sparse, thinned(300)),
+        "weights removed": compress(sparse, gradual_pruning(300)),
         "values shared": compress(final, shared),
         "coded by entropy": small,
     }
@@ -56,18 +56,18 @@ def digits_lenet_small(folder, run):
         "stages": {
             name: {
                 "bytes": len(stage.content),
-                "accuracy": scored(stage.model, "validation")["accuracy"],
+                "accuracy": score(stage.model, "validation")["accuracy"],
             }
             for name, stage in stages.items()
         },
         **{
-            split: {"float": scored(model, split), "small": scored(small.model, split)}
+            split: {"float": score(model, split), "small": score(small.model, split)}
             for split in ("validation", "test")
         },
     }
 
 
-def thinned(step):
+def gradual_pruning(step):
     """Removes more weights at each step, up to 60% of the hidden layers and 30% of the last at step
     300."""
     return [
@@ -76,7 +76,7 @@ def thinned(step):
     ]
 
 
-def taught(teacher, student, steps, recipe, rate):
+def distil(teacher, student, steps, recipe, rate):
     """Fine-tunes a classifier of digits on the labels and on what the teacher says about the same
     scans."""
     scans, labels = digits.load("train")
@@ -88,9 +88,9 @@ def taught(teacher, student, steps, recipe, rate):
 
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps, 0.05)
     return finetuning.finetune(
-        student, batches, steps, recipe, schedule, distillation.both(distillation.kl())
+        student, batches, steps, recipe, schedule, distillation.with_labels(distillation.kl())
     )
 
 
-def scored(model, split):
+def score(model, split):
     return dataclasses.asdict(evaluation.classify(model, *digits.load(split)))

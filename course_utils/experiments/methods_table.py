@@ -42,7 +42,7 @@ def methods(folder, run):
     )
     calibration, path = (
         docs.sequences("train", 16)[:, :-1],
-        folder / "results" / "methods.backup.jsonl",
+        run.path("jsonl"),
     )
 
     def swept(start, recipes):
@@ -59,7 +59,7 @@ def methods(folder, run):
                 ]
             },
         )
-    computed = forms(model, tokens)
+    computed = latencies(model, tokens)
     table = [
         {
             "method": fixed.recipe,
@@ -116,7 +116,7 @@ def method_recipes():
     return recipes
 
 
-def forms(model, tokens, rounds=30):
+def latencies(model, tokens, rounds=30):
     """Times one call of 1 x 128 tokens in TensorFlow's graph, XLA and LiteRT, all in one run.
 
     Returns:

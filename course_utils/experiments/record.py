@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 
 from course_utils import files
 from course_utils.backend import keras
@@ -76,7 +77,8 @@ class Run:
         self.parts = json.loads(path.read_text("utf8")) if path.exists() else {}
 
     def path(self, ending):
-        """Returns the path of a backup."""
+        """Returns the path of a backup; what no file system takes in a name becomes a dash."""
+        ending = re.sub(r"[^\w.]+", "-", ending)
         return self.folder / f"{self.name}.backup.{ending}"
 
     def keep(self, part, found, model=None):

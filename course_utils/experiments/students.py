@@ -4,17 +4,15 @@ Same start, same batches, same steps: only the loss differs.
 `python3 -m course_utils results students` makes all of it.
 """
 
-import json
 import time
 
 import numpy as np
-from scipy import stats
 
-from course_utils import decoding, distillation, evaluation, files, models
+from course_utils import decoding, distillation, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
 from course_utils.compression import baseline
-from course_utils.compression.finetuning import adamw, warm_up_then_cosine
+from course_utils.compression.finetuning import adamw, training_step, warm_up_then_cosine
 from course_utils.datasets import docs
 from course_utils.experiments import training
 from course_utils.models import catalogue, checkpoint
@@ -50,18 +48,20 @@ WAYS = {
         f"times {times}": of_teacher(distillation.squared_error, times) for times in (1, 512)
     },
     "KL": {f"T = {T:g}": of_teacher(distillation.kl(T)) for T in (1.0, 2.0)},
-    "KL and labels": {f"T = {T:g}": distillation.both(distillation.kl(T)) for T in (1.0, 2.0)},
+    "KL and labels": {
+        f"T = {T:g}": distillation.with_labels(distillation.kl(T)) for T in (1.0, 2.0)
+    },
     "reverse KL": {"T = 1": of_teacher(distillation.reverse_kl())},
     OWN_TEXT: {"": labels_only},
 }
 
 
-def teach(student, lessons, steps, loss, learning_rate=RATE):
-    """Trains a student, which is changed, on what `lessons` gives it.
+def teach(student, batches, steps, loss, learning_rate=RATE):
+    """Trains a student, which is changed, on what `batches` gives it.
 
     Args:
         student: A built Keras model that maps inputs to logits.
-        lessons: Function from a step to `(inputs, targets)`, always of the same shape.
+        batches: Function from a step to `(inputs, targets)`, always of the same shape.
         steps: How many steps. The rate rises over the first tenth, then falls along a cosine to
             nothing.
         loss: Function of targets and the student's logits.
@@ -71,17 +71,9 @@ def teach(student, lessons, steps, loss, learning_rate=RATE):
         The loss of each step, an array of shape `(steps,)`.
     """
     steps = whole("steps", steps, 2, 2**31)
-    optimizer = adamw(warm_up_then_cosine(learning_rate, steps, -(-steps // 10)), 0.05)
-    optimizer.build(student.trainable_variables)
-
-    @tf.function(autograph=False)  # not XLA: its compiling would take longer than a short training
-    def learn(inputs, targets):
-        with tf.GradientTape() as tape:
-            cost = loss(targets, student(inputs, training=True))
-        optimizer.apply(tape.gradient(cost, student.trainable_variables))
-        return cost
-
-    return np.array([float(learn(*lessons(step))) for step in range(steps)])
+    rate = warm_up_then_cosine(learning_rate, steps, -(-steps // 10))
+    learn = training_step(student, loss, adamw(rate, 0.05))
+    return np.array([float(learn(*batches(step))) for step in range(steps)])
 
 
 def new(seed):
@@ -105,13 +97,13 @@ def batch(step):
     )
 
 
-def heard(teacher, batches):
-    """Asks a teacher once about each batch: `distillation.Lessons`."""
+def teacher_logits(teacher, batches):
+    """Asks a teacher once about each batch: `distillation.TeacherLogits`."""
     ask = compiled(teacher, logits)
-    return distillation.Lessons(lambda inputs: ask(tf.constant(inputs)), batch, batches)
+    return distillation.TeacherLogits(lambda inputs: ask(tf.constant(inputs)), batch, batches)
 
 
-def told(teacher, batches, given=16):
+def sequence_level(teacher, batches, given=16):
     """Lets a teacher go on from the first tokens of each batch: lessons of its own text (Kim and
     Rush, 2016).
 
@@ -121,19 +113,18 @@ def told(teacher, batches, given=16):
     return lambda step: (texts[step][:, :-1], (texts[step][:, 1:],))
 
 
-def shuffled(lessons, count, seed):
-    """Returns the first `count` lessons in an order of the seed's own, another one each time
+def shuffled(batches, count, seed):
+    """Returns the first `count` batches in an order of the seed's own, another one each time
     round."""
 
-    def lesson(step):
-        return lessons(
-            int(np.random.default_rng([seed, step // count]).permutation(count)[step % count])
-        )
+    def batch(step):
+        order = np.random.default_rng([seed, step // count]).permutation(count)
+        return batches(int(order[step % count]))
 
-    return lesson
+    return batch
 
 
-def measured(model, teacher, split):
+def quality(model, teacher, split):
     """Measures a student on 256 sequences, and how often its first choice is the teacher's."""
     tokens = docs.sequences(split)
     quality = evaluation.next_token(model, tokens)
@@ -154,64 +145,29 @@ def measured(model, teacher, split):
     }
 
 
-def paired(first, second):
-    """Compares two ways of teaching, seed by seed.
-
-    Args:
-        first, second: A number for each seed, in the same order.
-
-    Returns:
-        The mean of `second - first`, and its 95% interval by Student's t: with few seeds, a wide
-        one.
-
-    Example:
-
-    >>> float(paired([2.0, 2.1, 2.2], [1.9, 2.0, 2.1])[0].round(3))
-    -0.1
-    """
-    apart = np.subtract(second, first)
-    half = stats.t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
-    return apart.mean(), (apart.mean() - half, apart.mean() + half)
-
-
 def losses(runs, way, split):
     """Returns the losses of one way of teaching, seed by seed."""
     return [run[split]["loss"] for run in runs if run["way"] == way]
 
 
-class Notes:
-    """Runs that are done, by name, in a file beside the results: a run that was cut off goes on
-    from there."""
-
-    def __init__(self, path):
-        self.path = path
-        self.done = json.loads(path.read_text("utf8")) if path.exists() else {}
-
-    def keep(self, key, value):
-        self.done[key] = value
-        files.write(self.path, json.dumps(self.done))
-        print(f"students: {key}: {value}", flush=True)
-
-
-def pilot(folder, seed=9, steps=300):
+def pilot(run, seed=9, steps=300):
     """Tries the settings of each way on validation text, with another seed and fewer steps.
 
     Returns:
         By way and setting, the validation loss; of the ways that have more than one setting.
     """
-    notes, lessons = Notes(folder / "results" / "students.backup.pilot.json"), None
-    tried = {way: settings for way, settings in WAYS.items() if len(settings) > 1}
-    for way, settings in tried.items():
+    tried, batches = {}, None
+    for way, settings in WAYS.items():
+        if len(settings) == 1:
+            continue
         for setting, loss in settings.items():
-            if (key := f"{way}, {setting}") not in notes.done:
-                lessons = lessons or heard(models.load(TEACHER), steps // 2)
+            if (part := f"pilot, {way}, {setting}") not in run.parts:
+                batches = batches or teacher_logits(models.load(TEACHER), steps // 2)
                 student = new(seed)
-                teach(student, shuffled(lessons, steps // 2, seed), steps, loss)
-                notes.keep(key, evaluation.next_token(student, docs.sequences("validation")).loss)
-    return {
-        way: {setting: notes.done[f"{way}, {setting}"] for setting in settings}
-        for way, settings in tried.items()
-    }
+                teach(student, shuffled(batches, steps // 2, seed), steps, loss)
+                run.keep(part, evaluation.next_token(student, docs.sequences("validation")).loss)
+            tried.setdefault(way, {})[setting] = run.parts[part]
+    return tried
 
 
 def experiment(folder, run):
@@ -221,40 +177,27 @@ def experiment(folder, run):
     The setting of each way, and then the best way, are chosen on validation text; test text is only
     measured.
     """
-    teacher, tried, lessons = models.load(TEACHER), pilot(folder), {}
+    teacher, tried, batches, runs = models.load(TEACHER), pilot(run), {}, []
     chosen = {
         way: min(settings, key=lambda setting: tried[way][setting] if way in tried else 0)
         for way, settings in WAYS.items()
     }
-    notes = Notes(folder / "results" / "students.backup.runs.json")
     for way, setting in chosen.items():
-        source = told if way == OWN_TEXT else heard
+        source = sequence_level if way == OWN_TEXT else teacher_logits
         for seed in SEEDS:
-            if f"{way}, seed {seed}" not in notes.done:
-                if source not in lessons:
-                    lessons = {
-                        source: source(teacher, BATCHES)
-                    }  # no other is kept: half a gigabyte is enough
+            if (part := f"{way}, seed {seed}") not in run.parts:
+                if source not in batches:  # no other is kept: half a gigabyte is enough
+                    batches = {source: source(teacher, BATCHES)}
                 student, begun = new(seed), time.perf_counter()
-                teach(student, shuffled(lessons[source], BATCHES, seed), STEPS, WAYS[way][setting])
+                teach(student, shuffled(batches[source], BATCHES, seed), STEPS, WAYS[way][setting])
                 seconds = round(time.perf_counter() - begun)
-                checkpoint.save(kept(folder, way, seed), student, {})
-                notes.keep(
-                    f"{way}, seed {seed}",
-                    {
-                        "way": way,
-                        "setting": setting,
-                        "seed": seed,
-                        "seconds": seconds,
-                        **{
-                            split: measured(student, teacher, split)
-                            for split in ("validation", "test")
-                        },
-                    },
-                )
-    runs = list(notes.done.values())
+                found = {"way": way, "setting": setting, "seed": seed, "seconds": seconds}
+                for split in ("validation", "test"):
+                    found[split] = quality(student, teacher, split)
+                run.keep(part, found, student)
+            runs.append(run.parts[part])
     best = min(WAYS, key=lambda way: np.mean(losses(runs, way, "validation")))
-    student = checkpoint.load(kept(folder, best, SEEDS[0]))
+    student = run.model(f"{best}, seed {SEEDS[0]}")
     checkpoint.save(
         folder / "models" / "docs-student.safetensors",
         student,
@@ -284,7 +227,7 @@ def experiment(folder, run):
         "kept_bytes": BATCHES * ROWS * training.LENGTH * teacher.config["vocabulary"],
         "runs": runs,
         "alone": {
-            name: {split: measured(model, teacher, split) for split in ("validation", "test")}
+            name: {split: quality(model, teacher, split) for split in ("validation", "test")}
             for name, model in (("teacher", teacher), ("untrained student", new(SEEDS[0])))
         },
         "against_labels": {
@@ -292,7 +235,7 @@ def experiment(folder, run):
                 way: dict(
                     zip(
                         ("mean", "interval"),
-                        paired(losses(runs, "labels", split), losses(runs, way, split)),
+                        evaluation.paired(losses(runs, "labels", split), losses(runs, way, split)),
                     )
                 )
                 for way in WAYS
@@ -301,8 +244,3 @@ def experiment(folder, run):
             for split in ("validation", "test")
         },
     }
-
-
-def kept(folder, way, seed):
-    """Where a student waits for the end of the experiment."""
-    return folder / "results" / f"students.backup.{way.replace(' ', '-')}.{seed}.safetensors"

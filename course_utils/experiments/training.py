@@ -86,7 +86,7 @@ LANGUAGE = {
 }
 # How often each task is drawn, and how many questions a story is asked: in the later stages as many
 # as fit.
-EXERCISES = {"exercises": {}, "many questions": {"shares": (1, 3, 5, 1), "asked": 8}}
+INSTRUCTIONS = {"exercises": {}, "many questions": {"shares": (1, 3, 5, 1), "asked": 8}}
 COUNTED = {
     "docs-ngram": {"text": "docs", "order": 6, "numbers": 172_352}
 }  # as many as docs-tiny has
@@ -108,7 +108,7 @@ def windows(line, seed, step):
     return window[:, :-1], window[:, 1:]
 
 
-def exercises(seed, step, split="train", rows=ROWS, shares=tales.SHARES, asked=1):
+def instructions(seed, step, split="train", rows=ROWS, shares=tales.SHARES, asked=1):
     """Draws exercises in the tales' four tasks: inputs, targets, and how much each target counts.
 
     What a row answers counts the same, long or short: else translations would drown the one word of
@@ -128,13 +128,13 @@ def answers_only(seed, step, rows=ROWS):
     return tokens[:, :-1], tokens[:, 1:], answers / answers.mean()
 
 
-def exercise_floor(rows=256, seed=1):
+def instruction_floor(rows=256, seed=1):
     """The loss that no model can beat on the exercises which fine-tuning is validated on, in nats.
 
     Answers have no dice in them. What is left are the stories, and which question is asked, each as
     much as it counts.
     """
-    tokens, _, weights = exercises(seed, 0, "validation", rows)
+    tokens, _, weights = instructions(seed, 0, "validation", rows)
     total = 0.0
     for row, counts in zip(tokens, weights):
         text = [tales.vocabulary()[i] for i in row if i]
@@ -161,11 +161,11 @@ def text(name, seed):
     """Returns what a language model is trained on: the number of tokens known, a batch for each
     step, and one large batch to validate on.
     """
-    if name in EXERCISES:
+    if name in INSTRUCTIONS:
         return (
             len(tales.vocabulary()),
-            lambda step: exercises(seed, step, **EXERCISES[name]),
-            exercises(seed, 0, "validation", 256),
+            lambda step: instructions(seed, step, **INSTRUCTIONS[name]),
+            instructions(seed, 0, "validation", 256),
         )
     if name == "translations":
         return (

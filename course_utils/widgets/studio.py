@@ -56,7 +56,7 @@ def render(result, trail=()):
     )
     bars = []
     if result.skills:
-        count = result.skills["story"].exercises
+        count = result.skills["story"].examples
         bars = [skills_chart({"now": result.skills}, f"Skills, {count} exercises each")]
     return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail), *bars]
 

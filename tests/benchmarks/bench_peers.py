@@ -28,7 +28,7 @@ def keras_int4(model, block_size):
     twin."""
     twin = clone(model)
     for weight in compression.weights(twin):
-        if weight.why_not or "block_" not in weight.name:
+        if weight.skipped_because or "block_" not in weight.name:
             continue
         layer = keras.layers.Dense(weight.layer.units, use_bias=False)
         layer.build((None, weight.inputs))

@@ -171,7 +171,7 @@ EXERCISES = (
         "ranks 2 and 3.",
         two_of_four,
         (half_of_each_unit, along_a_row, sorted_places),
-        "Every four give two, even where all four are strong. That is the freedom hardware asks "
+        "Every four give two, even where all four are strong. That is the factor hardware asks "
         "for, and its price.",
     ),
     Exercise(

@@ -54,7 +54,9 @@ class Contest:
         self.twin, self.tokens, self.description = clone(model), tokens, describe(model)
         self.weights = compression.matched(self.twin, model)
         self.matrices = {
-            w.name: w.matrix().copy() for w in self.weights if not w.why_not and "block" in w.name
+            w.name: w.matrix().copy()
+            for w in self.weights
+            if not w.skipped_because and "block" in w.name
         }
         self.scores = {"magnitude": {}, "Wanda": {}}
         for weight in self.weights:
@@ -83,7 +85,8 @@ class Contest:
     def size(self):
         """Returns the length of the file that holds the twin as it is."""
         tensors = {
-            w.name: np.asarray(w.variable) if w.why_not else w.matrix() for w in self.weights
+            w.name: np.asarray(w.variable) if w.skipped_because else w.matrix()
+            for w in self.weights
         }
         return len(encode(tensors, model=self.description)[0])
 

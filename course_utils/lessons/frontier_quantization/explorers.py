@@ -39,7 +39,7 @@ def pair(correlation):
     `Pair`."""
     products = np.array([[1, correlation], [correlation, 1]])
     settled = second_order.settle(
-        PAIR[:, None], products, lambda i, rows, freedom: np.rint(rows[0])
+        PAIR[:, None], products, lambda i, rows, factor: np.rint(rows[0])
     )[:, 0]
     found = {"nearest": np.rint(PAIR), "settled": settled}
     errors = {

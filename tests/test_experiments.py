@@ -5,11 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import compression, environment, evaluation, files, models
+from course_utils.backend import keras
 from course_utils.container import digest
 from course_utils.datasets import digits, docs
-from course_utils.experiments import docs_small, make, methods_table
+from course_utils.experiments import docs_small, make, methods_table, training
+from course_utils.experiments.record import Run
 from course_utils.storage import decode
 
 COMPRESSED = {"docs-base-small": 12, "digits-lenet-small": 40}  # how many times smaller, at least
@@ -55,7 +58,7 @@ def test_every_matrix_of_the_language_model_is_rounded():
 
 def test_the_language_model_lost_little(base):
     small, tokens = compression.load(path("docs-base-small")), docs.sequences("validation", 64)
-    measured = docs_small.compared(base, small, tokens)
+    measured = docs_small.compare(base, small, tokens)
     # 2.8% on 256 sequences. Here are 64, and docstrings of whatever versions are installed: the
     # rise over 64 sequences is known to about 1 point, and other text moves it by less than that.
     assert measured["rise"] < 0.05
@@ -180,3 +183,54 @@ def test_make_writes_a_record_and_clears_up(monkeypatch, tmp_path):
 def test_the_command_refuses_what_it_does_not_know(capsys):
     assert environment.results(["methods", "docs-huge"]) == 2
     assert "docs-huge" in (said := capsys.readouterr().err) and "digits-lenet-small" in said
+
+
+# --- a run that is cut off -----------------------------------------------------------------------
+
+
+def test_a_run_goes_on_where_it_was_and_clears_up(tmp_path):
+    model = small.decoder()
+    run = Run(tmp_path, "it")
+    run.keep("1", {"loss": 2.0}, model)
+    run.keep("KL, T = 2/3", {"loss": 1.0}, model)
+    again = Run(tmp_path, "it")
+    assert list(again.parts) == ["1", "KL, T = 2/3"] and again.parts["1"] == {"loss": 2.0}
+    for part in again.parts:
+        for one, other in zip(again.model(part).get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    again.drop("1")
+    assert not again.path("1.keras").exists() and again.path("KL-T-2-3.keras").exists()
+    again.clear()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_is_cut_off_ends_where_an_uncut_one_would(tmp_path, monkeypatch):
+    """Twice the same training of 4 steps; the second is stopped after the point at step 2."""
+    recipe = {"text": "tiny", "steps": 4, "learning_rate": 1e-2, "model": {}}
+    monkeypatch.setitem(training.LANGUAGE, "tiny", recipe)
+    monkeypatch.setattr(training, "EVERY", 2)
+    rows = np.random.default_rng(0).integers(0, 64, (4, 4, 9)).astype(np.int32)
+    held_out = rows[0, :, :-1], rows[0, :, 1:]
+
+    def batch(step):
+        if step == stop:
+            raise KeyboardInterrupt
+        return rows[step, :, :-1], rows[step, :, 1:]
+
+    def new(name, recipe, vocabulary):
+        model = small.decoder()
+        model.compile(training.adamw(1e-2, 0.05), keras.losses.SparseCategoricalCrossentropy(True))
+        return model
+
+    monkeypatch.setattr(training, "text", lambda name, seed: (64, batch, held_out))
+    monkeypatch.setattr(training, "new", new)
+    stop = None
+    uncut, record = training.train_language("tiny", Run(tmp_path / "uncut", "tiny"))
+    stop = 3
+    with pytest.raises(KeyboardInterrupt):
+        training.train_language("tiny", Run(tmp_path / "cut", "tiny"))
+    stop = None
+    cut, again = training.train_language("tiny", Run(tmp_path / "cut", "tiny"))
+    for one, other in zip(uncut.get_weights(), cut.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert [point["step"] for point in again["curve"]] == [2, 4] and set(record) == set(again)
