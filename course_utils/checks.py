@@ -63,6 +63,21 @@ def whole(name, value, low, high):
     return int(value)
 
 
+def token_ids(name, tokens, vocabulary):
+    """Returns `tokens` as an `int32` array if a vocabulary of that size has them all; raises
+    `ValueError` with one that it has not otherwise."""
+    tokens = np.asarray(tokens)
+    if tokens.dtype.kind not in "iu" or not tokens.size:
+        raise ValueError(
+            f"{name} must hold at least one token id, a whole number, got {tokens.dtype} of shape "
+            f"{tokens.shape}"
+        )
+    outside = tokens[(tokens < 0) | (tokens >= vocabulary)]
+    if outside.size:
+        raise ValueError(f"{name} must hold token ids from 0 to {vocabulary - 1}, got {outside[0]}")
+    return tokens.astype(np.int32)
+
+
 def one_of(name, value, allowed):
     """Returns `value` if it is among `allowed`; raises `ValueError` that lists them otherwise."""
     if value not in tuple(allowed):

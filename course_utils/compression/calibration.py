@@ -7,12 +7,14 @@ import numpy as np
 from course_utils.checks import finite
 from course_utils.models.introspection import called_instead
 
+ROWS = 16  # a call of `capture`
+
 
 class _Left(BaseException):
     """Ends a pass through a model. Keras would wrap any mere `Exception`."""
 
 
-def capture(model, weight, data, batch_size=16):
+def capture(model, weight, data):
     """Runs a model on data and keeps what the layer of one weight reads.
 
     Each pass ends there: what comes after the layer is not computed, nor its own second call in a
@@ -22,7 +24,6 @@ def capture(model, weight, data, batch_size=16):
         model: The Keras model.
         weight: One of its `Weight`s, of a Dense or EinsumDense layer.
         data: What the model is called on, with the batch first.
-        batch_size: Rows a call.
 
     Returns:
         `float32` of shape `(samples, inputs)`: one row for each position of each sequence.
@@ -39,9 +40,9 @@ def capture(model, weight, data, batch_size=16):
         raise _Left
 
     with called_instead(weight.layer, watching):
-        for start in range(0, len(data), batch_size):
+        for start in range(0, len(data), ROWS):
             with contextlib.suppress(_Left):
-                model(data[start : start + batch_size], training=False)
+                model(data[start : start + ROWS], training=False)
     if not seen:
         raise ValueError(f"{weight.name}: the model never called its layer on the calibration data")
     return finite(f"inputs of {weight.name}", np.concatenate(seen))

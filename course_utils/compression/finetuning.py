@@ -115,13 +115,12 @@ def _compress_in_place(matrices, recipe):
     return pruned
 
 
-def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
+def gradients(model, inputs, targets):
     """Takes the loss's gradient at each matrix of a model, for `pruning.taylor`.
 
     Args:
         model: A built Keras model.
         inputs, targets: One batch, such as calibration tokens and the same one place on.
-        loss: Function of targets and the model's output.
 
     Returns:
         By name of the weight, an array of shape `(inputs, units)`.
@@ -135,7 +134,7 @@ def gradients(model, inputs, targets, loss=CROSS_ENTROPY):
     """
     matrices = [weight for weight in weights(model) if not weight.skipped_because]
     with tf.GradientTape() as tape:
-        cost = loss(targets, model(inputs, training=False))
+        cost = CROSS_ENTROPY(targets, model(inputs, training=False))
     slopes = tape.gradient(cost, [weight.variable.value for weight in matrices])
     return {
         weight.name: weight.matrix(tf.convert_to_tensor(slope).numpy())

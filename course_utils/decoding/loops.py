@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_utils.backend import tf
-from course_utils.checks import whole
+from course_utils.checks import token_ids, whole
 from course_utils.models.compiled import compiled
 
 
@@ -65,14 +65,10 @@ def generate(model, prompt, length):
     Raises:
         ValueError: If the prompt is empty, holds ids the model does not know, or is too long.
     """
-    context, prompt = model.config["context"], np.asarray(prompt, np.int64).ravel()
+    context, prompt = model.config["context"], np.ravel(prompt)
     whole("prompt length", len(prompt), 1, context - 1)
     whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
-    if prompt.min() < 0 or prompt.max() >= model.config["vocabulary"]:
-        raise ValueError(
-            f"prompt must hold token ids from 0 to {model.config['vocabulary'] - 1}, got "
-            f"{prompt.tolist()}"
-        )
+    prompt = token_ids("prompt", prompt, model.config["vocabulary"])
     padded = np.zeros((1, context), np.int32)
     padded[0, : len(prompt)] = prompt
     total = len(prompt) + length
@@ -97,18 +93,11 @@ def answers(model, prompts, end):
         ValueError: If a prompt is empty, holds ids the model does not know, or leaves no room for
             an answer.
     """
-    context, lengths = (
-        model.config["context"],
-        [whole("prompt length", len(p), 1, model.config["context"] - 1) for p in prompts],
-    )
+    context = model.config["context"]
+    lengths = [whole("prompt length", len(prompt), 1, context - 1) for prompt in prompts]
     padded = np.zeros((len(prompts), context), np.int32)
     for row, prompt in zip(padded, prompts):
-        row[: len(prompt)] = prompt
-    if padded.min() < 0 or padded.max() >= model.config["vocabulary"]:
-        raise ValueError(
-            f"prompts must hold token ids from 0 to {model.config['vocabulary'] - 1}, got "
-            f"{padded.max()}"
-        )
+        row[: len(prompt)] = token_ids("prompts", prompt, model.config["vocabulary"])
     texts = compiled(model, write)(
         tf.constant(padded), tf.constant(lengths), tf.constant(context)
     ).numpy()
@@ -130,23 +119,14 @@ def sample(model, prompts, seed):
     Raises:
         ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
     """
-    context, vocabulary, prompts = (
-        model.config["context"],
-        model.config["vocabulary"],
-        np.asarray(prompts, np.int64),
-    )
+    context, prompts = model.config["context"], np.asarray(prompts)
     if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:
         raise ValueError(
             f"prompts must have shape (rows, length) with length from 1 to {context}, got "
             f"{prompts.shape}"
         )
-    if prompts.min() < 0 or prompts.max() >= vocabulary:
-        raise ValueError(
-            f"prompts must hold token ids from 0 to {vocabulary - 1}, got {prompts.min()} to "
-            f"{prompts.max()}"
-        )
     padded = np.zeros((len(prompts), context), np.int32)
-    padded[:, : prompts.shape[1]] = prompts
+    padded[:, : prompts.shape[1]] = token_ids("prompts", prompts, model.config["vocabulary"])
     return compiled(model, roll)(
         tf.constant(padded), tf.constant(prompts.shape[1]), tf.constant(seed)
     ).numpy()

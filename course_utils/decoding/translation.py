@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.checks import whole
+from course_utils.checks import token_ids, whole
 from course_utils.models.seq2seq import PAD
 
 
@@ -16,16 +16,13 @@ def checked(model, name, tokens):
             f"{tokens.dtype} of shape {tokens.shape}"
         )
     whole(f"length of {name}", tokens.shape[1], 1, model.config["context"])
-    top = model.config["vocabulary"] - 1
-    outside = tokens[(tokens < 0) | (tokens > top)]
-    if outside.size:
-        raise ValueError(f"{name} must hold token ids from 0 to {top}, got {outside[0]}")
+    tokens = token_ids(name, tokens, model.config["vocabulary"])
     empty = np.flatnonzero((tokens == PAD).all(axis=1))
     if empty.size:
         raise ValueError(
             f"{name} must hold at least one token in each row, row {empty[0]} is all padding"
         )
-    return tokens.astype(np.int32)
+    return tokens
 
 
 def translate(model, source, start, end):

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from course_utils import evaluation
+from course_utils import compression, evaluation
 from course_utils.backend import tf
 from course_utils.checks import one_of
-from course_utils.models import checkpoint
 
 PARTS = ("positions", "attention", "residuals", "norms", "MLPs")
 
@@ -44,8 +43,6 @@ def forward(model, tokens, without=()):
 def perplexity_without_heads(model, tokens):
     """Silences one head after the other and measures what that costs.
 
-    A head speaks through its rows of the output projection; a copy of the model gets zeros there.
-
     Args:
         model: A `DecoderLM` whose blocks have the same number of heads.
         tokens: As `evaluation.next_token` takes them.
@@ -53,17 +50,13 @@ def perplexity_without_heads(model, tokens):
     Returns:
         Perplexities of shape `(blocks, heads)`.
     """
-    copy, found = checkpoint.clone(model), []
-    for block in copy.blocks:
-        kernel = block.attention.output_projection.kernel
-        whole = kernel.numpy()
-        for head in np.split(np.arange(len(whole)), block.heads):
-            silent = whole.copy()
-            silent[head] = 0
-            kernel.assign(silent)
-            found.append(evaluation.next_token(copy.call, tokens).perplexity)
-        kernel.assign(whole)
-    return np.reshape(found, (len(copy.blocks), -1))
+    found = []
+    for name, part in compression.hidden(model).items():
+        if name.endswith("attention"):
+            for head in range(part.count):
+                silent = compression.silence_units(model, {name: np.arange(part.count) != head})
+                found.append(evaluation.next_token(silent, tokens).perplexity)
+    return np.reshape(found, (len(model.blocks), -1))
 
 
 def weights_of(layer, x, memory, visible):

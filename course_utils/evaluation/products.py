@@ -115,24 +115,6 @@ def matmul_ways(inputs, units, batch=1):
     return ways
 
 
-def matmul_latency(inputs, units, batch=1, flush=True, rounds=30):
-    """Times the `matmul_ways` in turns, on one thread each; TensorFlow uses as many as it likes.
-
-    Args:
-        inputs, units: Shape of the matrix.
-        batch: Rows that are multiplied with it.
-        flush: Whether each call finds the matrix in memory rather than in a cache.
-        rounds: How often each has its turn.
-
-    Returns:
-        By name, a `Timing`; the first is numpy in float32.
-    """
-    with threadpoolctl.threadpool_limits(1):
-        return pairs(
-            matmul_ways(inputs, units, batch), rounds, before=empty_caches if flush else None
-        )
-
-
 def sparse_ways(sparsity, batch=1, inputs=1024, units=1024):
     """Lists ways to compute one matrix product in which a share of the weights is zero.
 

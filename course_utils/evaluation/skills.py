@@ -14,6 +14,8 @@ from course_utils.datasets.tales import words
 from course_utils.evaluation.intervals import Z, wilson
 from course_utils.models.compiled import compiled
 
+COUNTED = 1000  # training stories in which words and answers are counted
+
 
 @dataclasses.dataclass(frozen=True)
 class Skill:
@@ -220,17 +222,14 @@ def question_form(prompt):
 
 
 @functools.cache
-def commonest_answers(count=1000):
+def commonest_answers():
     """What to answer without reading the story: the most frequent answer to each form of question.
-
-    Args:
-        count: Training stories in which the answers are counted.
 
     Returns:
         A dict from `question_form` to the answer's tokens.
     """
     rng, counted = random.Random(0), collections.defaultdict(collections.Counter)
-    for one in tales.stories("train", count):
+    for one in tales.stories("train", COUNTED):
         for name in tales.TASKS[1:]:
             prompt, answer = tales.task(name, one, rng)
             counted[question_form(prompt)][tuple(answer)] += 1
@@ -238,11 +237,11 @@ def commonest_answers(count=1000):
 
 
 @functools.cache
-def unigram_probabilities(count=1000):
+def unigram_probabilities():
     """How frequent each token is in English training stories, with one added to each count:
     probabilities."""
     line = np.concatenate(
-        [words.encode((*one.english[1:], words.END)) for one in tales.stories("train", count)]
+        [words.encode((*one.english[1:], words.END)) for one in tales.stories("train", COUNTED)]
     )
     counts = 1 + np.bincount(line, minlength=len(tales.vocabulary()))
     return counts / counts.sum()

@@ -22,6 +22,7 @@ from course_utils.models.compiled import compiled
 PARTS, STEPS, ROWS, RATE, DECAY = 12, 300, 32, 1.5e-3, 0.1
 # nats of loss that one rounded weight may cost before training; chosen for the file's size
 HARM = 2.7e-7
+PROBE = 0.12  # the step that harm is measured with
 
 
 def docs_base_small(folder, run):
@@ -70,7 +71,7 @@ def docs_base_small(folder, run):
     }
 
 
-def equal_harm(model, probe=0.12):
+def equal_harm(model):
     """Finds a step for each matrix with which the weights of all of them do the same harm.
 
     Harm is by how much the loss on training text rises when one matrix alone is rounded; it grows
@@ -80,7 +81,6 @@ def equal_harm(model, probe=0.12):
 
     Args:
         model: A language model.
-        probe: The step that the harm is measured with.
 
     Returns:
         A `Quantize` for each matrix.
@@ -89,7 +89,7 @@ def equal_harm(model, probe=0.12):
     loss = evaluation.next_token(model, tokens).loss
     harms = sensitivity(
         model,
-        [Quantize(quantization.step, step=probe)],
+        [Quantize(quantization.step, step=PROBE)],
         lambda rounded: evaluation.next_token(rounded, tokens).loss - loss,
     )
     counts, steps = (
@@ -101,7 +101,7 @@ def equal_harm(model, probe=0.12):
         [],
     )
     for name, harm in harms.items():
-        step = probe * (HARM * counts[name] / max(harm, 1e-9)) ** 0.5
+        step = PROBE * (HARM * counts[name] / max(harm, 1e-9)) ** 0.5
         steps.append(Quantize(quantization.step, only=name, step=round(min(step, 0.25), 3)))
     return steps
 

@@ -116,7 +116,7 @@ def method_recipes():
     return recipes
 
 
-def latencies(model, tokens, rounds=30):
+def latencies(model, tokens):
     """Times one call of 1 x 128 tokens in TensorFlow's graph, XLA and LiteRT, all in one run.
 
     Returns:
@@ -138,7 +138,7 @@ def latencies(model, tokens, rounds=30):
             perplexity = evaluation.next_token(runner, tokens).perplexity
             own[name] = {"mode": mode, "bytes": len(content), "perplexity": perplexity}
     found = {name: {} for name in COMPUTED}
-    for (name, form), timing in speed.pairs(calls, rounds).items():
+    for (name, form), timing in speed.pairs(calls).items():
         more = own[name] if form == "LiteRT" else {}
         found[name][form] = {
             "ms": 1e3 * timing.median,

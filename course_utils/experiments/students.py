@@ -150,13 +150,13 @@ def losses(runs, way, split):
     return [run[split]["loss"] for run in runs if run["way"] == way]
 
 
-def pilot(run, seed=9, steps=300):
+def pilot(run):
     """Tries the settings of each way on validation text, with another seed and fewer steps.
 
     Returns:
         By way and setting, the validation loss; of the ways that have more than one setting.
     """
-    tried, batches = {}, None
+    seed, steps, tried, batches = 9, 300, {}, None
     for way, settings in WAYS.items():
         if len(settings) == 1:
             continue

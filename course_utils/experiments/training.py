@@ -120,10 +120,10 @@ def instructions(seed, step, split="train", rows=ROWS, shares=tales.SHARES, aske
     return tokens[:, :-1], tokens[:, 1:], (weights / weights.mean()).astype(np.float32)
 
 
-def answers_only(seed, step, rows=ROWS):
+def answers_only(seed, step):
     """Draws exercises whose answers alone count, and none that asks for a story: a recipe for
     forgetting."""
-    tokens, answers = tales.instruction_batch("train", rows, LENGTH, seed, step)
+    tokens, answers = tales.instruction_batch("train", ROWS, LENGTH, seed, step)
     answers = answers * (tokens[:, :1] != tales.encode("<story>"))
     return tokens[:, :-1], tokens[:, 1:], answers / answers.mean()
 
@@ -270,14 +270,14 @@ def count_ngrams(name, run):
     return model, {**recipe, "train_tokens": len(line), "curve": curve}
 
 
-def loss_of(model, tokens, rows=16):
+def loss_of(model, tokens):
     """Returns the mean loss of a model that cannot be compiled, over tokens
     `(sequences, length + 1)`."""
     parts = [
         keras.losses.sparse_categorical_crossentropy(
             part[:, 1:], model(part[:, :-1]), from_logits=True
         )
-        for part in np.array_split(tokens, max(1, len(tokens) // rows))
+        for part in np.array_split(tokens, max(1, len(tokens) // 16))
     ]
     return float(np.mean(np.concatenate(parts)))
 

@@ -45,12 +45,6 @@ class Story:
         return tuple(token for event in self.events for token in chinese.sentence(event))
 
     @property
-    def chinese_log_probability(self):
-        """The same for the Chinese tokens. Each event has one sentence in each language: the same
-        number."""
-        return self.log_probability
-
-    @property
     def mood(self):
         """How the person the story is about feels at its end: `"negative"`, `"neutral"` or
         `"positive"`."""
