@@ -3,5 +3,6 @@
 from course_utils.lesson.answers import ExerciseView, Outcome, exercise
 from course_utils.lesson.show import claims, errata, source
 from course_utils.widgets.tables import Table as table
+from course_utils.widgets.tables import timings
 
-__all__ = ["ExerciseView", "Outcome", "claims", "errata", "exercise", "source", "table"]
+__all__ = ["ExerciseView", "Outcome", "claims", "errata", "exercise", "source", "table", "timings"]

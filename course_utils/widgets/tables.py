@@ -1,17 +1,23 @@
 """Tables: one class for every table that a lesson prints."""
 
 import html
+import itertools
 import re
 import unicodedata
 
-NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)? ?(%|[a-zA-Z]{1,3}|[×x]|times)?|off|—|")
+from course_utils.text import _
+
+NUMBER = r"[-+−±]?([\d.,]+|inf)([e^][-+−]?\d+)?( ?(%|[a-zA-Zµσ]{1,3}|×|times))?"
+# One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 1/8; 1024 x 64.
+NUMBERS = re.compile(rf"[\[(]?\s*{NUMBER}((, ?| ?/ ?|-|–|\s+((to|of|x|->) )?){NUMBER})*\s*[\])]?")
 
 
 class Table:
     """Rows under a head: aligned text where a page has nothing else, HTML in a notebook.
 
     A column of numbers stands on its right edge, a column of words on its left one, and its name
-    with it. A Chinese letter takes the room of two others.
+    with it. A word among numbers, such as "off", stands where they do. A Chinese letter takes the
+    room of two others.
 
     Args:
         head: The names of the columns.
@@ -34,14 +40,15 @@ class Table:
             if len(row) != len(self.head):
                 raise ValueError(f"each row must have {len(self.head)} cells, got {row}")
         columns = list(zip(*self.rows)) or [()] * len(self.head)
-        self.right = [all(map(NUMBER.fullmatch, column)) for column in columns]
+        self.right = list(map(numeric, columns))
 
     def __repr__(self):
-        columns = list(zip(self.head, *self.rows))
-        widths = [max(map(room, column)) for column in columns]
+        split = [[cell.split("\n") for cell in row] for row in (self.head, *self.rows)]
+        widths = [max(room(line) for cell in column for line in cell) for column in zip(*split)]
         lines = [
-            "  ".join(map(placed, row, widths, self.right)).rstrip()
-            for row in (self.head, *self.rows)
+            "  ".join(map(placed, line, widths, self.right)).rstrip()
+            for row in split
+            for line in itertools.zip_longest(*row, fillvalue="")
         ]
         return "\n".join(lines)
 
@@ -50,7 +57,7 @@ class Table:
 
         def line(tag, row):
             cells = (
-                f"<{tag} style='text-align: {side}; white-space: pre-line'>{html.escape(text)}"
+                f"<{tag} style='text-align: {side}; white-space: pre-wrap'>{html.escape(text)}"
                 f"</{tag[:2]}>"
                 for side, text in zip(sides, row)
             )
@@ -60,6 +67,35 @@ class Table:
         head = line("th scope='col'", self.head)
         style = "font-variant-numeric: tabular-nums; margin-left: 0"
         return f"<table style='{style}'><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def timings(measured):
+    """Tables what `evaluation.speed.pairs` measured, each candidate beside the first.
+
+    Args:
+        measured: By name, a `Timing`.
+
+    Returns:
+        A `Table`: the time of one call, how many times as fast that is, and between which ratios
+        nine rounds of ten lay.
+    """
+    head = [_("what ran"), _("one call"), _("times as fast"), _("in 9 of 10 rounds")]
+    rows = [
+        (
+            name,
+            f"{1e3 * one.median:.3f} ms",
+            f"{one.speedup:.2f}x",
+            _("{low:.2f} to {high:.2f}").format(low=one.interval[0], high=one.interval[1]),
+        )
+        for name, one in measured.items()
+    ]
+    return Table(head, rows)
+
+
+def numeric(column):
+    """Says whether at least half of the cells that are not empty hold numbers."""
+    filled = [cell for cell in column if cell.strip("—")]
+    return bool(filled) and 2 * sum(map(bool, map(NUMBERS.fullmatch, filled))) >= len(filled)
 
 
 def room(text):
