@@ -7,6 +7,7 @@ import textwrap
 import ipywidgets
 
 from course_utils import chart, checks
+from course_utils.text import _
 from course_utils.widgets.html import page, words
 
 STYLE = """<style>
@@ -109,7 +110,7 @@ class Explorer(ipywidgets.VBox):
         in words."""
         set_to = ", ".join(
             f"{control.name} = "
-            f"{'off' if control.value is None else textwrap.shorten(str(control.value), 40)}"
+            f"{_('off') if control.value is None else textwrap.shorten(str(control.value), 40)}"
             for control in self.controls.values()
         )
         charts = [item for item in self.items if isinstance(item, chart.Chart)]

@@ -1,5 +1,6 @@
 """The studio: slide Q and theta on a real model and watch quality and bytes change."""
 
+import collections
 import difflib
 import functools
 import html
@@ -9,6 +10,8 @@ import ipywidgets
 from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
 from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, bench
 from course_utils.evaluation.sweeps import front
+from course_utils.text import _
+from course_utils.widgets import names
 from course_utils.widgets.controls import choice, log_slider, slider
 from course_utils.widgets.explorer import Explorer
 from course_utils.widgets.html import cards, readout
@@ -41,41 +44,50 @@ def render(result, trail=()):
     ledger = result.ledger
     numbers = cards(
         readout(
-            "accuracy", f"{result.accuracy:.1%}", "studio-accuracy", f"original {accuracy:.1%}"
+            _("accuracy"),
+            f"{result.accuracy:.1%}",
+            "studio-accuracy",
+            _("original {accuracy:.1%}").format(accuracy=accuracy),
         ),
         readout(
-            "perplexity",
+            _("perplexity"),
             f"{result.perplexity:.2f}",
             "studio-perplexity",
-            f"original {perplexity:.2f}",
+            _("original {perplexity:.2f}").format(perplexity=perplexity),
         ),
-        readout("file", f"{ledger.total:,} bytes", "studio-size", f"original {size:,}"),
-        readout("times smaller", f"{result.times_smaller:.2f}", "studio-times"),
-        readout("bits a weight", f"{ledger.bits_per_weight:.2f}", "studio-bits", "original 32"),
-        readout("removed by θ", f"{result.removed:.1%}", "studio-removed"),
+        readout(
+            _("file"),
+            _("{size:,} bytes").format(size=ledger.total),
+            "studio-size",
+            _("original {size:,}").format(size=size),
+        ),
+        readout(_("times smaller"), f"{result.times_smaller:.2f}", "studio-times"),
+        readout(
+            _("bits a weight"), f"{ledger.bits_per_weight:.2f}", "studio-bits", _("original 32")
+        ),
+        readout(_("removed by θ"), f"{result.removed:.1%}", "studio-removed"),
     )
     bars = []
     if result.skills:
-        count = result.skills["story"].examples
-        bars = [skills_chart({"now": result.skills}, f"Skills, {count} exercises each")]
+        title = _("Skills, {count} exercises each").format(count=result.skills["story"].examples)
+        bars = [skills_chart({_("now"): result.skills}, title)]
     return [numbers, parts(ledger, result.seconds), histogram(result), plane(result, trail), *bars]
 
 
 def parts(ledger, seconds):
     """The ledger as one line of parts, and how long the move took."""
-    shown = " + ".join(f"{name} {size:,}" for name, size in ledger.parts.items() if size)
-    layouts = {}
-    for layout, _, _ in ledger.layouts.values():
-        layouts[layout] = layouts.get(layout, 0) + 1
-    how = ", ".join(
-        f"{count} × {layout}"
-        for layout, count in sorted(layouts.items(), key=lambda item: -item[1])[:4]
+    known = names.parts()
+    sizes = " + ".join(f"{known[part]} {size:,}" for part, size in ledger.parts.items() if size)
+    layouts = collections.Counter(layout for layout, __, __ in ledger.layouts.values())
+    common = ", ".join(f"{count} × {layout}" for layout, count in layouts.most_common(4))
+    lines = (
+        _("bytes: {parts} = {total}").format(parts=sizes, total=f"<b>{ledger.total:,}</b>"),
+        _("tensors: {layouts}").format(layouts=common + ", …" * (len(layouts) > 4)),
+        _("measured in {time}").format(
+            time=f'<span class="studio-time">{1000 * seconds:.0f} ms</span>'
+        ),
     )
-    return (
-        f'<div class="course-note studio-ledger">bytes: {shown} = <b>{ledger.total:,}</b>'
-        f"<br>tensors: {how}{', …' if len(layouts) > 4 else ''}"
-        f'<br>measured in <span class="studio-time">{1000 * seconds:.0f} ms</span></div>'
-    )
+    return f'<div class="course-note studio-ledger">{"<br>".join(lines)}</div>'
 
 
 def histogram(result):
@@ -83,27 +95,31 @@ def histogram(result):
     step, theta, edge = result.settings["step"], result.settings["theta"], result.edges[-1]
     middles = (result.edges[1:] + result.edges[:-1]) / 2
     marks = [
-        Bars(result.edges, result.after, color="blue", label="kept by θ"),
-        Line(middles, result.before, color="orange", label="all weights"),
+        Bars(result.edges, result.after, color="blue", label=_("kept by θ")),
+        Line(middles, result.before, color="orange", label=_("all weights")),
     ]
     if theta is not None and result.settings["on"] == "weight":
         if result.settings["score"] == "magnitude":
-            marks.insert(0, Band(-min(theta, edge), min(theta, edge), label="removed"))
+            marks.insert(0, Band(-min(theta, edge), min(theta, edge), label=_("removed")))
         elif (bound := theta**-0.5) < edge:
-            marks[:0] = [Band(-edge, -bound, label="removed"), Band(bound, edge)]
+            marks[:0] = [Band(-edge, -bound, label=_("removed")), Band(bound, edge)]
     if step is not None and edge / step <= 25:
         marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
     if result.settings.get("rule", "step") != "step":
         step = None
-        grid = f"{result.settings['bits']} bits, a scale for every {GROUP_SIZE} inputs"
+        grid = _("{bits} bits, a scale for every {size} inputs").format(
+            bits=result.settings["bits"], size=GROUP_SIZE
+        )
     else:
-        grid = "no rounding" if step is None else f"levels every {step:g}"
+        grid = _("no rounding") if step is None else _("levels every {step:g}").format(step=step)
     return Chart(
         marks,
-        x=Axis("weight", low=-edge, high=edge),
-        y=Axis("how many"),
-        title=f"Weights; {grid}",
-        description=f"Histogram of the weights; theta removed {result.removed:.1%} of them; {grid}.",
+        x=Axis(_("weight"), low=-edge, high=edge),
+        y=Axis(_("how many")),
+        title=_("Weights; {grid}").format(grid=grid),
+        description=_(
+            "Histogram of the weights; theta removed {removed:.1%} of them; {grid}."
+        ).format(removed=result.removed, grid=grid),
         width=460,
         height=260,
     )
@@ -111,25 +127,30 @@ def histogram(result):
 
 def plane(result, trail):
     """Accuracy against bytes: every setting visited, the best of them, and where we are."""
-    accuracy, _, size = result.original
+    accuracy, __, size = result.original
     here = (result.ledger.total, result.accuracy)
     points = [*trail, here]
     best = front([*points, (size, accuracy)])
     marks = [
-        Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label="trail"),
-        Line([p[0] for p in best], [100 * p[1] for p in best], color="green", label="best so far"),
-        Points([size], [100 * accuracy], label="original", color="blue", marker="square", size=5),
+        Line([p[0] for p in points], [100 * p[1] for p in points], color="grey", label=_("trail")),
+        Line(
+            [p[0] for p in best], [100 * p[1] for p in best], color="green", label=_("best so far")
+        ),
         Points(
-            [here[0]], [100 * here[1]], label="now", color="vermillion", marker="circle", size=6
+            [size], [100 * accuracy], label=_("original"), color="blue", marker="square", size=5
+        ),
+        Points(
+            [here[0]], [100 * here[1]], label=_("now"), color="vermillion", marker="circle", size=6
         ),
     ]
     return Chart(
         marks,
-        x=Axis("bytes of the file", log=True, high=1.5 * size),
-        y=Axis("accuracy, %", low=0, high=110 * accuracy),
-        title="Accuracy against bytes",
-        description=f"Now {here[0]:,} bytes at {here[1]:.1%} accuracy; the original has {size:,} bytes at "
-        f"{accuracy:.1%}; {len(points)} settings visited.",
+        x=Axis(_("bytes of the file"), log=True, high=1.5 * size),
+        y=Axis(_("accuracy, %"), low=0, high=110 * accuracy),
+        title=_("Accuracy against bytes"),
+        description=_(
+            "Now {bytes:,} bytes at {now:.1%} accuracy; the original has {size:,} bytes at {accuracy:.1%}; {count} settings visited."
+        ).format(bytes=here[0], now=here[1], size=size, accuracy=accuracy, count=len(points)),
         width=460,
         height=260,
     )
@@ -139,7 +160,7 @@ def compared(prompt, original, ours):
     """Two continuations of a prompt as HTML; tokens of the second that differ from the first are
     marked."""
     marked = []
-    for kind, _, _, start, stop in difflib.SequenceMatcher(
+    for kind, __, __, start, stop in difflib.SequenceMatcher(
         None, original, ours, autojunk=False
     ).get_opcodes():
         text = html.escape("".join(ours[start:stop])).replace("\n", "<br>")
@@ -149,39 +170,48 @@ def compared(prompt, original, ours):
         "flex: 1 1 320px; font-family: var(--jp-code-font-family, monospace); font-size: 12px; "
         "line-height: 1.4"
     )
-    return (
-        '<div class="course-row studio-sample"><div '
-        f'style="{style}"><b>original</b><br>{html.escape(prompt)}{before}</div>'
-        f'<div style="{style}"><b>compressed</b> (differences '
-        f"marked)<br>{html.escape(prompt)}{''.join(marked)}</div></div>"
+    heads = _("<b>original</b>"), _("<b>compressed</b> (differences marked)")
+    columns = (
+        f'<div style="{style}">{head}<br>{html.escape(prompt)}{text}</div>'
+        for head, text in zip(heads, (before, "".join(marked)))
     )
+    return f'<div class="course-row studio-sample">{"".join(columns)}</div>'
 
 
 def controls():
     """The sliders and choices of the studio, by name."""
+    scores, rules = names.scores(), names.rules()
     return {
         "step": log_slider(
-            "Q", 0.0001, 1, None, "step between two levels, in the unit of the weights", off=True
+            "Q", 0.0001, 1, None, _("step between two levels, in the unit of the weights"), off=True
         ),
-        "theta": log_slider("θ", 0.001, 100000, None, "what scores at most θ is removed", off=True),
+        "theta": log_slider(
+            "θ", 0.001, 100000, None, _("what scores at most θ is removed"), off=True
+        ),
         "score": choice(
-            "score",
-            list(SCORES),
+            _("score"),
+            {scores[name]: name for name in SCORES},
             "magnitude",
-            "what θ cuts: |w|, the document's Σw²/Σw⁴, or |w| times its input",
+            _("what θ cuts: |w|, the document's Σw²/Σw⁴, or |w| times its input"),
         ),
         "on": choice(
-            "removes", ["weight", "unit"], "weight", "single weights, or whole output neurons"
+            _("removes"),
+            {_("weight"): "weight", _("unit"): "unit"},
+            "weight",
+            _("single weights, or whole output neurons"),
         ),
         "rule": choice(
-            "rule",
-            ["step", *RULES],
+            _("rule"),
+            {rules[name]: name for name in ("step", *RULES)},
             "step",
-            "rounding: steps of Q, or bits with a scale for every 32 inputs",
+            _("rounding: steps of Q, or bits with a scale for every 32 inputs"),
         ),
-        "bits": slider("bits", 2, 8, 1, 4, "of a code, for the rules absmax and affine"),
+        "bits": slider(_("bits"), 2, 8, 1, 4, _("of a code, for the rules absmax and affine")),
         "storage": choice(
-            "storage", ["fixed", "entropy"], "fixed", "bits of one width, or an entropy coder"
+            _("storage"),
+            {_("fixed"): "fixed", _("entropy"): "entropy"},
+            "fixed",
+            _("bits of one width, or an entropy coder"),
         ),
     }
 
@@ -218,20 +248,22 @@ class Studio(Explorer):
     set.
 
     Args:
-        *names: The shipped models to choose from; the first is opened.
+        *models: The shipped models to choose from; the first is opened.
     """
 
     with_trail = SmallStudio.with_trail
 
-    def __init__(self, *names):
-        names = names or ("docs-base", "docs-tiny", "tales", "digits-mlp")
+    def __init__(self, *models):
+        models = models or ("docs-base", "docs-tiny", "tales", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
         self.button = ipywidgets.Button(
-            description="Measure on the test set", layout={"width": "auto"}
+            description=_("Measure on the test set"), layout={"width": "auto"}
         )
         self.verdict = ipywidgets.HTML()
         picked = {
-            "model": choice("model", list(names), names[0], "trained and shipped with the course")
+            "model": choice(
+                _("model"), list(models), models[0], _("trained and shipped with the course")
+            )
         }
         super().__init__(compute, self.with_trail, **picked, **controls())
         self.children = (*self.children, ipywidgets.HBox([self.button, self.verdict]), self.sample)
@@ -250,8 +282,12 @@ class Studio(Explorer):
             **{name: value for name, value in self.result.settings.items() if name != "model"}
         )
         before, after = here.report()
-        self.verdict.value = (
-            f'<span class="studio-test">test set: accuracy {after.accuracy:.1%} (original '
-            f"{before.accuracy:.1%}), perplexity {after.perplexity:.2f} (original "
-            f"{before.perplexity:.2f})</span>"
+        verdict = _(
+            "test set: accuracy {after:.1%} (original {before:.1%}), perplexity {perplexity:.2f} (original {original:.2f})"
+        ).format(
+            after=after.accuracy,
+            before=before.accuracy,
+            perplexity=after.perplexity,
+            original=before.perplexity,
         )
+        self.verdict.value = f'<span class="studio-test">{verdict}</span>'
