@@ -1,15 +1,18 @@
 """Exercises: the solution passes, known mistakes do not, and each of the four outcomes can be
-had."""
+had, in any language."""
 
+import ast
 import html
 import inspect
 import json
 import re
+import string
 
 import pytest
 
-from course_utils import document, files, lesson
+from course_utils import document, files, lesson, text
 from course_utils.files import ROOT
+from course_utils.lesson.answers import OUTCOMES
 from course_utils.lesson.exercise import all_exercises
 
 EXERCISES = all_exercises()
@@ -40,9 +43,95 @@ def test_not_attempted_and_raised(id):
         assert lesson.exercise(id).check(lambda *args, **kwargs: 1 / 0).outcome == "raised"
 
 
+class Marked(dict):
+    """A language for tests: every sentence that was looked up stands between « and »."""
+
+    def get(self, sentence, default=None):
+        return f"«{sentence}»"
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    monkeypatch.setattr(text, "CATALOGUE", Marked())
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_whatever_an_exercise_says_is_translated(id, marked):
+    one, view = EXERCISES[id], lesson.exercise(id)
+    assert f"«{one.hint}»" in view.hint().data
+    assert view.solution().data.endswith(f"\n«{one.why}»")
+    assert view.check(one.solution).message == f"«{one.why}»"
+    for mistake in one.mistakes:
+        message = view.check(mistake).message
+        assert message.startswith("«") and message.endswith("»"), message
+
+
+def test_outcomes_are_compared_in_english_and_shown_in_the_language(marked):
+    for name in OUTCOMES:
+        outcome = lesson.Outcome(name, "")
+        assert outcome.outcome == name
+        assert f"«{name}»" in repr(outcome) and f" «{name}»<" in outcome._repr_html_()
+    nothing, empty = (lesson.exercise("03-1-levels").check(one) for one in (..., lambda w, Q: None))
+    assert nothing.message.startswith("«Put ") and empty.message.startswith("«Your ")
+
+
+def test_claims_are_translated_where_they_are_shown(marked):
+    claim = next(claim for claim in document.claims("4.3") if claim.repaired)
+    said = [f"«{html.escape(words)}»" for words in (claim.states, claim.because, claim.verdict)]
+    for shown in (lesson.claims("4.3").data, lesson.errata("4.3").data):
+        for words in (*said, "«As it should read: "):
+            assert words in shown
+    assert "«section»" in lesson.claims("4.3").data
+
+
+def is_a_sentence(message):
+    """Whether an assertion's message is `_("...")`, with every name of it in `.format(...)`."""
+    given = set()
+    if isinstance(message, ast.Call) and getattr(message.func, "attr", "") == "format":
+        given = {keyword.arg for keyword in message.keywords}
+        message = message.func.value
+    match message:
+        case ast.Call(func=ast.Name(id="_"), args=[ast.Constant(value=str(sentence))]):
+            names = {part[1] for part in string.Formatter().parse(sentence)} - {None}
+            return names == given
+    return False
+
+
+def not_translatable(code):
+    """Returns the lines of assertions whose message could not be had in another language."""
+    asserts = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert))
+    return [node.lineno for node in asserts if node.msg and not is_a_sentence(node.msg)]
+
+
+CODE = sorted((ROOT / "course_utils/lessons").glob("*/exercises.py"))
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: path.parent.name)
+def test_messages_are_whole_sentences_with_named_places(path):
+    assert not_translatable(path.read_text("utf8")) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'f"you found {got}"',
+        '"you found too few"',
+        '_(f"you found {got}")',
+        '_("you found {got}")',
+        '_("you found {got}").format(found=got)',
+        '_("you found {}").format(got)',
+        '_("you found ") + str(got)',
+    ],
+)
+def test_a_message_that_cannot_be_translated_is_found(message):
+    code = CODE[0].read_text("utf8")
+    line = code.count("\n") + 1
+    assert not_translatable(f"{code}assert got == 4, {message}\n") == [line]
+
+
 def test_every_exercise_stands_in_a_notebook_and_the_other_way_round():
-    text = "".join(path.read_text(encoding="utf8") for path in (ROOT / "notebooks").glob("*.ipynb"))
-    used = set(re.findall(r'exercise\(\\"([\w-]+)\\"\)', text))
+    lessons = (path.read_text(encoding="utf8") for path in (ROOT / "notebooks").glob("*.ipynb"))
+    used = set(re.findall(r'exercise\(\\"([\w-]+)\\"\)', "".join(lessons)))
     assert used == set(EXERCISES)
 
 

@@ -8,6 +8,7 @@ from IPython.display import Markdown
 
 from course_utils.checks import one_of
 from course_utils.lesson.exercise import all_exercises
+from course_utils.text import _
 
 OUTCOMES = {
     "correct": ("✔", "#0a7d4f"),
@@ -17,6 +18,16 @@ OUTCOMES = {
 }
 
 
+def called(outcome):
+    """Returns what a learner reads for one of `OUTCOMES`, whose keys are for code to compare."""
+    return {
+        "correct": _("correct"),
+        "incorrect": _("incorrect"),
+        "not attempted": _("not attempted"),
+        "raised": _("raised"),
+    }[outcome]
+
+
 class Outcome:
     """How an answer fared: `outcome` is one of `OUTCOMES`, `message` says why."""
 
@@ -24,14 +35,14 @@ class Outcome:
         self.outcome, self.message = one_of("outcome", outcome, OUTCOMES), message
 
     def __repr__(self):
-        return f"{self.outcome}: {self.message}"
+        return f"{called(self.outcome)}: {self.message}"
 
     def _repr_html_(self):
         mark, color = OUTCOMES[self.outcome]
         return (
             f"<div style='border-left: 4px solid {color}; padding: 4px 12px'><b style='color: "
             f"{color}'>"
-            f"{mark} {self.outcome}</b><br>{html.escape(self.message)}</div>"
+            f"{mark} {called(self.outcome)}</b><br>{html.escape(self.message)}</div>"
         )
 
 
@@ -53,7 +64,8 @@ class ExerciseView:
         """
         if answer is None or answer is ...:
             return Outcome(
-                "not attempted", "Put your answer in place of the three dots, then run this again."
+                "not attempted",
+                _("Put your answer in place of the three dots, then run this again."),
             )
         seen = []
 
@@ -65,17 +77,17 @@ class ExerciseView:
             self._exercise.test(watched if callable(answer) else answer)
         except AssertionError as problem:
             if seen and all(value is None or value is ... for value in seen):
-                return Outcome("not attempted", "Your function returns nothing yet.")
-            return Outcome("incorrect", str(problem) or "Not yet; .hint() gives one step.")
+                return Outcome("not attempted", _("Your function returns nothing yet."))
+            return Outcome("incorrect", str(problem) or _("Not yet; .hint() gives one step."))
         except Exception as problem:
             if seen and all(value is None or value is ... for value in seen):
-                return Outcome("not attempted", "Your function returns nothing yet.")
+                return Outcome("not attempted", _("Your function returns nothing yet."))
             return Outcome("raised", f"{type(problem).__name__}: {problem}")
-        return Outcome("correct", self._exercise.why)
+        return Outcome("correct", _(self._exercise.why))
 
     def hint(self):
         """Shows one step towards the answer."""
-        return Markdown(f"**Hint.** {self._exercise.hint}")
+        return Markdown(_("**Hint.** {hint}").format(hint=_(self._exercise.hint)))
 
     def solution(self):
         """Shows an answer that passes, and why it does."""
@@ -85,7 +97,7 @@ class ExerciseView:
             if callable(answer)
             else repr(answer)
         )
-        return Markdown(f"```python\n{shown}\n```\n{self._exercise.why}")
+        return Markdown(f"```python\n{shown}\n```\n{_(self._exercise.why)}")
 
 
 def exercise(id):

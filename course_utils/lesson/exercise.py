@@ -10,6 +10,10 @@ from collections.abc import Callable
 class Exercise:
     """One exercise.
 
+    `hint` and `why` are plain English here, for a lesson may be imported before its language is
+    known: they are translated when they are shown. Whoever collects the sentences to translate
+    takes them from these two fields.
+
     Attributes:
         id: As the notebook calls it; the lesson's number first.
         test: Takes the learner's answer and raises `AssertionError`, with what is wrong, if it is.

@@ -12,6 +12,7 @@ from pygments.lexers import PythonLexer
 
 from course_utils import document
 from course_utils.files import NOTEBOOKS
+from course_utils.text import _
 
 
 def source(*things):
@@ -43,16 +44,16 @@ def claims(*sections):
         An HTML table with its verdicts.
     """
     rows = "".join(
-        f"<tr><td>{claim.section}</td><td><b>{claim.verdict}</b></td><td>{said(claim)}</td></tr>"
+        f"<tr><td>{claim.section}</td><td><b>{_(claim.verdict)}</b></td><td>{said(claim)}</td></tr>"
         for section in sections
         for claim in document.claims(section)
     )
     head = "".join(
         f"<th scope='col' style='width: {width}'>{name}</th>"
         for name, width in (
-            ("section", "5em"),
-            ("verdict", "8em"),
-            ("what it says, <i>and what came out</i>", "auto"),
+            (_("section"), "5em"),
+            (_("verdict"), "8em"),
+            (_("what it says, <i>and what came out</i>"), "auto"),
         )
     )
     style = (
@@ -67,11 +68,14 @@ def claims(*sections):
 
 def said(claim):
     """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets
-    the formulas."""
-    repaired = f"<br>As it should read: {typeset(claim.repaired)}" if claim.repaired else ""
+    the formulas. A claim keeps its plain English; it is translated here, where it is shown."""
+    repaired = ""
+    if claim.repaired:
+        form = typeset(_(claim.repaired))
+        repaired = "<br>" + _("As it should read: {form}").format(form=form)
     return (
-        f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(claim.states)} "
-        f"<i>{html.escape(claim.because)}</i>{repaired}"
+        f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(_(claim.states))} "
+        f"<i>{html.escape(_(claim.because))}</i>{repaired}"
     )
 
 
@@ -99,16 +103,16 @@ def errata(section):
             where = (
                 f"<a href='{known.notebook}.ipynb'>{known.notebook}</a>"
                 if (NOTEBOOKS / f"{known.notebook}.ipynb").is_file()
-                else "here"
+                else _("here")
             )
             parts.append(
                 f"<p style='margin-top: 1.2em'><b>{known.number} <span "
                 f"lang='zh'>{html.escape(known.chinese)}</span> · "
-                f"{html.escape(known.english)}</b> ({where})</p>"
+                f"{html.escape(_(known.english))}</b> ({where})</p>"
             )
             found = [claim for claim in document.CLAIMS if claim.section == known.number]
             parts += [
-                f"<p style='margin-left: 1.5em'><b>{claim.verdict}</b>: {said(claim)}</p>"
+                f"<p style='margin-left: 1.5em'><b>{_(claim.verdict)}</b>: {said(claim)}</p>"
                 for claim in found
             ]
     return HTML("".join(parts))

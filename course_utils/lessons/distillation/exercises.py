@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 
 def soften(logits, T):
@@ -31,22 +32,22 @@ def test_soften(answer):
     got = answer(np.array([2.0, 1.0, 0.0]), 1.0)
     assert got is not None
     got = np.asarray(got).round(4)
-    assert np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4), (
-        f"at T = 1 it is the plain softmax, yours is {got}"
-    )
+    assert np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4), _(
+        "at T = 1 it is the plain softmax, yours is {got}"
+    ).format(got=got)
     warm = np.asarray(answer(np.array([2.0, 1.0, 0.0]), 10.0)).round(4)
-    assert warm[0] < 0.5, (
+    assert warm[0] < 0.5, _(
         "a high temperature makes the shares more alike: divide the logits, not the shares; yours "
-        f"gives {warm}"
-    )
-    assert np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4), (
-        f"at T = 10 expected [0.3672, 0.3322, 0.3006], got {warm}"
-    )
+        "gives {got}"
+    ).format(got=warm)
+    assert np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4), _(
+        "at T = 10 expected [0.3672, 0.3322, 0.3006], got {got}"
+    ).format(got=warm)
     rows = np.asarray(answer(np.array([[1000.0, 0.0], [0.0, 0.0]]), 2.0))
     wanted = [[1, 0], [0.5, 0.5]]
-    assert np.allclose(rows, wanted), (
-        f"each row sums to 1, and a logit of 1,000 must not overflow: got {rows.tolist()}"
-    )
+    assert np.allclose(rows, wanted), _(
+        "each row sums to 1, and a logit of 1,000 must not overflow: got {got}"
+    ).format(got=rows.tolist())
 
 
 def divergence(teacher, student):
@@ -74,19 +75,19 @@ def test_divergence(answer):
     )
     got = answer(teacher, student)
     assert got is not None
-    assert abs(answer(teacher, teacher)) < 1e-9, (
+    assert abs(answer(teacher, teacher)) < 1e-9, _(
         "a student that says what the teacher says has nothing to learn: 0"
     )
-    assert abs(answer(teacher + 5, student) - got) < 1e-9, (
+    assert abs(answer(teacher + 5, student) - got) < 1e-9, _(
         "adding 5 to all logits of a row changes no probability: take the softmax before you "
         "compare"
     )
-    assert abs(got - 0.49129) > 1e-4, (
+    assert abs(got - 0.49129) > 1e-4, _(
         "that is the other direction: the teacher's probabilities weigh the logarithms"
     )
-    assert abs(got - 0.45649) < 1e-4, (
-        f"sum over the classes, average over the rows: expected 0.4565, got {got:.4f}"
-    )
+    assert abs(got - 0.45649) < 1e-4, _(
+        "sum over the classes, average over the rows: expected 0.4565, got {got:.4f}"
+    ).format(got=got)
 
 
 def kept_bytes(positions, classes, kept, value_bytes):
@@ -105,19 +106,20 @@ def always_with_places(positions, classes, kept, value_bytes):
 def test_kept_bytes(answer):
     got = answer(1000, 512, 32, 2)
     assert got is not None
-    assert got != 64000, (
+    assert got != 64000, _(
         "64,000 bytes are the values; which 32 of the 512 they belong to must be kept as well"
     )
-    assert got == 128000, (
-        "1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got "
-        f"{got}"
-    )
+    assert got == 128000, _(
+        "1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got {got}"
+    ).format(got=got)
     large = answer(1000, 50000, 100, 2)
-    assert large == 400000, f"indices up to 49,999 fit into 2 bytes: 400,000, got {large}"
-    assert answer(1, 200, 10, 2) == 30, (
-        f"indices up to 199 fit into 1 byte: 30, got {answer(1, 200, 10, 2)}"
+    assert large == 400000, _("indices up to 49,999 fit into 2 bytes: 400,000, got {got}").format(
+        got=large
     )
-    assert answer(1000, 512, 512, 1) == 512000, (
+    assert answer(1, 200, 10, 2) == 30, _(
+        "indices up to 199 fit into 1 byte: 30, got {got}"
+    ).format(got=answer(1, 200, 10, 2))
+    assert answer(1000, 512, 512, 1) == 512000, _(
         "where all are kept, their order says which is which: no index is needed"
     )
 
@@ -147,15 +149,15 @@ def test_gain(answer):
     got = answer(labels, taught)
     assert got is not None
     mean, error = got
-    assert abs(mean - 0.0666667) < 1e-5, (
-        f"the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}"
-    )
-    assert error < 0.05, (
-        f"an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
-    )
-    assert abs(error - 0.0176383) < 1e-5, (
-        f"standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}"
-    )
+    assert abs(mean - 0.0666667) < 1e-5, _(
+        "the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}"
+    ).format(mean=mean)
+    assert error < 0.05, _(
+        "an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
+    ).format(error=error)
+    assert abs(error - 0.0176383) < 1e-5, _(
+        "standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}"
+    ).format(error=error)
 
 
 EXERCISES = (

@@ -4,6 +4,7 @@ import numpy as np
 
 from course_utils import pruning
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 # --- Wanda's score -------------------------------------------------------------------------------
 
@@ -28,23 +29,23 @@ def test_wanda_score(answer):
     random = np.random.default_rng(0)
     weights, inputs = random.normal(size=(4, 4)), random.normal(size=(50, 4))
     got = np.asarray(answer(weights, inputs))
-    assert got.shape == weights.shape, (
-        f"one score a weight: expected shape {weights.shape}, got {got.shape}"
-    )
+    assert got.shape == weights.shape, _(
+        "one score a weight: expected shape {expected}, got {shape}"
+    ).format(expected=weights.shape, shape=got.shape)
     loud = inputs * np.array([1, 1, 10, 1])
-    assert not np.allclose(answer(weights, loud), got), (
+    assert not np.allclose(answer(weights, loud), got), _(
         "an input grew ten times louder and no score changed"
     )
     expected = pruning.wanda(weights, inputs)
-    assert not np.allclose(got, np.abs(weights) * np.linalg.norm(inputs, axis=0)[None, :]), (
+    assert not np.allclose(got, np.abs(weights) * np.linalg.norm(inputs, axis=0)[None, :]), _(
         "input i belongs to *row* i of the weights; yours multiplies columns"
     )
-    assert not np.allclose(answer(weights, np.concatenate([inputs, -inputs])), 0), (
+    assert not np.allclose(answer(weights, np.concatenate([inputs, -inputs])), 0), _(
         "an input that swings between + and - has a mean of 0 and is loud all the same: square "
         "before you sum"
     )
     got, expected = got / got.sum(), expected / expected.sum()  # a common factor ranks nothing anew
-    assert np.allclose(got, expected), (
+    assert np.allclose(got, expected), _(
         "expected |w| times the L2 norm of the weight's input over the samples"
     )
 
@@ -74,22 +75,21 @@ def sorted_places(scores):
 def test_two_of_four(answer):
     column = np.array([[0.9], [0.8], [0.7], [0.6], [0.1], [0.2], [0.3], [0.4]])
     got = np.asarray(answer(column))
-    assert got.shape == column.shape and got.dtype == bool, (
-        f"expected booleans of shape {column.shape}, got {got.dtype} of shape {got.shape}"
-    )
-    assert got[4:].any(), "the second run of four lost everything: every run keeps its own two"
-    assert got[:, 0].tolist() == [True, True, False, False, False, False, True, True], (
-        "of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got "
-        f"{got[:, 0].tolist()}"
-    )
+    assert got.shape == column.shape and got.dtype == bool, _(
+        "expected booleans of shape {expected}, got {dtype} of shape {shape}"
+    ).format(expected=column.shape, dtype=got.dtype, shape=got.shape)
+    assert got[4:].any(), _("the second run of four lost everything: every run keeps its own two")
+    assert got[:, 0].tolist() == [True, True, False, False, False, False, True, True], _(
+        "of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got {got}"
+    ).format(got=got[:, 0].tolist())
     scores = np.random.default_rng(1).random((16, 8))
     got = np.asarray(answer(scores))
     counts = got.reshape(4, 4, 8).sum(axis=1)
-    assert (counts == 2).all(), (
+    assert (counts == 2).all(), _(
         "a run is four *inputs* of one unit, four scores below one another; some of yours do not "
         "keep two"
     )
-    assert np.array_equal(got, pruning.n_of_m(2, 4)(scores)), (
+    assert np.array_equal(got, pruning.n_of_m(2, 4)(scores)), _(
         "each run keeps two, but not its two highest: argsort says which score stands at a rank, "
         "not which rank a score has"
     )
@@ -112,13 +112,13 @@ def places_of_all(weights, bits):
 
 
 def test_two_of_four_bytes(answer):
-    assert answer(1024, 32) != 2048, (
+    assert answer(1024, 32) != 2048, _(
         "2,048 bytes are the values; where each stands in its four must be stored as well"
     )
     for bits, expected in ((32, 2176), (4, 384)):
-        assert (got := answer(1024, bits)) == expected, (
-            f"512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}"
-        )
+        assert (got := answer(1024, bits)) == expected, _(
+            "512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}"
+        ).format(bits=bits, expected=expected, got=got)
 
 
 # --- the cubic schedule --------------------------------------------------------------------------
@@ -141,17 +141,21 @@ def runs_on(step, steps, final):
 
 
 def test_schedule(answer):
-    assert abs(answer(0, 100, 0.8)) < 1e-12, "nothing is removed at step 0"
-    assert abs(answer(100, 100, 0.8) - 0.8) < 1e-12, "at the last step the share is the final one"
+    assert abs(answer(0, 100, 0.8)) < 1e-12, _("nothing is removed at step 0")
+    assert abs(answer(100, 100, 0.8) - 0.8) < 1e-12, _(
+        "at the last step the share is the final one"
+    )
     middle = answer(50, 100, 0.8)
-    assert middle > 0.4 + 1e-9, (
-        f"fast at first: half way, more than half is gone; yours removed {middle:.3f} of 0.8"
+    assert middle > 0.4 + 1e-9, _(
+        "fast at first: half way, more than half is gone; yours removed {got:.3f} of 0.8"
+    ).format(got=middle)
+    assert abs(middle - 0.7) < 1e-9, _("half way, 0.8 (1 - 0.5^3) = 0.7, got {got:.3f}").format(
+        got=middle
     )
-    assert abs(middle - 0.7) < 1e-9, f"half way, 0.8 (1 - 0.5^3) = 0.7, got {middle:.3f}"
     late = answer(150, 100, 0.8)
-    assert abs(late - 0.8) < 1e-12, (
-        f"after the last step it stays: expected 0.8 at step 150 of 100, got {late:.3f}"
-    )
+    assert abs(late - 0.8) < 1e-12, _(
+        "after the last step it stays: expected 0.8 at step 150 of 100, got {got:.3f}"
+    ).format(got=late)
 
 
 EXERCISES = (

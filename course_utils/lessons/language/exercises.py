@@ -3,6 +3,7 @@
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 
 def exact_share(written, right):
@@ -27,14 +28,16 @@ def test_exact_share(answer):
     right = [["anna", "笑", "了"], ["no"], ["at", "the", "lake"], ["tom"]]
     written = [["anna", "笑", "了"], ["no"], ["at", "the", "park"], ["tom", "and", "anna"]]
     got = answer(written, right)
-    assert abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9, (
+    assert abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9, _(
         "an answer counts only as a whole: two right words of three are not right"
     )
-    assert abs(got - 0.75) > 1e-9, (
+    assert abs(got - 0.75) > 1e-9, _(
         "'tom and anna' begins like 'tom', and is another answer: the lengths must agree, too"
     )
-    assert abs(got - 0.5) < 1e-9, f"two of the four answers are right in every word: 0.5, got {got}"
-    assert answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0, (
+    assert abs(got - 0.5) < 1e-9, _(
+        "two of the four answers are right in every word: 0.5, got {got}"
+    ).format(got=got)
+    assert answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0, _(
         "the order of the words matters: who gave what to whom?"
     )
 
@@ -52,13 +55,13 @@ def one_word(p, n):
 
 
 def test_whole_from_words(answer):
-    assert answer(0.99, 1) == 0.99, "an answer of one word is right as often as the word"
-    assert abs(answer(0.9, 40) + 3) > 1e-9, (
+    assert answer(0.99, 1) == 0.99, _("an answer of one word is right as often as the word")
+    assert abs(answer(0.9, 40) + 3) > 1e-9, _(
         "1 - n (1 - p) falls below zero; the chances that all words are right multiply"
     )
-    assert abs(answer(0.99, 40) - 0.99**40) < 1e-9, (
-        f"0.99 forty times over is 0.669; got {answer(0.99, 40)}"
-    )
+    assert abs(answer(0.99, 40) - 0.99**40) < 1e-9, _(
+        "0.99 forty times over is 0.669; got {got}"
+    ).format(got=answer(0.99, 40))
 
 
 def wilson_low(hits, count):
@@ -83,16 +86,16 @@ def upper_end(hits, count, chance):
 
 
 def test_really_better(answer):
-    assert not answer(12, 30, 1 / 3), (
+    assert not answer(12, 30, 1 / 3), _(
         "12 of 30 is 40%, but its interval reaches from 25% to 58%: a third lies inside"
     )
-    assert answer(400, 1000, 1 / 3), (
+    assert answer(400, 1000, 1 / 3), _(
         "400 of 1,000 is 40%, too, and its interval begins at 37%: better than a third"
     )
-    assert not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0), (
+    assert not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0), _(
         "not better than chance if the share itself is not above it"
     )
-    assert answer(20, 20, 0.5), "20 of 20 beats a coin"
+    assert answer(20, 20, 0.5), _("20 of 20 beats a coin")
 
 
 EXERCISES = (

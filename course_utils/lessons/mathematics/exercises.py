@@ -6,6 +6,7 @@ from course_utils import document
 from course_utils.document.code import softmax
 from course_utils.lesson.exercise import Exercise
 from course_utils.lessons.mathematics.explorers import clip_and_round
+from course_utils.text import _
 
 
 def rounding_error(weights, Q):
@@ -24,15 +25,15 @@ def not_over_theory(weights, Q):
 def test_rounding_error(answer):
     even = np.linspace(-1, 1, 20001)
     got = answer(even, 0.1)
-    assert abs(got - 1) < 0.02, (
-        f"weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
-    )
+    assert abs(got - 1) < 0.02, _(
+        "weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
+    ).format(got=got)
     got = answer(np.full(4, 0.1), 1.0)
-    assert abs(got - 0.12) < 1e-9, (
+    assert abs(got - 0.12) < 1e-9, _(
         "four weights of 0.1 and Q = 1 all round to 0: the error is 0.01 each, over 1/12 that "
-        f"makes 0.12; you found {got:.4g}"
-    )
-    assert answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0, (
+        "makes 0.12; you found {got:.4g}"
+    ).format(got=got)
+    assert answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0, _(
         "weights that already lie on the levels make no error at all"
     )
 
@@ -58,19 +59,19 @@ def three_sigma(weights, bits):
 def test_clip_for(answer):
     random = np.random.default_rng(4)
     draws = (
-        ("Gaussian", random.normal(0, 0.1, 4000)),
-        ("Laplace", random.laplace(0, 0.1, 4000)),
-        ("uniform", random.uniform(-1, 1, 4000)),
+        (_("Gaussian weights"), random.normal(0, 0.1, 4000)),
+        (_("Laplace weights"), random.laplace(0, 0.1, 4000)),
+        (_("uniform weights"), random.uniform(-1, 1, 4000)),
     )
-    for name, weights in draws:
+    for kind, weights in draws:
         for bits in (2, 4, 6):
             ours, yours = (
                 error_of(rule(weights, bits), weights, bits) for rule in (clip_for, answer)
             )
-            assert yours < 1.05 * ours, (
-                f"{name} weights, {bits} bits: your clip makes an error {yours / ours:.2f} times "
-                "the smallest one"
-            )
+            assert yours < 1.05 * ours, _(
+                "{weights}, {bits} bits: your clip makes an error {times:.2f} times the smallest "
+                "one"
+            ).format(weights=kind, bits=bits, times=yours / ours)
 
 
 def temperature_gradient(z, v, T):
@@ -98,28 +99,29 @@ def test_temperature_gradient(answer):
     for T in (1.0, 2.0, 5.0):
         wanted = np.array([(loss(z + h, T) - loss(z - h, T)) / 2e-5 for h in 1e-5 * np.eye(3)])
         got = np.asarray(answer(z, v, T), float)
-        assert got.shape == (3,), (
-            f"one slope for each of 3 logits: shape (3,), yours has {got.shape}"
-        )
-        assert np.abs(got - wanted).max() < 1e-6, (
-            f"at T = {T:g} the loss changes by {wanted.round(4).tolist()} per unit of each logit; "
-            f"you give {got.round(4).tolist()}"
-        )
+        assert got.shape == (3,), _(
+            "one slope for each of 3 logits: shape (3,), yours has {shape}"
+        ).format(shape=got.shape)
+        assert np.abs(got - wanted).max() < 1e-6, _(
+            "at T = {T:g} the loss changes by {expected} per unit of each logit; you give {got}"
+        ).format(T=T, expected=wanted.round(4).tolist(), got=got.round(4).tolist())
 
 
 def test_target(answer):
     y = np.asarray(answer, float)
-    assert y.shape == (5,), (
-        f"a target has one share for each of 5 classes, yours has shape {y.shape}"
+    assert y.shape == (5,), _(
+        "a target has one share for each of 5 classes, yours has shape {shape}"
+    ).format(shape=y.shape)
+    assert y.min() >= 0, _("a share is never below 0, your smallest is {smallest:g}").format(
+        smallest=y.min()
     )
-    assert y.min() >= 0, f"a share is never below 0, your smallest is {y.min():g}"
-    assert abs(y.sum() - 1) < 1e-6, (
-        f"the shares of a distribution sum to 1, yours sum to {y.sum():g}"
-    )
+    assert abs(y.sum() - 1) < 1e-6, _(
+        "the shares of a distribution sum to 1, yours sum to {total:g}"
+    ).format(total=y.sum())
     loss = document.squared_error_loss(document.CASES["soft_label"], y)
-    assert abs(loss - 0.04) < 5e-4, (
-        f"the loss against the printed soft label should be 0.04, yours makes {loss:.4f}"
-    )
+    assert abs(loss - 0.04) < 5e-4, _(
+        "the loss against the printed soft label should be 0.04, yours makes {loss:.4f}"
+    ).format(loss=loss)
 
 
 EXERCISES = (

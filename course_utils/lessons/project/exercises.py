@@ -3,6 +3,7 @@
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 
 def soft_label(h, W_y, b_y):
@@ -30,16 +31,16 @@ def test_soft_label(answer):
             np.asarray(answer(h, W_y, np.zeros(4))),
             np.asarray(answer(h, W_y, np.array([1000.0, 0, 0, 0]))),
         )
-    assert got.shape == (3, 4), (
-        f"three samples and four classes: the shape must be (3, 4), yours is {got.shape}"
-    )
-    assert np.allclose(got.sum(axis=-1), 1), (
-        f"each row must sum to 1, yours sum to {got.sum(axis=-1).round(3).tolist()}"
-    )
-    assert np.allclose(got, soft_label(h, W_y, np.zeros(4))), (
+    assert got.shape == (3, 4), _(
+        "three samples and four classes: the shape must be (3, 4), yours is {shape}"
+    ).format(shape=got.shape)
+    assert np.allclose(got.sum(axis=-1), 1), _(
+        "each row must sum to 1, yours sum to {sums}"
+    ).format(sums=got.sum(axis=-1).round(3).tolist())
+    assert np.allclose(got, soft_label(h, W_y, np.zeros(4))), _(
         "the rows sum to 1, but the values are not softmax(h W + b)"
     )
-    assert np.isfinite(large).all(), (
+    assert np.isfinite(large).all(), _(
         "a logit of 1,000 overflows exp: subtract the largest logit of each row first"
     )
 
@@ -49,7 +50,9 @@ def test_choice(answer):
     from course_utils.evaluation import next_token
     from course_utils.evaluation.bench import bench
 
-    assert isinstance(answer, tuple) and len(answer) == 2, f"give a pair (Q, theta), got {answer!r}"
+    assert isinstance(answer, tuple) and len(answer) == 2, _(
+        "give a pair (Q, theta), got {got!r}"
+    ).format(got=answer)
     step, theta = answer
     here = bench("docs-base")
     seen = here.measure(step=step, theta=theta, score="magnitude", on="weight", storage="entropy")
@@ -57,12 +60,12 @@ def test_choice(answer):
     rise = (
         next_token(here.twin, tokens).perplexity / next_token(here.original, tokens).perplexity - 1
     )
-    assert seen.times_smaller >= 7.5, (
-        f"the file is {seen.times_smaller:.2f} times smaller; perplexity rises by {rise:.1%}"
-    )
-    assert rise <= 0.06, (
-        f"perplexity rises by {rise:.1%}; the file is {seen.times_smaller:.2f} times smaller"
-    )
+    assert seen.times_smaller >= 7.5, _(
+        "the file is {times:.2f} times smaller; perplexity rises by {rise:.1%}"
+    ).format(times=seen.times_smaller, rise=rise)
+    assert rise <= 0.06, _(
+        "perplexity rises by {rise:.1%}; the file is {times:.2f} times smaller"
+    ).format(rise=rise, times=seen.times_smaller)
 
 
 EXERCISES = (

@@ -3,6 +3,7 @@
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 
 def least_seconds(operations, size, bandwidth, peak):
@@ -19,12 +20,14 @@ def the_faster_one(operations, size, bandwidth, peak):
 
 def test_least_seconds(answer):
     from_memory, by_arithmetic = answer(10, 400, 100, 1000), answer(4000, 400, 100, 1000)
-    assert abs(from_memory - 4) < 1e-9, (
+    assert abs(from_memory - 4) < 1e-9, _(
         "400 bytes at 100 a second take 4 s, 10 operations at 1,000 a second 0.01 s meanwhile: 4 "
-        f"s, got {from_memory}"
+        "s, got {got}"
+    ).format(got=from_memory)
+    assert abs(by_arithmetic - 4) < 1e-9, _("both take 4 s and run at once: 4 s, got {got}").format(
+        got=by_arithmetic
     )
-    assert abs(by_arithmetic - 4) < 1e-9, f"both take 4 s and run at once: 4 s, got {by_arithmetic}"
-    assert abs(answer(8000, 400, 100, 1000) - 8) < 1e-9, (
+    assert abs(answer(8000, 400, 100, 1000) - 8) < 1e-9, _(
         "8,000 operations take 8 s: now arithmetic decides"
     )
 
@@ -43,12 +46,14 @@ def whatever_the_bits(parameters, bits, bandwidth):
 
 def test_tokens_per_second(answer):
     got = answer(7e9, 16, 140e9)
-    assert got != 1.25, "the bandwidth counts bytes and a weight has 16 bits: divide them by 8"
-    assert abs(got - 10) < 1e-6, (
-        f"7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
-    )
+    assert got != 1.25, _("the bandwidth counts bytes and a weight has 16 bits: divide them by 8")
+    assert abs(got - 10) < 1e-6, _(
+        "7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
+    ).format(got=got)
     fewer = answer(7e9, 4.5, 140e9)
-    assert abs(fewer - 140 / 3.9375) < 1e-6, f"at 4.5 bits it is {140 / 3.9375:.1f}, got {fewer}"
+    assert abs(fewer - 140 / 3.9375) < 1e-6, _(
+        "at 4.5 bits it is {expected:.1f}, got {got}"
+    ).format(expected=140 / 3.9375, got=fewer)
 
 
 def exact_product(x, w):
@@ -70,16 +75,15 @@ def in_sixteen_bits(x, w):
 def test_exact_product(answer):
     random = np.random.default_rng(0)
     small = np.asarray(answer(np.array([[100, 3]], np.int8), np.array([[2], [1]], np.int8)))
-    assert small.tolist() == [[203]], (
-        f"100 * 2 + 3 * 1 is 203, got {small.tolist()}: NumPy multiplies int8 in 8 bits and wraps "
-        "around"
-    )
+    assert small.tolist() == [[203]], _(
+        "100 * 2 + 3 * 1 is 203, got {got}: NumPy multiplies int8 in 8 bits and wraps around"
+    ).format(got=small.tolist())
     x, w = (random.integers(100, 128, shape).astype(np.int8) for shape in ((4, 512), (512, 3)))
     got = np.asarray(answer(x, w))
-    assert np.array_equal(got, x.astype(np.int64) @ w.astype(np.int64)), (
+    assert np.array_equal(got, x.astype(np.int64) @ w.astype(np.int64)), _(
         "512 products of up to 127 * 127 do not fit in 16 bits: the sums need 32"
     )
-    assert got.dtype == np.int32, f"the sums are int32, yours are {got.dtype}"
+    assert got.dtype == np.int32, _("the sums are int32, yours are {dtype}").format(dtype=got.dtype)
 
 
 EXERCISES = (

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise
+from course_utils.text import _
 
 
 def perplexity(p):
@@ -25,14 +26,16 @@ def in_bits(p):
 
 def test_perplexity(answer):
     got = answer(np.array([0.5, 0.125]))
-    assert abs(got - 1 / 0.3125) > 1e-6, (
+    assert abs(got - 1 / 0.3125) > 1e-6, _(
         "take the mean over the surprises, -log p, and not over the probabilities"
     )
-    assert abs(got - 5) > 1e-6, "the mean of 1/p is not it: take the mean of -log p first, then exp"
-    assert abs(got - 4) < 1e-9, (
-        f"for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
+    assert abs(got - 5) > 1e-6, _(
+        "the mean of 1/p is not it: take the mean of -log p first, then exp"
     )
-    assert abs(answer(np.full(7, 0.1)) - 10) < 1e-9, (
+    assert abs(got - 4) < 1e-9, _(
+        "for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
+    ).format(got=got)
+    assert abs(answer(np.full(7, 0.1)) - 10) < 1e-9, _(
         "a model that gives 0.1 each time hesitates between 10: perplexity 10"
     )
 
@@ -59,17 +62,17 @@ def test_answer_loss(answer):
         np.array([[0, 1, 1, 1], [0, 0, 0, 1]]),
     )
     got = answer(nats, counts)
-    assert got != nats.mean(), (
+    assert got != nats.mean(), _(
         "the prompts and the padding are counted too; only the answers, where `counts` is 1, "
         "should be"
     )
-    assert abs(got - 1) > 1e-9, "you divide by all positions; divide by how many count"
-    assert abs(got - 3) > 1e-9, (
+    assert abs(got - 1) > 1e-9, _("you divide by all positions; divide by how many count")
+    assert abs(got - 3) > 1e-9, _(
         "you average each row first: a one-word answer then counts as much as a whole translation"
     )
-    assert abs(got - 2) < 1e-9, (
-        f"four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}"
-    )
+    assert abs(got - 2) < 1e-9, _(
+        "four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}"
+    ).format(got=got)
 
 
 def rate(step, steps, highest, warm_up):
@@ -98,17 +101,19 @@ def up_to_one(step, steps, highest, warm_up):
 
 def test_rate(answer):
     got = [answer(step, 100, 0.01, 20) for step in (0, 10, 20, 60, 100)]
-    assert abs(got[0]) < 1e-12, f"before the first step the rate is 0, got {got[0]}"
-    assert abs(got[1] - 0.005) < 1e-9, (
-        f"half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got[1]:.4f}"
+    assert abs(got[0]) < 1e-12, _("before the first step the rate is 0, got {got}").format(
+        got=got[0]
     )
-    assert abs(got[2] - 0.01) < 1e-9, (
-        f"at the end of the ramp the rate is the highest, 0.01; got {got[2]:.4f}"
-    )
-    assert abs(got[3] - 0.005) < 1e-9, (
-        f"step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got[3]:.4f}"
-    )
-    assert abs(got[4]) < 1e-12, f"at the last step nothing is left, got {got[4]}"
+    assert abs(got[1] - 0.005) < 1e-9, _(
+        "half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got:.4f}"
+    ).format(got=got[1])
+    assert abs(got[2] - 0.01) < 1e-9, _(
+        "at the end of the ramp the rate is the highest, 0.01; got {got:.4f}"
+    ).format(got=got[2])
+    assert abs(got[3] - 0.005) < 1e-9, _(
+        "step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got:.4f}"
+    ).format(got=got[3])
+    assert abs(got[4]) < 1e-12, _("at the last step nothing is left, got {got}").format(got=got[4])
 
 
 EXERCISES = (
