@@ -45,7 +45,7 @@ def test_words_are_no_numbers(cell):
 
 
 def test_a_word_or_a_gap_among_numbers_stands_where_they_do():
-    rows = [["off", "", "tensor"], ["0.1", "—", "channel"], ["0.2", "3", "32"]]
+    rows = [["off", "", "tensor"], ["off", "—", "channel"], ["0.2", "3", "32"]]
     assert Table(["step", "gap", "scale"], rows).right == [True, True, False]
 
 

@@ -93,8 +93,8 @@ def timings(measured):
 
 
 def numeric(column):
-    """Says whether at least half of the cells that are not empty hold numbers."""
-    filled = [cell for cell in column if cell.strip("—")]
+    """Says whether at least half of the cells that are neither empty nor "off" hold numbers."""
+    filled = [cell for cell in column if cell not in ("", "—", "off")]
     return bool(filled) and 2 * sum(map(bool, map(NUMBERS.fullmatch, filled))) >= len(filled)
 
 
