@@ -1,5 +1,6 @@
 """The studio: what it shows is what is on disk, and nonsense is answered."""
 
+import asyncio
 import difflib
 
 import numpy as np
@@ -10,6 +11,7 @@ from course_utils.datasets import docs, tales
 from course_utils.evaluation.bench import bench
 from course_utils.evaluation.sweeps import front
 from course_utils.evaluation.tasks import TASKS
+from course_utils.widgets import studio as studio_room
 from course_utils.widgets.html import page
 from course_utils.widgets.studio import Studio, compared, render
 
@@ -124,3 +126,23 @@ def test_the_button_reports_the_test_set():
 def test_differences_in_the_text_are_marked():
     shown = compared("<p>", ["a", "b", "<c>"], ["a", "x", "<c>"])
     assert "<mark>x</mark>" in shown and "&lt;c&gt;" in shown and shown.count("&lt;p&gt;") == 2
+
+
+def test_the_text_is_written_when_the_numbers_have_had_time(monkeypatch):
+    monkeypatch.setattr(studio_room, "QUIET", 0.05)
+
+    async def move():
+        studio = Studio("docs-tiny")
+        assert studio.sample.value == "" and studio.result
+        for step in (0.1, 0.2):  # the first text is overtaken and never written
+            studio.controls["step"].value = step
+        await asyncio.sleep(0.5)
+        return studio
+
+    writes = []
+    monkeypatch.setattr(
+        studio_room, "compared", lambda *samples: writes.append(samples) or "written"
+    )
+    assert asyncio.run(move()).sample.value == "written" and len(writes) == 1
+    Studio("docs-tiny")  # where nothing can wait it is written at once
+    assert len(writes) == 2

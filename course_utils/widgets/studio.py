@@ -1,5 +1,6 @@
 """The studio: slide Q and theta on a real model and watch quality and bytes change."""
 
+import asyncio
 import collections
 import difflib
 import functools
@@ -16,6 +17,8 @@ from course_utils.widgets.controls import choice, log_slider, slider
 from course_utils.widgets.explorer import Explorer
 from course_utils.widgets.html import cards, readout
 from course_utils.widgets.skills import skills_chart
+
+QUIET = 0.2  # seconds after a move before the models write: the numbers come first
 
 
 def compute(model, **settings):
@@ -243,6 +246,18 @@ class SmallStudio(Explorer):
         return items
 
 
+def later(seconds, work):
+    """Does some work when the page has had time to show what came before it.
+
+    Returns:
+        A handle with `cancel()`; `None` where nothing runs that could wait: then it is done at once.
+    """
+    try:
+        return asyncio.get_running_loop().call_later(seconds, work)
+    except RuntimeError:
+        return work()
+
+
 class Studio(Explorer):
     """The explorer with everything on it: models, trail, text sample, and a button for the test
     set.
@@ -256,6 +271,7 @@ class Studio(Explorer):
     def __init__(self, *models):
         models = models or ("docs-base", "docs-tiny", "tales", "digits-mlp")
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
+        self.waiting = None  # the text that is still to be written
         self.button = ipywidgets.Button(
             description=_("Measure on the test set"), layout={"width": "auto"}
         )
@@ -270,9 +286,15 @@ class Studio(Explorer):
         self.button.on_click(lambda button: self.test())
 
     def _show(self, result):
-        super()._show(result)  # the numbers first: the text below may come a moment later
+        super()._show(result)
         self.verdict.value = ""
-        samples = bench(result.settings["model"]).samples()
+        if self.waiting:
+            self.waiting.cancel()
+        self.waiting = later(QUIET, self._write)
+
+    def _write(self):
+        """Shows what the original and the compressed model write."""
+        samples = bench(self.result.settings["model"]).samples()
         self.sample.value = compared(*samples) if samples else ""
 
     def test(self):
