@@ -17,7 +17,8 @@ from course_utils.lessons.language.explorers import (
     speak_explorer,
     truth,
 )
-from course_utils.widgets.skills import NAMES, skills_chart
+from course_utils.widgets import names
+from course_utils.widgets.skills import skills_chart
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,6 @@ def test_each_skill_has_its_bar_interval_and_chance():
     assert list(bars.heights) == [90, 0, 50, 0, 50, 0, 50]
     assert {40, 60} <= set(intervals.y) and 25 in chance.y
     assert "not shown" not in chart.svg(drawn) and all(
-        name in chart.svg(drawn) for name in NAMES.values()
+        name in chart.svg(drawn) for name in names.skills().values()
     )
     assert np.isfinite([y for y in chance.y if y == y]).all()

@@ -67,12 +67,12 @@ class Frame:
         self.top, self.right = top, chart.width - 12
         self.bottom = chart.height - (16 if chart.x.label else 0) - 26
         if x_axis.turned:
-            texts = [text for _, text in Scale(x_axis, xs, 0, chart.width).ticks()]
+            texts = [text for __, text in Scale(x_axis, xs, 0, chart.width).ticks()]
             self.bottom += 12 - LETTER * max(map(breadth, texts), default=0)
         self.y = Scale(
             y_axis, ys, *((self.top, self.bottom) if Grid in kinds else (self.bottom, self.top))
         )
-        widest = max((breadth(text) for _, text in self.y.ticks()), default=1)
+        widest = max((breadth(text) for __, text in self.y.ticks()), default=1)
         self.left = 12 + LETTER * widest + (18 if chart.y.label else 0)
         self.x = Scale(x_axis, xs, self.left, self.right)
 

@@ -174,4 +174,6 @@ def spoken(chart):
         labels = ", ".join(mark.label for mark in chart.marks if getattr(mark, "label", ""))
         sentence = _("{y} against {x}: {labels}") if labels else _("{y} against {x}")
         said = sentence.format(y=chart.y.label or "y", x=chart.x.label or "x", labels=labels)
-    return f"{chart.title}. {said}" if chart.title else said
+    if not chart.title:
+        return said
+    return _("{title}. {description}").format(title=chart.title, description=said)

@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 
 from course_utils import checks
+from course_utils.text import _
 
 
 class Value(traitlets.Any):
@@ -67,11 +68,14 @@ class Number(Control):
 
     @property
     def allowed(self):
-        off = ', or "off"' if self.stops[0] is None else ""
-        return (
-            f"{self.name} must be a {'whole ' * self.whole}number from {self.low:g} to "
-            f"{self.high:g}{off}"
-        )
+        """Says what may be typed."""
+        if self.whole:
+            sentence = _("{name} must be a whole number from {low:g} to {high:g}")
+        elif self.stops[0] is None:
+            sentence = _('{name} must be a number from {low:g} to {high:g}, or "off"')
+        else:
+            sentence = _("{name} must be a number from {low:g} to {high:g}")
+        return sentence.format(name=self.name, low=self.low, high=self.high)
 
     @traitlets.validate("value")
     def _allowed_only(self, proposal):
@@ -86,7 +90,7 @@ class Number(Control):
     def _show(self):
         """Puts the value into the box, and the slider on the stop nearest to it."""
         self._moving = True
-        self.box.value = "off" if self.value is None else f"{self.value:.12g}"
+        self.box.value = _("off") if self.value is None else f"{self.value:.12g}"
         numbers = np.array([-math.inf if stop is None else stop for stop in self.stops])
         self.slider.value = 0 if self.value is None else int(np.abs(numbers - self.value).argmin())
         self._moving = False
@@ -94,17 +98,18 @@ class Number(Control):
 
     def _slid(self, change):
         if not self._moving:
-            self.value = self.stops[change["new"]]
-            self._show()  # also where the value stays and only a wrong text has to go
+            with self.box.hold_sync():  # one message fewer for the page while the result is made
+                self.value = self.stops[change["new"]]
+                self._show()  # also where the value stays and only a wrong text has to go
 
     def _typed(self, change):
         if self._moving:
             return
         text = change["new"].strip()
         try:
-            self.value = None if text.lower() == "off" else float(text)
+            self.value = None if text.lower() in ("off", _("off")) else float(text)
         except ValueError:
-            self.problem = f"{self.allowed}; got {text!r}."
+            self.problem = _("{allowed}; got {typed!r}.").format(allowed=self.allowed, typed=text)
         else:
             self._show()
 
@@ -212,17 +217,17 @@ def choice(name, options, value, description=""):
         if isinstance(options, dict)
         else [(str(option), option) for option in options]
     )
-    short = len(pairs) <= 4 and sum(len(text) for text, _ in pairs) <= 44
+    short = len(pairs) <= 4 and sum(len(text) for text, option in pairs) <= 44
     kind = ipywidgets.ToggleButtons if short else ipywidgets.Dropdown
     control = kind(
-        options=[(text, i) for i, (text, _) in enumerate(pairs)],
+        options=[(text, i) for i, (text, option) in enumerate(pairs)],
         description=name,
         style={"description_width": "100px"},
     )
     if short:
         control.style.button_width = "auto"
     return Chosen(
-        name, control, range(len(pairs)), [option for _, option in pairs], value, description
+        name, control, range(len(pairs)), [option for text, option in pairs], value, description
     )
 
 

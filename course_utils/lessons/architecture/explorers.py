@@ -8,6 +8,7 @@ from course_utils.chart import Axis, Chart, Grid
 from course_utils.datasets import tales
 from course_utils.datasets.tales import chinese
 from course_utils.evaluation.attribution import cross_attention, self_attention
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout
 
 
@@ -92,8 +93,8 @@ def chart_of(look, title, description):
         description=description,
         width=560,
         height=120 + row * len(look.rows),
-        x=Axis("is looked at", ticks=ticks(look.columns), turned=True),
-        y=Axis("looks", ticks=ticks(look.rows)),
+        x=Axis(_("is looked at"), ticks=ticks(look.columns), turned=True),
+        y=Axis(_("looks"), ticks=ticks(look.rows)),
     )
 
 
@@ -115,18 +116,28 @@ def attention_explorer(model, sentences, piece):
     def show(seen):
         return [
             cards(
-                readout("on the token before", f"{seen.previous:.0%}"),
-                readout("on itself", f"{seen.itself:.0%}"),
-                readout("on the first token", f"{seen.first:.0%}"),
-                readout("shared among", f"{seen.spread:.1f} tokens", note="as if equally"),
+                readout(_("on the token before"), f"{seen.previous:.0%}"),
+                readout(_("on itself"), f"{seen.itself:.0%}"),
+                readout(_("on the first token"), f"{seen.first:.0%}"),
+                readout(
+                    _("shared among"),
+                    _("{count:.1f} tokens").format(count=seen.spread),
+                    note=_("as if equally"),
+                ),
             ),
             chart_of(
                 seen,
-                f"Where {seen.name} looks",
-                f"Each of {len(seen.rows)} tokens looks at itself and earlier ones. "
-                f"{seen.previous:.0%} of the attention goes to the token before, {seen.itself:.0%} "
-                "to the token itself, "
-                f"{seen.first:.0%} to the first token.",
+                _("Where {name} looks").format(name=seen.name),
+                _(
+                    "Each of {count} tokens looks at itself and earlier ones. {previous:.0%} of the "
+                    "attention goes to the token before, {itself:.0%} to the token itself, "
+                    "{first:.0%} to the first token."
+                ).format(
+                    count=len(seen.rows),
+                    previous=seen.previous,
+                    itself=seen.itself,
+                    first=seen.first,
+                ),
             ),
         ]
 
@@ -135,12 +146,12 @@ def attention_explorer(model, sentences, piece):
             maps[sentence][block, head],
             pieces[sentence],
             pieces[sentence],
-            f"block {block}, head {head}",
+            _("block {block}, head {head}").format(block=block, head=head),
         ),
         show,
-        sentence=choice("sentence", list(sentences), next(iter(sentences))),
-        block=choice("block", range(blocks), 0, "from the input upwards"),
-        head=choice("head", range(heads), 0, "each block has its own"),
+        sentence=choice(_("sentence"), list(sentences), next(iter(sentences))),
+        block=choice(_("block"), range(blocks), 0, _("from the input upwards")),
+        head=choice(_("head"), range(heads), 0, _("each block has its own")),
     )
 
 
@@ -171,21 +182,26 @@ def cross_explorer(model, sentences, piece):
             maps[sentence][block, head],
             rows,
             tuple(map(piece, source)),
-            f"block {block}, head {head}",
+            _("block {block}, head {head}").format(block=block, head=head),
         )
 
     def show(seen):
-        pairs = ", ".join(f"{row} at {seen.columns[j]}" for row, j in zip(seen.rows, seen.choices))
+        pairs = ", ".join(
+            _("{row} at {column}").format(row=row, column=seen.columns[j])
+            for row, j in zip(seen.rows, seen.choices)
+        )
         return [
             chart_of(
-                seen, f"Cross-attention of {seen.name}", f"Most of the attention goes: {pairs}."
+                seen,
+                _("Cross-attention of {name}").format(name=seen.name),
+                _("Most of the attention goes: {pairs}.").format(pairs=pairs),
             )
         ]
 
     return Explorer(
         look,
         show,
-        sentence=choice("sentence", list(sentences), next(iter(sentences))),
-        block=choice("block", range(blocks), blocks - 1, "of the decoder"),
-        head=choice("head", range(heads), 0, "each block has its own"),
+        sentence=choice(_("sentence"), list(sentences), next(iter(sentences))),
+        block=choice(_("block"), range(blocks), blocks - 1, _("of the decoder")),
+        head=choice(_("head"), range(heads), 0, _("each block has its own")),
     )

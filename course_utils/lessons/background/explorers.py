@@ -10,6 +10,7 @@ from course_utils.datasets import docs
 from course_utils.decoding.classic import reader
 from course_utils.lessons.background.experiments import CONTEXTS, DISTANCES, perplexity_with
 from course_utils.models import classic
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, readout, slider
 from course_utils.widgets.controls import Number
 
@@ -77,24 +78,24 @@ def counter(text, held_out, prompt, orders=5):
 
 def show_counted(seen):
     """The two perplexities, and what the model expects after the prompt."""
-    names = {i + 0.5: repr(text)[1:-1] for i, (text, _) in enumerate(seen.likeliest)}
+    names = {i + 0.5: repr(text)[1:-1] for i, (text, p) in enumerate(seen.likeliest)}
     return [
         cards(
-            readout("perplexity, new text", f"{seen.unknown:.1f}"),
-            readout("perplexity, counted text", f"{seen.known:.1f}"),
-            readout("numbers in the table", f"{seen.numbers:,}"),
-            readout("left for what never followed", f"{seen.unseen:.1%}"),
+            readout(_("perplexity, new text"), f"{seen.unknown:.1f}"),
+            readout(_("perplexity, counted text"), f"{seen.known:.1f}"),
+            readout(_("numbers in the table"), f"{seen.numbers:,}"),
+            readout(_("left for what never followed"), f"{seen.unseen:.1%}"),
         ),
         Chart(
-            [Bars(np.arange(len(names) + 1), [100 * p for _, p in seen.likeliest])],
-            x=Axis("next token", ticks=names),
-            y=Axis("probability, %", low=0),
-            title="After the prompt: the ten likeliest tokens",
+            [Bars(np.arange(len(names) + 1), [100 * p for text, p in seen.likeliest])],
+            x=Axis(_("next token"), ticks=names),
+            y=Axis(_("probability, %"), low=0),
+            title=_("After the prompt: the ten likeliest tokens"),
             width=620,
             height=260,
-            description="The likeliest: "
-            + ", ".join(f"{text!r} {p:.0%}" for text, p in seen.likeliest[:3])
-            + ".",
+            description=_("The likeliest: {tokens}.").format(
+                tokens=", ".join(f"{text!r} {p:.0%}" for text, p in seen.likeliest[:3])
+            ),
         ),
     ]
 
@@ -105,9 +106,9 @@ def counter_explorer(text, held_out, prompt):
     return Explorer(
         counter(text, held_out, prompt),
         show_counted,
-        order=slider("n", 1, 5, 1, 3, "tokens in an n-gram: it looks n - 1 tokens back"),
+        order=slider("n", 1, 5, 1, 3, _("tokens in an n-gram: it looks n - 1 tokens back")),
         discount=slider(
-            "D", 0.0, 1.0, 0.05, 0.75, "taken from every count and given to shorter contexts"
+            "D", 0.0, 1.0, 0.05, 0.75, _("taken from every count and given to shorter contexts")
         ),
     )
 
@@ -148,26 +149,27 @@ def sight_explorer(models, tokens):
             cards(*(readout(name, f"{value:.2f}") for name, value in seen.perplexity.items())),
             Chart(
                 [*marks, Rule(seen.context)],
-                x=Axis("tokens it may see", log=True, ticks=CONTEXTS),
-                y=Axis("perplexity", log=True, ticks=(10, 15, 20, 30, 50, 100, 200)),
-                title="How far back does it look?",
+                x=Axis(_("tokens it may see"), log=True, ticks=CONTEXTS),
+                y=Axis(_("perplexity"), log=True, ticks=(10, 15, 20, 30, 50, 100, 200)),
+                title=_("How far back does it look?"),
                 width=620,
                 height=300,
-                description=f"Perplexity against context; at {seen.context} tokens: "
-                + said(seen.perplexity, ".1f"),
+                description=_("Perplexity against context; at {context} tokens: {values}.").format(
+                    context=seen.context, values=said(seen.perplexity, ".1f")
+                ),
             ),
         ]
 
     stops = sorted({*CONTEXTS, 3, 6, 12, 24, 48, 96})
     visible = Number(
-        "context", stops, 8, "tokens right before the one to predict; the rest is hidden"
+        _("context"), stops, 8, _("tokens right before the one to predict; the rest is hidden")
     )
     return Explorer(compute, show, context=visible)
 
 
 def said(values, spec):
-    """Returns numbers by name as a sentence."""
-    return ", ".join(f"{name} {value:{spec}}" for name, value in values.items()) + "."
+    """Returns numbers by name as a list within a sentence."""
+    return ", ".join(f"{name} {value:{spec}}" for name, value in values.items())
 
 
 def bracket_chart(scores):
@@ -178,16 +180,21 @@ def bracket_chart(scores):
         Line(middles, [100 * share for share in shares], label=name)
         for name, shares in scores.items()
     ]
-    ticks = {middle: f"{low} to {high}" for middle, (low, high) in zip(middles, DISTANCES)}
+    ticks = {
+        middle: _("{low} to {high}").format(low=low, high=high)
+        for middle, (low, high) in zip(middles, DISTANCES)
+    }
     nearest, farthest = ({name: shares[i] for name, shares in scores.items()} for i in (0, -1))
     return Chart(
-        [*marks, Rule(50, vertical=False, label="cannot see it")],
-        title="Which bracket closes?",
-        x=Axis("tokens back to the opening bracket", log=True, ticks=ticks),
-        y=Axis("right bracket preferred, %", low=40, high=100),
+        [*marks, Rule(50, vertical=False, label=_("cannot see it"))],
+        title=_("Which bracket closes?"),
+        x=Axis(_("tokens back to the opening bracket"), log=True, ticks=ticks),
+        y=Axis(_("right bracket preferred, %"), low=40, high=100),
         width=620,
         height=300,
-        description=f"Nearest: {said(nearest, '.0%')} Farthest: {said(farthest, '.0%')}",
+        description=_("Nearest: {nearest}. Farthest: {farthest}.").format(
+            nearest=said(nearest, ".0%"), farthest=said(farthest, ".0%")
+        ),
     )
 
 
@@ -207,9 +214,12 @@ def size_chart(tables, models):
         (row["numbers"], np.exp(row["test_loss"])) for row in tables if row["order"] < longest
     )
     marks = [
-        Line(*zip(*curve), label=f"{longest}-gram, pruned to size", color="grey"),
+        Line(*zip(*curve), label=_("{n}-gram, pruned to size").format(n=longest), color="grey"),
         Points(
-            *zip(*orders), label=f"1- to {longest - 1}-gram, whole", color="grey", marker="circle"
+            *zip(*orders),
+            label=_("1- to {n}-gram, whole").format(n=longest - 1),
+            color="grey",
+            marker="circle",
         ),
     ]
     colors = ("vermillion", "green", "orange", "purple", "blue", "sky")
@@ -219,15 +229,15 @@ def size_chart(tables, models):
         for (name, (numbers, perplexity)), color, marker in zip(models.items(), colors, shapes)
     ]
     found = {
-        f"{name} with {numbers:,} numbers": perplexity
+        _("{name} with {numbers:,} numbers").format(name=name, numbers=numbers): perplexity
         for name, (numbers, perplexity) in models.items()
     }
     return Chart(
         marks,
-        x=Axis("numbers stored", log=True),
-        y=Axis("perplexity on test text", log=True, ticks=(5, 7, 10, 15, 25, 50, 100, 200)),
-        title="Perplexity against size",
+        x=Axis(_("numbers stored"), log=True),
+        y=Axis(_("perplexity on test text"), log=True, ticks=(5, 7, 10, 15, 25, 50, 100, 200)),
+        title=_("Perplexity against size"),
         width=720,
         height=440,
-        description=f"Perplexity: {said(found, '.1f')}",
+        description=_("Perplexity: {values}.").format(values=said(found, ".1f")),
     )

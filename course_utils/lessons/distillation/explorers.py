@@ -8,6 +8,7 @@ import numpy as np
 from course_utils import distillation
 from course_utils.chart import Axis, Bars, Chart
 from course_utils.checks import finite, positive, whole
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 
 
@@ -89,17 +90,21 @@ def show_soft_label(seen):
         f"0'>…{html.escape(read)}<b>▸</b></p>",
         cards(
             readout(
-                "entropy",
-                f"{seen.entropy:.2f} nats",
-                note=f"as if among {np.exp(seen.entropy):.1f} equal words",
+                _("entropy"),
+                _("{entropy:.2f} nats").format(entropy=seen.entropy),
+                note=_("as if among {count:.1f} equal words").format(count=np.exp(seen.entropy)),
             ),
             readout(
-                "likeliest",
+                _("likeliest"),
                 visible(seen.words[0]),
-                note=f"{seen.soft[0]:.1%}; at T = 1 {seen.plain[0]:.1%}",
+                note=_("{soft:.1%}; at T = 1 {plain:.1%}").format(
+                    soft=seen.soft[0], plain=seen.plain[0]
+                ),
             ),
             readout(
-                "the text goes on with", visible(seen.true), note=f"{seen.true_share:.2%} at this T"
+                _("the text goes on with"),
+                visible(seen.true),
+                note=_("{share:.2%} at this T").format(share=seen.true_share),
             ),
         ),
         Chart(
@@ -107,12 +112,14 @@ def show_soft_label(seen):
                 Bars(places, 100 * seen.soft, color="blue", label=f"T = {seen.temperature:g}"),
                 Bars(places, 100 * seen.plain, color="vermillion", label="T = 1"),
             ],
-            x=Axis("likeliest next words", ticks=ticks),
-            y=Axis("probability, %", low=0, high=100),
+            x=Axis(_("likeliest next words"), ticks=ticks),
+            y=Axis(_("probability, %"), low=0, high=100),
             width=640,
             height=260,
-            title="What the teacher says comes next",
-            description=f"At T = {seen.temperature:g}: {said}.",
+            title=_("What the teacher says comes next"),
+            description=_("At T = {temperature:g}: {words}.").format(
+                temperature=seen.temperature, words=said
+            ),
         ),
     ]
 
@@ -156,7 +163,7 @@ def temperature_explorer(model, texts, tokenizer):
     return Explorer(
         compute,
         show_soft_label,
-        text=choice("text", names, names[0], "which text the teacher reads"),
-        position=slider("position", 1, length, 1, length // 2, "tokens it has read"),
-        temperature=log_slider("T", 0.25, 20, 2.0, "divides the logits"),
+        text=choice(_("text"), names, names[0], _("which text the teacher reads")),
+        position=slider(_("position"), 1, length, 1, length // 2, _("tokens it has read")),
+        temperature=log_slider("T", 0.25, 20, 2.0, _("divides the logits")),
     )

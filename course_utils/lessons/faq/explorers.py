@@ -8,7 +8,8 @@ from course_utils import compression, evaluation, models, quantization
 from course_utils.chart import Axis, Bars, Chart
 from course_utils.datasets import docs
 from course_utils.storage import Ledger
-from course_utils.widgets import Explorer, cards, choice, readout, slider
+from course_utils.text import _
+from course_utils.widgets import Explorer, cards, choice, names, readout, slider
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,40 +61,51 @@ def show_width(seen):
     """Numbers, how often each code is used, and the bytes part by part."""
     low, high = seen.interval
     largest = len(seen.counts) // 2
-    parts = {name: size / 1000 for name, size in seen.ledger.parts.items() if size}
+    known = names.parts()
+    parts = {known[part]: size / 1000 for part, size in seen.ledger.parts.items() if size}
     times = 4 * seen.ledger.weights / seen.ledger.total
     return [
         cards(
-            readout("perplexity", f"{seen.perplexity:.2f}", note=f"as trained {seen.original:.2f}"),
-            readout("95% interval", f"{low:.1f} to {high:.1f}"),
             readout(
-                "file", f"{seen.ledger.total:,} bytes", note=f"{times:.1f} times below float32"
+                _("perplexity"),
+                f"{seen.perplexity:.2f}",
+                note=_("as trained {perplexity:.2f}").format(perplexity=seen.original),
+            ),
+            readout(_("95% interval"), _("{low:.1f} to {high:.1f}").format(low=low, high=high)),
+            readout(
+                _("file"),
+                _("{size:,} bytes").format(size=seen.ledger.total),
+                note=_("{times:.1f} times below float32").format(times=times),
             ),
             readout(
-                "bits a weight",
+                _("bits a weight"),
                 f"{seen.ledger.bits_per_weight:.2f}",
-                note=f"the codes alone {seen.bits}",
+                note=_("the codes alone {bits}").format(bits=seen.bits),
             ),
-            readout("entropy of a code", f"{seen.entropy:.2f}", note="bits"),
+            readout(_("entropy of a code"), f"{seen.entropy:.2f}", note=_("bits")),
         ),
         Chart(
             [Bars(np.arange(-largest, largest + 2) - 0.5, seen.counts, color="blue")],
-            x=Axis("code"),
-            y=Axis("how many weights"),
-            title=f"{len(seen.counts)} codes of {seen.bits} bits",
+            x=Axis(_("code")),
+            y=Axis(_("how many weights")),
+            title=_("{count} codes of {bits} bits").format(count=len(seen.counts), bits=seen.bits),
             width=460,
             height=260,
-            description=f"How many weights have each of {len(seen.counts)} codes; 0 is taken by "
-            f"{seen.counts[largest] / seen.counts.sum():.0%} of them.",
+            description=_(
+                "How many weights have each of {count} codes; 0 is taken by {share:.0%} of them."
+            ).format(count=len(seen.counts), share=seen.counts[largest] / seen.counts.sum()),
         ),
         Chart(
             [Bars(np.arange(len(parts) + 1), list(parts.values()), color="orange")],
-            y=Axis("kB"),
-            x=Axis("part of the file", ticks={i + 0.5: name for i, name in enumerate(parts)}),
-            title="Where the bytes go",
+            y=Axis(_("kB")),
+            x=Axis(_("part of the file"), ticks={i + 0.5: name for i, name in enumerate(parts)}),
+            title=_("Where the bytes go"),
             width=460,
             height=260,
-            description=", ".join(f"{name} {size:.1f} kB" for name, size in parts.items()),
+            description=", ".join(
+                _("{part} {size:.1f} kB").format(part=part, size=size)
+                for part, size in parts.items()
+            ),
         ),
     ]
 
@@ -113,11 +125,11 @@ def width_explorer(name="docs-tiny", sequences=32):
     return Explorer(
         lambda bits, group_size: width(model, tokens, original, bits, group_size),
         show_width,
-        bits=slider("bits", 2, 8, 1, 4, "width of a code"),
+        bits=slider(_("bits"), 2, 8, 1, 4, _("width of a code")),
         group_size=choice(
-            "one scale per",
-            {"matrix": "tensor", "unit": "channel", "64 inputs": 64, "16 inputs": 16},
+            _("one scale per"),
+            {_("matrix"): "tensor", _("unit"): "channel", _("64 inputs"): 64, _("16 inputs"): 16},
             "channel",
-            "the more scales, the finer and the larger",
+            _("the more scales, the finer and the larger"),
         ),
     )

@@ -10,6 +10,7 @@ from course_utils.chart import Axis, Chart, Grid, Line, Points, Rule
 from course_utils.compression import equalization
 from course_utils.models.checkpoint import clone, describe
 from course_utils.storage import encode
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, checkbox, choice, readout, slider
 
 SHARES = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # where the curves are measured
@@ -98,12 +99,12 @@ class Contest:
     def measure(self, sparsity, planted):
         """Prunes by both scores and returns a `Race`."""
         original, cuts = self.original, {score: self.cut(score, sparsity) for score in self.scores}
-        by_size, by_wanda = (masks for _, masks in cuts.values())
+        by_size, by_wanda = (masks for perplexity, masks in cuts.values())
         agree = sum(np.count_nonzero(by_size[name] == by_wanda[name]) for name in by_size)
         return Race(
             sparsity,
             planted,
-            {score: perplexity for score, (perplexity, _) in cuts.items()},
+            {score: perplexity for score, (perplexity, masks) in cuts.items()},
             agree / sum(mask.size for mask in by_size.values()),
             self.size(),
             original,
@@ -113,18 +114,26 @@ class Contest:
 
 def show_race(seen):
     """Both perplexities, the file, and the whole curves with the present position on them."""
-    perplexity, size = seen.original
+    (perplexity, size), known = seen.original, {"magnitude": _("magnitude"), "Wanda": _("Wanda")}
     numbers = cards(
         *(
-            readout(f"perplexity, {score}", f"{value:.2f}", note=f"original {perplexity:.2f}")
+            readout(
+                _("perplexity, {score}").format(score=known[score]),
+                f"{value:.2f}",
+                note=_("original {perplexity:.2f}").format(perplexity=perplexity),
+            )
             for score, value in seen.perplexity.items()
         ),
-        readout("file", f"{seen.bytes:,} bytes", note=f"original {size:,}"),
-        readout("masks agree on", f"{seen.agree:.1%}", note="of the weights"),
+        readout(
+            _("file"),
+            _("{size:,} bytes").format(size=seen.bytes),
+            note=_("original {size:,}").format(size=size),
+        ),
+        readout(_("masks agree on"), f"{seen.agree:.1%}", note=_("of the weights")),
     )
     across = [100 * share for share in SHARES]
     marks = [
-        Line(across, values, label=score, color=color)
+        Line(across, values, label=known[score], color=color)
         for (score, values), color in zip(seen.curves.items(), ("blue", "vermillion"))
     ]
     marks += [
@@ -134,18 +143,20 @@ def show_race(seen):
             for value, color in zip(seen.perplexity.values(), ("blue", "vermillion"))
         ),
     ]
-    title = "Planted outliers" if seen.planted else "The model as it was trained"
-    said = ", ".join(f"{score} {value:.2f}" for score, value in seen.perplexity.items())
+    title = _("Planted outliers") if seen.planted else _("The model as it was trained")
+    said = ", ".join(f"{known[score]} {value:.2f}" for score, value in seen.perplexity.items())
     return [
         numbers,
         Chart(
             marks,
-            x=Axis("weights removed from the blocks, %", low=0, high=92),
-            y=Axis("perplexity", log=True),
+            x=Axis(_("weights removed from the blocks, %"), low=0, high=92),
+            y=Axis(_("perplexity"), log=True),
             title=title,
             width=560,
             height=280,
-            description=f"{title}; {seen.sparsity:.0%} removed: perplexity by {said}.",
+            description=_("{title}; {sparsity:.0%} removed: perplexity by {scores}.").format(
+                title=title, sparsity=seen.sparsity, scores=said
+            ),
         ),
     ]
 
@@ -168,16 +179,15 @@ def race_explorer(model, calibration, tokens):
     return Explorer(
         lambda sparsity, planted: contests[planted].measure(sparsity, planted),
         show_race,
-        sparsity=slider("sparsity", 0.0, 0.9, 0.05, 0.5, "of each unit's weights is removed"),
+        sparsity=slider(_("sparsity"), 0.0, 0.9, 0.05, 0.5, _("of each unit's weights is removed")),
         planted=checkbox(
-            "plant outliers", False, "6 channels of each norm 32 times louder, same function"
+            _("plant outliers"), False, _("6 channels of each norm 32 times louder, same function")
         ),
     )
 
 
 # ---- patterns -----------------------------------------------------------------------------------
 
-PATTERNS = {"any weight": "any", "n of 4": "runs", "whole units": "units"}
 CORNER = 32  # rows and columns of the matrix that are drawn
 
 
@@ -232,30 +242,41 @@ def show_pattern(seen):
     """The bytes, and a corner of the matrix: blue above zero, orange-red below, empty where
     removed."""
     share = np.mean(seen.kept != 0)
-    said = {
-        "any": "single weights",
-        "runs": "some of every four down a column",
-        "units": "whole columns",
+    title = {
+        "any": _("{share:.0%} kept: single weights"),
+        "runs": _("{share:.0%} kept: some of every four down a column"),
+        "units": _("{share:.0%} kept: whole columns"),
+    }[seen.name]
+    description = {
+        "any": _(
+            "A corner of {corner} by {corner} weights; {share:.0%} are kept; removed were single weights."
+        ),
+        "runs": _(
+            "A corner of {corner} by {corner} weights; {share:.0%} are kept; removed were some of every four down a column."
+        ),
+        "units": _(
+            "A corner of {corner} by {corner} weights; {share:.0%} are kept; removed were whole columns."
+        ),
     }[seen.name]
     return [
         cards(
-            readout("weights left", f"{share:.0%}"),
-            readout("sum of squares left", f"{seen.energy:.1%}"),
+            readout(_("weights left"), f"{share:.0%}"),
+            readout(_("sum of squares left"), f"{seen.energy:.1%}"),
             readout(
-                "bytes of the weights",
+                _("bytes of the weights"),
                 f"{seen.values:,}",
-                note=f"all of them: {4 * seen.kept.size:,}",
+                note=_("all of them: {size:,}").format(size=4 * seen.kept.size),
             ),
-            readout("bytes of their places", f"{seen.places:,}"),
+            readout(_("bytes of their places"), f"{seen.places:,}"),
         ),
         Chart(
             [Grid(seen.kept[:CORNER, :CORNER])],
-            x=Axis("unit"),
-            y=Axis("input"),
-            title=f"{share:.0%} kept: {said}",
+            x=Axis(_("unit")),
+            y=Axis(_("input")),
+            title=title.format(share=share),
             width=400,
             height=420,
-            description=f"A corner of {CORNER} by {CORNER} weights; {share:.0%} are kept; removed were {said}.",
+            description=description.format(corner=CORNER, share=share),
         ),
     ]
 
@@ -272,8 +293,13 @@ def pattern_explorer(matrix):
     return Explorer(
         lambda pattern, removed: pattern_of(matrix, pattern, removed),
         show_pattern,
-        pattern=choice("pattern", PATTERNS, "runs", "what may be removed"),
+        pattern=choice(
+            _("pattern"),
+            {_("any weight"): "any", _("n of 4"): "runs", _("whole units"): "units"},
+            "runs",
+            _("what may be removed"),
+        ),
         removed=slider(
-            "removed", 0.25, 0.75, 0.25, 0.5, "share of the weights; n = 3, 2 or 1 of 4"
+            _("removed"), 0.25, 0.75, 0.25, 0.5, _("share of the weights; n = 3, 2 or 1 of 4")
         ),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from course_utils import compression, evaluation, quantization, second_order
 from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
 from course_utils.compression import Quantize, compress, equalization
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 
 PAIR = np.array([0.4, 0.4])  # the two weights of `pair`
@@ -63,10 +64,10 @@ def show_pair(seen):
     correlation = seen.products[0, 1]
     return [
         cards(
-            readout("round-to-nearest", "{:g}, {:g}".format(*seen.nearest)),
-            readout("output errs by", f"{seen.errors['nearest']:.3f}"),
-            readout("one by one", "{:g}, {:g}".format(*seen.settled)),
-            readout("output errs by", f"{seen.errors['settled']:.3f}"),
+            readout(_("round-to-nearest"), "{:g}, {:g}".format(*seen.nearest)),
+            readout(_("output errs by"), f"{seen.errors['nearest']:.3f}"),
+            readout(_("one by one"), "{:g}, {:g}".format(*seen.settled)),
+            readout(_("output errs by"), f"{seen.errors['settled']:.3f}"),
         ),
         Chart(
             [
@@ -74,32 +75,35 @@ def show_pair(seen):
                     PAIR[0] + along[0],
                     PAIR[1] + along[1],
                     color="green",
-                    label="outputs that err as much",
+                    label=_("outputs that err as much"),
                 ),
                 Points(*whole.T, color="grey", size=3, marker="circle"),
-                Points(*PAIR[:, None], label="the weights", color="blue", marker="diamond", size=5),
+                Points(
+                    *PAIR[:, None], label=_("the weights"), color="blue", marker="diamond", size=5
+                ),
                 Points(
                     *seen.nearest[:, None],
-                    label="nearest",
+                    label=_("nearest"),
                     color="vermillion",
                     marker="square",
                     size=6,
                 ),
                 Points(
                     *seen.settled[:, None],
-                    label="one by one",
+                    label=_("one by one"),
                     color="green",
                     marker="triangle",
                     size=6,
                 ),
             ],
-            x=Axis("first weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
-            y=Axis("second weight", low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
-            title=f"Inputs correlated by {correlation:g}",
+            x=Axis(_("first weight"), low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+            y=Axis(_("second weight"), low=-1.2, high=2.2, ticks=[-1, 0, 1, 2]),
+            title=_("Inputs correlated by {correlation:g}").format(correlation=correlation),
             width=420,
             height=460,
-            description=f"With a correlation of {correlation:g}, round-to-nearest errs by "
-            f"{seen.errors['nearest']:.3f} and rounding one by one by {seen.errors['settled']:.3f}.",
+            description=_(
+                "With a correlation of {correlation:g}, round-to-nearest errs by {nearest:.3f} and rounding one by one by {settled:.3f}."
+            ).format(correlation=correlation, **seen.errors),
         ),
     ]
 
@@ -109,7 +113,7 @@ def pair_explorer():
     return Explorer(
         pair,
         show_pair,
-        correlation=slider("correlation", -0.9, 0.9, 0.05, 0.0, "of the two inputs"),
+        correlation=slider(_("correlation"), -0.9, 0.9, 0.05, 0.0, _("of the two inputs")),
     )
 
 
@@ -178,44 +182,63 @@ def calibration_explorer(model, draw, tokens, group_size=32):
         return Calibration(sequences, bits, exact, found, time.perf_counter() - start)
 
     def show(seen):
+        known = {"nearest": _("nearest"), "clipped": _("clipped"), "GPTQ": _("GPTQ")}
         shares = trail.setdefault(seen.bits, [])
         shares.append((seen.sequences, 100 * seen.recovered("GPTQ")))
         return [
             cards(
-                readout("float", f"{exact:.2f}"),
+                readout(_("float"), f"{exact:.2f}"),
                 *(
-                    readout(name, f"{value:.2f}", note=f"recovers {seen.recovered(name):.0%}")
+                    readout(
+                        known[name],
+                        f"{value:.2f}",
+                        note=_("recovers {share:.0%}").format(share=seen.recovered(name)),
+                    )
                     for name, value in seen.perplexity.items()
                 ),
-                readout("computed in", f"{seen.seconds:.1f} s"),
+                readout(_("computed in"), f"{seen.seconds:.1f} s"),
             ),
             Chart(
                 [
-                    Points(*zip(*shares), label="GPTQ, as visited", color="blue"),
+                    Points(*zip(*shares), label=_("GPTQ, as visited"), color="blue"),
                     Points(
-                        *zip(shares[-1]), label="now", color="vermillion", size=7, marker="diamond"
+                        *zip(shares[-1]),
+                        label=_("now"),
+                        color="vermillion",
+                        size=7,
+                        marker="diamond",
                     ),
-                    Rule(100 * seen.recovered("clipped"), vertical=False, label="clipped"),
+                    Rule(100 * seen.recovered("clipped"), vertical=False, label=known["clipped"]),
                 ],
                 x=Axis(
-                    "calibration sequences", log=True, low=0.8, high=40, ticks=[1, 2, 4, 8, 16, 32]
+                    _("calibration sequences"),
+                    log=True,
+                    low=0.8,
+                    high=40,
+                    ticks=[1, 2, 4, 8, 16, 32],
                 ),
-                y=Axis("recovered, %", low=-75, high=100),
-                title=f"{seen.bits} bits: how much text is enough?",
+                y=Axis(_("recovered, %"), low=-75, high=100),
+                title=_("{bits} bits: how much text is enough?").format(bits=seen.bits),
                 width=560,
                 height=280,
-                description=f"{len(shares)} visited settings at {seen.bits} bits; the last, with {seen.sequences} "
-                f"sequences, recovers {seen.recovered('GPTQ'):.0%}, clipping "
-                f"{seen.recovered('clipped'):.0%}.",
+                description=_(
+                    "{count} visited settings at {bits} bits; the last, with {sequences} sequences, recovers {gptq:.0%}, clipping {clipped:.0%}."
+                ).format(
+                    count=len(shares),
+                    bits=seen.bits,
+                    sequences=seen.sequences,
+                    gptq=seen.recovered("GPTQ"),
+                    clipped=seen.recovered("clipped"),
+                ),
             ),
         ]
 
     return Explorer(
         compute,
         show,
-        sequences=slider("sequences", 1, 32, 1, 8, "of 128 tokens that GPTQ sees"),
-        bits=choice("bits", [2, 3, 4], 3, "of a code"),
-        seed=slider("draw", 0, 9, 1, 0, "other places in the text, as many"),
+        sequences=slider(_("sequences"), 1, 32, 1, 8, _("of 128 tokens that GPTQ sees")),
+        bits=choice(_("bits"), [2, 3, 4], 3, _("of a code")),
+        seed=slider(_("draw"), 0, 9, 1, 0, _("other places in the text, as many")),
     )
 
 
@@ -295,56 +318,58 @@ def outlier_explorer(model, calibration, tokens):
         edges = np.arange(len(seen.loudest[0]) + 1)
         return [
             cards(
-                readout("float", f"{exact:.2f}"),
-                readout("8 bits, plain", f"{seen.plain:.2f}"),
-                readout("8 bits, SmoothQuant", f"{seen.smooth:.2f}"),
+                readout(_("float"), f"{exact:.2f}"),
+                readout(_("8 bits, plain"), f"{seen.plain:.2f}"),
+                readout(_("8 bits, SmoothQuant"), f"{seen.smooth:.2f}"),
                 readout(
-                    "steps for the median channel",
+                    _("steps for the median channel"),
                     "{:.0f} → {:.0f}".format(*seen.levels),
-                    note="plain → SmoothQuant",
+                    note=_("plain → SmoothQuant"),
                 ),
             ),
             Chart(
                 [
-                    Bars(edges, seen.steps[0], color="vermillion", label="planted"),
+                    Bars(edges, seen.steps[0], color="vermillion", label=_("planted")),
                     Points(
                         edges[:-1] + 0.5,
                         seen.steps[1],
                         color="blue",
                         size=3,
-                        label="after SmoothQuant",
+                        label=_("after SmoothQuant"),
                     ),
                 ],
-                x=Axis("channel of what block_0/up reads"),
-                y=Axis("steps it may use", low=0, high=130),
-                title="One scale for all: who gets the 127 steps?",
-                description=f"Steps that each of {len(edges) - 1} channels may use: the median channel has "
-                "{:.0f} with the planted outliers and {:.0f} after SmoothQuant.".format(
-                    *seen.levels
-                ),
+                x=Axis(_("channel of what block_0/up reads")),
+                y=Axis(_("steps it may use"), low=0, high=130),
+                title=_("One scale for all: who gets the 127 steps?"),
+                description=_(
+                    "Steps that each of {count} channels may use: the median channel has {planted:.0f} with the planted outliers and {smooth:.0f} after SmoothQuant."
+                ).format(count=len(edges) - 1, planted=seen.levels[0], smooth=seen.levels[1]),
             ),
             Chart(
                 [
-                    Points(factors, plain, label="plain, as visited", color="vermillion"),
-                    Points(factors, smooth, label="SmoothQuant", color="blue"),
-                    Rule(exact, vertical=False, label="float"),
+                    Points(factors, plain, label=_("plain, as visited"), color="vermillion"),
+                    Points(factors, smooth, label=_("SmoothQuant"), color="blue"),
+                    Rule(exact, vertical=False, label=_("float")),
                 ],
                 x=Axis(
-                    "factor of the planted channels",
+                    _("factor of the planted channels"),
                     log=True,
                     low=0.8,
                     high=125,
                     ticks=[1, 3, 10, 30, 100],
                 ),
-                y=Axis("perplexity", log=True, low=0.8 * exact, high=200 * exact),
-                title="8-bit weights and activations",
-                description=f"At factor {seen.factor:g} perplexity is {seen.plain:.2f} plain and {seen.smooth:.2f} "
-                f"with SmoothQuant; in float it is {exact:.2f}.",
+                y=Axis(_("perplexity"), log=True, low=0.8 * exact, high=200 * exact),
+                title=_("8-bit weights and activations"),
+                description=_(
+                    "At factor {factor:g} perplexity is {plain:.2f} plain and {smooth:.2f} with SmoothQuant; in float it is {exact:.2f}."
+                ).format(factor=seen.factor, plain=seen.plain, smooth=seen.smooth, exact=exact),
             ),
         ]
 
     return Explorer(
         lambda factor: outliers(model, factor, calibration, tokens),
         show,
-        factor=log_slider("factor", 1, 100, 30, "how many times louder the planted channels are"),
+        factor=log_slider(
+            _("factor"), 1, 100, 30, _("how many times louder the planted channels are")
+        ),
     )

@@ -14,9 +14,10 @@ from course_utils.datasets.tales import words
 from course_utils.evaluation.bench import bench
 from course_utils.evaluation.tasks import TASKS
 from course_utils.storage import Ledger
-from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
+from course_utils.text import _
+from course_utils.widgets import Explorer, cards, choice, log_slider, names, readout, slider
 from course_utils.widgets.controls import Control, row
-from course_utils.widgets.skills import NAMES, skills_chart
+from course_utils.widgets.skills import skills_chart
 
 END, STORIES = words.MARKS.index(words.END), TASKS["tales"].live
 STORY = (
@@ -50,7 +51,7 @@ def respond_all(model, requests):
     prompts = [tales.prompt(*request) for request in requests]
     return [
         tales.decode(np.concatenate([prompt[1:], written]) if task == "story" else written)
-        for prompt, written, (task, _, _) in zip(
+        for prompt, written, (task, *__) in zip(
             prompts, decoding.answers(model, prompts, END), requests
         )
     ]
@@ -173,18 +174,22 @@ def show_spoken(seen):
     told = seen.skills["story"]
     return [
         cards(
-            readout("file", f"{seen.ledger.total:,} bytes", note=f"original {seen.size:,}"),
-            readout("times smaller", f"{seen.times_smaller:.1f}"),
-            readout("removed by θ", f"{seen.removed:.0%}"),
             readout(
-                "perplexity of stories",
+                _("file"),
+                _("{size:,} bytes").format(size=seen.ledger.total),
+                note=_("original {size:,}").format(size=seen.size),
+            ),
+            readout(_("times smaller"), f"{seen.times_smaller:.1f}"),
+            readout(_("removed by θ"), f"{seen.removed:.0%}"),
+            readout(
+                _("perplexity of stories"),
                 f"{told.perplexity:.2f}",
-                note=f"the generator's {told.floor:.2f}",
+                note=_("the generator's {floor:.2f}").format(floor=told.floor),
             ),
         ),
         skills_chart(
-            {"original": seen.original, "compressed": seen.skills},
-            f"Skills, on {STORIES} validation stories",
+            {_("original"): seen.original, _("compressed"): seen.skills},
+            _("Skills, on {count} validation stories").format(count=STORIES),
             width=560,
         ),
         conversation(seen.answers),
@@ -201,9 +206,10 @@ def conversation(answers):
             f"top'>{'<mark>' * wrong}{html.escape(text)}{'</mark>' * wrong}</td>"
         )
 
+    known = names.skills()
     rows = "".join(
         "<tr><th scope='row' style='text-align: left; vertical-align: "
-        f"top'>{NAMES[task]}</th>{cell(a, right)}"
+        f"top'>{known[task]}</th>{cell(a, right)}"
         f"{cell(b, right)}</tr>"
         for task, a, b, right in answers
     )
@@ -211,8 +217,8 @@ def conversation(answers):
         f"<th scope='col' style='text-align: left; width: {width}'>{name}</th>"
         for name, width in (
             ("", "96px"),
-            ("original", "50%"),
-            ("compressed (wrong answers marked)", "50%"),
+            (_("original"), "50%"),
+            (_("compressed (wrong answers marked)"), "50%"),
         )
     )
     return f"<table style='width: 100%; table-layout: fixed'><tr>{heads}</tr>{rows}</table>"
@@ -225,20 +231,23 @@ def speak_explorer(name="tales"):
     Returns:
         An `Explorer` whose results are `Spoken`.
     """
+    rules = names.rules()
     return Explorer(
         functools.partial(speak, name),
         show_spoken,
-        story=Typed("story", STORY, "in words this world has"),
-        question=Typed("question", QUESTION, "about the story"),
+        story=Typed(_("story"), STORY, _("in words this world has")),
+        question=Typed(_("question"), QUESTION, _("about the story")),
         rule=choice(
-            "rule",
-            ["step", "absmax"],
+            _("rule"),
+            {rules[rule]: rule for rule in ("step", "absmax")},
             "step",
-            "rounding: steps of Q, or bits with a scale for every 32 inputs",
+            _("rounding: steps of Q, or bits with a scale for every 32 inputs"),
         ),
         step=log_slider(
-            "Q", 0.001, 1, None, "step between two levels, for the rule step", off=True
+            "Q", 0.001, 1, None, _("step between two levels, for the rule step"), off=True
         ),
-        bits=slider("bits", 2, 8, 1, 4, "of a code, for the rule absmax"),
-        theta=log_slider("θ", 0.001, 1, None, "weights of at most this size are removed", off=True),
+        bits=slider(_("bits"), 2, 8, 1, 4, _("of a code, for the rule absmax")),
+        theta=log_slider(
+            "θ", 0.001, 1, None, _("weights of at most this size are removed"), off=True
+        ),
     )

@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from course_utils import document
 from course_utils.chart import Axis, Bars, Chart, Line, Rule
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 
 
@@ -17,7 +18,7 @@ class Law:
     """A distribution of standard deviation 1: values, and the probability of each.
 
     Attributes:
-        name: As a control shows it.
+        name: As code calls it.
         values: Array of shape `(values,)`, in standard deviations.
         chances: Array of shape `(values,)` that sums to 1.
     """
@@ -25,6 +26,17 @@ class Law:
     name: str
     values: np.ndarray
     chances: np.ndarray
+
+    @property
+    def label(self):
+        """Its name as a learner reads it."""
+        known = {
+            "Gaussian": _("Gaussian"),
+            "Laplace": _("Laplace"),
+            "uniform": _("uniform"),
+            "trained": _("trained"),
+        }
+        return known.get(self.name, self.name)
 
     def mean(self, what):
         """The expectation of `what`, an array of shape `(values,)`."""
@@ -82,7 +94,7 @@ class Rounded:
 def histogram(law):
     """The distribution as bars between -5 and 5 standard deviations."""
     chances, edges = np.histogram(law.values, 100, (-5, 5), weights=law.chances)
-    return Bars(edges, 100 * chances, color="blue", label=law.name)
+    return Bars(edges, 100 * chances, color="blue", label=law.label)
 
 
 def step_explorer(laws):
@@ -96,43 +108,57 @@ def step_explorer(laws):
     """
     steps = np.geomspace(0.1, 10, 61)
     curves = [
-        Line(steps, [error_over_theory(law, step) for step in steps], label=name)
-        for name, law in laws.items()
+        Line(steps, [error_over_theory(law, step) for step in steps], label=law.label)
+        for law in laws.values()
     ]
 
     def show(seen):
         count = int(5 / seen.step)
         grid = [Rule(k * seen.step) for k in range(-count, count + 1)] if count <= 12 else []
+        title = (
+            _("{law}, levels every {step:g} σ")
+            if grid
+            else _("{law}, levels every {step:g} σ (too close to draw)")
+        )
         return [
             cards(
-                readout("mean squared error", f"{seen.error:.4g}"),
+                readout(_("mean squared error"), f"{seen.error:.4g}"),
                 readout("Q²/12", f"{seen.step**2 / 12:.4g}"),
-                readout("error over Q²/12", f"{seen.ratio:.3f}"),
+                readout(_("error over Q²/12"), f"{seen.ratio:.3f}"),
             ),
             Chart(
                 [histogram(seen.law), *grid],
-                x=Axis("weight / σ", low=-5, high=5),
-                y=Axis("% of the weights"),
-                title=f"{seen.law.name}, levels every {seen.step:g} σ"
-                + ("" if grid else " (too close to draw)"),
-                description=f"Histogram of the {seen.law.name} distribution with levels {seen.step:g} apart.",
+                x=Axis(_("weight / σ"), low=-5, high=5),
+                y=Axis(_("% of the weights")),
+                title=title.format(law=seen.law.label, step=seen.step),
+                description=_(
+                    "Histogram of the {law} distribution with levels {step:g} apart."
+                ).format(law=seen.law.label, step=seen.step),
             ),
             Chart(
                 [*curves, Rule(seen.step)],
                 x=Axis("Q / σ", log=True),
-                y=Axis("error over Q²/12", low=0, high=1.4),
-                title="Where theory holds",
-                description="The measured error over Q²/12: 1 up to Q = 2σ for the "
-                "Gaussian, below 1 from about half a σ for the Laplace, and to and fro around 1 "
-                "for the uniform one.",
+                y=Axis(_("error over Q²/12"), low=0, high=1.4),
+                title=_("Where theory holds"),
+                description=_(
+                    "The measured error over Q²/12: 1 up to Q = 2σ for the Gaussian, below 1 from about "
+                    "half a σ for the Laplace, and to and fro around 1 for the uniform one."
+                ),
             ),
         ]
 
     return Explorer(
         lambda law, step: Rounded(laws[law], step, error_over_theory(laws[law], step)),
         show,
-        law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
-        step=log_slider("Q / σ", 0.1, 10, 0.5, "the step, in standard deviations of the weights"),
+        law=choice(
+            _("weights"),
+            {law.label: name for name, law in laws.items()},
+            "Gaussian",
+            _("how they are distributed"),
+        ),
+        step=log_slider(
+            "Q / σ", 0.1, 10, 0.5, _("the step, in standard deviations of the weights")
+        ),
     )
 
 
@@ -216,42 +242,54 @@ def clip_explorer(laws):
         lines = [
             Line(clips, [getattr(one, part) for one in curve], label=label)
             for part, label in (
-                ("rounding", "inside: rounding"),
-                ("clipping", "outside: clipping"),
-                ("error", "both"),
+                ("rounding", _("inside: rounding")),
+                ("clipping", _("outside: clipping")),
+                ("error", _("both")),
             )
         ]
         return [
             cards(
-                readout("step", f"{seen.step:.4f} σ"),
-                readout("error by rounding", f"{seen.rounding:.3g}"),
-                readout("error by clipping", f"{seen.clipping:.3g}"),
-                readout("both", f"{seen.error:.3g}"),
-                readout("the best clip", f"{best.clip:.2f} σ", note=f"error {best.error:.3g}"),
+                readout(_("step"), f"{seen.step:.4f} σ"),
+                readout(_("error by rounding"), f"{seen.rounding:.3g}"),
+                readout(_("error by clipping"), f"{seen.clipping:.3g}"),
+                readout(_("both"), f"{seen.error:.3g}"),
+                readout(
+                    _("the best clip"),
+                    f"{best.clip:.2f} σ",
+                    note=_("error {error:.3g}").format(error=best.error),
+                ),
             ),
             Chart(
                 [histogram(seen.law), *(Rule(end) for end in (-seen.clip, seen.clip))],
-                x=Axis("weight / σ", low=-5, high=5),
-                y=Axis("% of the weights"),
-                title=f"{seen.law.name}, clip {seen.clip:g} σ",
-                description=f"Histogram of the {seen.law.name} distribution, clipped at {seen.clip:g} on both sides.",
+                x=Axis(_("weight / σ"), low=-5, high=5),
+                y=Axis(_("% of the weights")),
+                title=_("{law}, clip {clip:g} σ").format(law=seen.law.label, clip=seen.clip),
+                description=_(
+                    "Histogram of the {law} distribution, clipped at {clip:g} on both sides."
+                ).format(law=seen.law.label, clip=seen.clip),
             ),
             Chart(
                 [*lines, Rule(seen.clip)],
-                x=Axis("clip / σ", log=True, low=0.4, high=12),
-                y=Axis("mean squared error", log=True, low=best.error / 5, high=2),
-                title=f"Two errors that pull apart, {seen.bits} bits",
-                description=f"The error inside the range grows with the clip, the error outside falls; their sum is "
-                f"smallest at {best.clip:.2f} standard deviations.",
+                x=Axis(_("clip / σ"), log=True, low=0.4, high=12),
+                y=Axis(_("mean squared error"), log=True, low=best.error / 5, high=2),
+                title=_("Two errors that pull apart, {bits} bits").format(bits=seen.bits),
+                description=_(
+                    "The error inside the range grows with the clip, the error outside falls; their sum is smallest at {clip:.2f} standard deviations."
+                ).format(clip=best.clip),
             ),
         ]
 
     return Explorer(
         lambda law, bits, clip: clipped(laws[law], bits, clip),
         show,
-        law=choice("weights", list(laws), "Gaussian", "how they are distributed"),
-        bits=slider("bits", 2, 8, 1, 4, "of a code"),
-        clip=log_slider("clip / σ", 0.5, 10, 4.0, "codes end here, in standard deviations"),
+        law=choice(
+            _("weights"),
+            {law.label: name for name, law in laws.items()},
+            "Gaussian",
+            _("how they are distributed"),
+        ),
+        bits=slider(_("bits"), 2, 8, 1, 4, _("of a code")),
+        clip=log_slider(_("clip / σ"), 0.5, 10, 4.0, _("codes end here, in standard deviations")),
     )
 
 
@@ -295,23 +333,21 @@ def steps_until_right(z, loss, limit=100_000):
 
 def slopes_explorer():
     """Slides the student's logit; the results are `Slopes`."""
-    many, names = (
-        np.linspace(-10, 10, 201),
-        {"squared": "squared error", "cross_entropy": "cross-entropy"},
-    )
+    many = np.linspace(-10, 10, 201)
     pulls = slopes(many)
 
     def show(seen):
+        names = {"squared": _("squared error"), "cross_entropy": _("cross-entropy")}
         pull = [
-            readout("pull towards right", f"{-getattr(seen, loss):.2g}", note=name)
+            readout(_("pull towards right"), f"{-getattr(seen, loss):.2g}", note=name)
             for loss, name in names.items()
         ]
         steps = [
-            readout("steps until right", f"{steps_until_right(seen.z, loss):,}", note=name)
+            readout(_("steps until right"), f"{steps_until_right(seen.z, loss):,}", note=name)
             for loss, name in names.items()
         ]
         return [
-            cards(readout("share of the right class", f"{seen.p:.4g}"), *pull, *steps),
+            cards(readout(_("share of the right class"), f"{seen.p:.4g}"), *pull, *steps),
             Chart(
                 [
                     *(
@@ -320,15 +356,19 @@ def slopes_explorer():
                     ),
                     Rule(seen.z),
                 ],
-                x=Axis("z: right logit minus wrong logit"),
-                y=Axis("pull towards right", low=0, high=1.1),
-                title="How hard each loss pulls",
+                x=Axis(_("z: right logit minus wrong logit")),
+                y=Axis(_("pull towards right"), low=0, high=1.1),
+                title=_("How hard each loss pulls"),
                 width=520,
-                description="Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
-                "error pulls hardest near z = -0.7 and not at all at both ends.",
+                description=_(
+                    "Cross-entropy pulls with a strength near 1 at a student who is sure and wrong; squared "
+                    "error pulls hardest near z = -0.7 and not at all at both ends."
+                ),
             ),
         ]
 
     return Explorer(
-        slopes, show, z=slider("z", -10, 10, 1, -8, "below 0 the student prefers the wrong class")
+        slopes,
+        show,
+        z=slider("z", -10, 10, 1, -8, _("below 0 the student prefers the wrong class")),
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from course_utils import pruning
 from course_utils.chart import Axis, Chart, Line, Points, Rule
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, log_slider, readout, slider
 
 
@@ -35,26 +36,33 @@ def show_importance(seen):
     size."""
 
     def against(scores, formula, name, color, low, high):
-        title = f"{formula}, {name}"
+        title = _("{formula}, {name}").format(formula=formula, name=name)
         return Chart(
             [Points(seen.norms, scores, color=color, size=3)],
             y=Axis(formula, log=True, low=low, high=high),
-            x=Axis("size of the unit's weights (RMS)", log=True, low=0.003, high=3),
+            x=Axis(_("size of the unit's weights (RMS)"), log=True, low=0.003, high=3),
             title=title,
-            description=f"{title} of {len(scores)} units against the size of their weights.",
+            description=_("{title} of {count} units against the size of their weights.").format(
+                title=title, count=len(scores)
+            ),
         )
 
     return [
         cards(
-            readout("weights times", f"{seen.scale:g}"),
-            readout("median importance", f"{np.median(seen.document):.4g}"),
-            readout("median participation ratio", f"{np.median(seen.ratio):.4g}"),
+            readout(_("weights times"), f"{seen.scale:g}"),
+            readout(_("median importance"), f"{np.median(seen.document):.4g}"),
+            readout(_("median participation ratio"), f"{np.median(seen.ratio):.4g}"),
         ),
         against(
-            seen.document, "Σw² / Σw⁴", "the document's importance", "vermillion", 0.01, 100000
+            seen.document, "Σw² / Σw⁴", _("the document's importance"), "vermillion", 0.01, 100000
         ),
         against(
-            seen.ratio, "(Σw²)² / Σw⁴", "participation ratio", "green", 1, len(seen.document) * 10
+            seen.ratio,
+            "(Σw²)² / Σw⁴",
+            _("participation ratio"),
+            "green",
+            1,
+            len(seen.document) * 10,
         ),
     ]
 
@@ -71,7 +79,7 @@ def importance_explorer(weights):
     return Explorer(
         lambda scale: importance_of(weights, scale),
         show_importance,
-        scale=log_slider("factor", 0.1, 10, 1, "multiplies every weight"),
+        scale=log_slider(_("factor"), 0.1, 10, 1, _("multiplies every weight")),
     )
 
 
@@ -105,12 +113,14 @@ def cut_explorer(curves):
             cards(*(readout(name, f"{accuracy:.1%}") for name, accuracy in seen.accuracy.items())),
             Chart(
                 [*marks, Rule(100 * seen.share)],
-                x=Axis("hidden units removed, %"),
-                y=Axis("accuracy, %", low=0, high=100),
-                title="Which units go first?",
+                x=Axis(_("hidden units removed, %")),
+                y=Axis(_("accuracy, %"), low=0, high=100),
+                title=_("Which units go first?"),
                 width=520,
                 height=280,
-                description=f"Accuracy with {seen.share:.0%} of the hidden units removed, by score.",
+                description=_(
+                    "Accuracy with {share:.0%} of the hidden units removed, by score."
+                ).format(share=seen.share),
             ),
         ]
 
@@ -118,6 +128,11 @@ def cut_explorer(curves):
         lambda share: Cut(share, {name: measure(share) for name, measure in curves.items()}, drawn),
         show,
         share=slider(
-            "share", 0.0, 0.95, 0.05, 0.5, "of the hidden units is removed, lowest score first"
+            _("share"),
+            0.0,
+            0.95,
+            0.05,
+            0.5,
+            _("of the hidden units is removed, lowest score first"),
         ),
     )

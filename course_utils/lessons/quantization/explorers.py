@@ -6,6 +6,7 @@ import numpy as np
 
 from course_utils import quantization
 from course_utils.chart import Axis, Bars, Chart, Rule
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, log_slider, readout
 
 
@@ -39,20 +40,26 @@ def show_rounding(seen):
     edge = np.abs(seen.edges).max()
     count = int(edge / seen.step)
     grid = [Rule(k * seen.step) for k in range(-count, count + 1)] if count <= 25 else []
+    title = (
+        _("Weights and the levels every {step:g}")
+        if grid
+        else _("Weights and the levels every {step:g} (too close to draw)")
+    )
     return [
         cards(
-            readout("levels", seen.levels),
-            readout("bits a code", seen.bits),
-            readout("error (RMS)", f"{seen.error:.4f}"),
-            readout("error over Q/√12", f"{seen.error_ratio:.2f}"),
+            readout(_("levels"), seen.levels),
+            readout(_("bits a code"), seen.bits),
+            readout(_("error (RMS)"), f"{seen.error:.4f}"),
+            readout(_("error over Q/√12"), f"{seen.error_ratio:.2f}"),
         ),
         Chart(
-            [Bars(seen.edges, seen.counts, color="blue", label="weights"), *grid],
-            x=Axis("weight"),
-            y=Axis("how many"),
-            title=f"Weights and the levels every {seen.step:g}"
-            + ("" if grid else " (too close to draw)"),
-            description=f"Histogram of the weights with {seen.levels} levels {seen.step:g} apart.",
+            [Bars(seen.edges, seen.counts, color="blue", label=_("weights")), *grid],
+            x=Axis(_("weight")),
+            y=Axis(_("how many")),
+            title=title.format(step=seen.step),
+            description=_("Histogram of the weights with {levels} levels {step:g} apart.").format(
+                levels=seen.levels, step=seen.step
+            ),
         ),
     ]
 
@@ -69,5 +76,7 @@ def rounding_explorer(weights):
     return Explorer(
         lambda step: rounding(weights, step),
         show_rounding,
-        step=log_slider("Q", 0.001, 1, 0.05, "step between two levels, in the unit of the weights"),
+        step=log_slider(
+            "Q", 0.001, 1, 0.05, _("step between two levels, in the unit of the weights")
+        ),
     )

@@ -9,6 +9,7 @@ import threadpoolctl
 
 from course_utils.chart import Axis, Chart, Line, Rule
 from course_utils.evaluation import products, speed
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout
 from course_utils.widgets.controls import Number
 
@@ -82,33 +83,43 @@ def show_product(seen):
     batches = 2 ** np.arange(0, 8.01, 0.25)
     gains = [dataclasses.replace(seen, batch=batch).gain for batch in batches]
     on_roof = {
-        f"{bits} bits, at most": (seen.operations, seen.bytes(bits), seen.least(bits))
+        _("{bits} bits, at most").format(bits=bits): (
+            seen.operations,
+            seen.bytes(bits),
+            seen.least(bits),
+        )
         for bits in (32, seen.bits)
     }
-    measured = {"float32, measured": (seen.operations, seen.bytes(), seen.seconds)}
+    limits = {"memory": _("memory"), "arithmetic": _("arithmetic")}
+    measured = {_("float32, measured"): (seen.operations, seen.bytes(), seen.seconds)}
     return [
         cards(
             readout(
-                "operations a byte",
+                _("operations a byte"),
                 f"{seen.intensity():.1f}",
-                note=f"the roof bends at {seen.roof.ridge:.1f}",
+                note=_("the roof bends at {ridge:.1f}").format(ridge=seen.roof.ridge),
             ),
-            readout("in float32 it waits for", seen.limit),
+            readout(_("in float32 it waits for"), limits[seen.limit]),
             readout(
-                "float32, measured",
+                _("float32, measured"),
                 f"{seen.operations / seen.seconds / 1e9:.1f} GFLOP/s",
-                note=f"{seen.least() / seen.seconds:.0%} of the roof",
+                note=_("{share:.0%} of the roof").format(share=seen.least() / seen.seconds),
             ),
-            readout(f"{seen.bits} bits could be", f"{seen.gain:.1f}x as fast", note="at most"),
+            readout(
+                _("{bits} bits could be").format(bits=seen.bits),
+                _("{gain:.1f}x as fast").format(gain=seen.gain),
+                note=_("at most"),
+            ),
         ),
         seen.roof.chart({**on_roof, **measured}),
         Chart(
             [Line(batches, gains, color="blue"), Rule(seen.batch)],
-            x=Axis("batch", log=True),
-            y=Axis("times as fast, at most", low=0, high=32 / seen.bits + 0.5),
-            title=f"What {seen.bits} bits can win through fewer bytes",
-            description=f"At batch 1 the gain is at most {gains[0]:.1f}, at batch 256 at most {gains[-1]:.1f}; "
-            f"at batch {seen.batch} it is {seen.gain:.1f}.",
+            x=Axis(_("batch"), log=True),
+            y=Axis(_("times as fast, at most"), low=0, high=32 / seen.bits + 0.5),
+            title=_("What {bits} bits can win through fewer bytes").format(bits=seen.bits),
+            description=_(
+                "At batch 1 the gain is at most {first:.1f}, at batch 256 at most {last:.1f}; at batch {batch} it is {gain:.1f}."
+            ).format(first=gains[0], last=gains[-1], batch=seen.batch, gain=seen.gain),
         ),
     ]
 
@@ -126,12 +137,10 @@ def product_explorer(roof):
         functools.partial(product, roof),
         show_product,
         batch=Number(
-            "batch",
+            _("batch"),
             [2**power for power in range(9)],
             1,
-            "rows that share one reading of the matrix",
+            _("rows that share one reading of the matrix"),
         ),
-        bits=choice(
-            "bits", {"16": 16, "8": 8, "4": 4}, 8, "width of a weight in the compressed matrix"
-        ),
+        bits=choice(_("bits"), [16, 8, 4], 8, _("width of a weight in the compressed matrix")),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from course_utils import learning
 from course_utils.chart import Axis, Chart, Line
 from course_utils.datasets import tales
+from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout
 
 HIGHEST = 9.0  # nats; what lies above is off the page
@@ -49,6 +50,11 @@ def descent(rate, optimizer, schedule):
     )
 
 
+def schedules():
+    """The schedules' names in the learner's language."""
+    return {"constant": _("constant"), "warm-up and cosine": _("warm-up and cosine")}
+
+
 def show_descent(seen):
     """Numbers, and the loss between knowing nothing and the least that one token of context
     allows."""
@@ -60,34 +66,39 @@ def show_descent(seen):
     reached = (
         f"{seen.reached:.2f}"
         if seen.reached < 1000
-        else "not a number"
+        else _("not a number")
         if np.isnan(seen.reached)
-        else "over 1000"
+        else _("over 1000")
     )
     return [
         cards(
-            readout("loss at the start", f"{seen.losses[0]:.2f}"),
-            readout("after 100 steps", reached),
-            readout("perplexity", f"{np.exp(seen.reached):.1f}" if seen.reached < 10 else "lost"),
+            readout(_("loss at the start"), f"{seen.losses[0]:.2f}"),
+            readout(_("after 100 steps"), reached),
+            readout(
+                _("perplexity"), f"{np.exp(seen.reached):.1f}" if seen.reached < 10 else _("lost")
+            ),
         ),
         Chart(
             [
-                Line(np.arange(len(drawn)), drawn, color="blue", label="loss"),
-                Line([0, len(drawn)], [nothing] * 2, color="grey", label="knows nothing"),
+                Line(np.arange(len(drawn)), drawn, color="blue", label=_("loss")),
+                Line([0, len(drawn)], [nothing] * 2, color="grey", label=_("knows nothing")),
                 Line(
                     [0, len(drawn)],
                     [floor] * 2,
                     color="green",
-                    label="least possible with one token",
+                    label=_("least possible with one token"),
                 ),
             ],
-            x=Axis("step", low=0, high=len(drawn)),
-            y=Axis("loss, nats", low=2, high=HIGHEST),
-            title=f"{seen.optimizer}, {seen.schedule}, rate {seen.rate:g}",
+            x=Axis(_("step"), low=0, high=len(drawn)),
+            y=Axis(_("loss, nats"), low=2, high=HIGHEST),
+            title=_("{optimizer}, {schedule}, rate {rate:g}").format(
+                optimizer=seen.optimizer, schedule=schedules()[seen.schedule], rate=seen.rate
+            ),
             width=560,
             height=280,
-            description=f"The loss over 100 steps goes from {seen.losses[0]:.2f} to {reached}; {nothing:.2f} is knowing "
-            f"nothing, {floor:.2f} the least a model can reach that sees one token.",
+            description=_(
+                "The loss over 100 steps goes from {start:.2f} to {reached}; {nothing:.2f} is knowing nothing, {floor:.2f} the least a model can reach that sees one token."
+            ).format(start=seen.losses[0], reached=reached, nothing=nothing, floor=floor),
         ),
     ]
 
@@ -101,12 +112,15 @@ def descent_explorer():
     return Explorer(
         descent,
         show_descent,
-        rate=log_slider("rate", 0.001, 100, 0.001, "the learning rate: how far a step goes"),
+        rate=log_slider(_("rate"), 0.001, 100, 0.001, _("the learning rate: how far a step goes")),
         optimizer=choice(
-            "optimizer", list(learning.OPTIMIZERS), "sgd", "how a slope becomes a step"
+            _("optimizer"), list(learning.OPTIMIZERS), "sgd", _("how a slope becomes a step")
         ),
         schedule=choice(
-            "schedule", list(learning.SCHEDULES), "constant", "how the rate runs over the 100 steps"
+            _("schedule"),
+            {schedules()[name]: name for name in learning.SCHEDULES},
+            "constant",
+            _("how the rate runs over the 100 steps"),
         ),
     )
 
@@ -124,16 +138,19 @@ def curve_chart(record, floor, title):
         [point[name] for point in record["curve"]] for name in ("train_loss", "validation_loss")
     )
     marks = [
-        Line(steps, trained, color="sky", label="training text"),
-        Line(steps, validation, color="blue", label="validation"),
+        Line(steps, trained, color="sky", label=_("training text")),
+        Line(steps, validation, color="blue", label=_("validation")),
     ]
     return Chart(
-        [*marks, Line([0, steps[-1]], [floor, floor], color="grey", label="entropy floor")],
-        x=Axis("step", low=0),
-        y=Axis("loss, nats", low=0.8 * floor, high=max(trained[1:]) * 1.1),
+        [*marks, Line([0, steps[-1]], [floor, floor], color="grey", label=_("entropy floor"))],
+        x=Axis(_("step"), low=0),
+        y=Axis(_("loss, nats"), low=0.8 * floor, high=max(trained[1:]) * 1.1),
         title=title,
         width=560,
         height=260,
-        description=f"Validation loss falls from {validation[0]:.3f} at step {steps[0]} to {validation[-1]:.3f} "
-        f"at step {steps[-1]}; the floor is {floor:.3f}.",
+        description=_(
+            "Validation loss falls from {first:.3f} at step {start} to {last:.3f} at step {end}; the floor is {floor:.3f}."
+        ).format(
+            first=validation[0], start=steps[0], last=validation[-1], end=steps[-1], floor=floor
+        ),
     )
