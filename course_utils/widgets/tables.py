@@ -8,8 +8,9 @@ import unicodedata
 from course_utils.text import _
 
 NUMBER = r"[-+−±]?([\d.,]+|inf)([e^][-+−]?\d+)?( ?(%|[a-zA-Zµσ]{1,3}|×|times))?"
-# One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 1/8; 1024 x 64.
-NUMBERS = re.compile(rf"[\[(]?\s*{NUMBER}((, ?| ?/ ?|-|–|\s+((to|of|x|->) )?){NUMBER})*\s*[\])]?")
+# One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 97% [96, 98]; 1/8; 1024 x 64.
+BETWEEN = r"(, ?| ?/ ?|-|–|\s+((to|of|x|->) |[\[(])?)"
+NUMBERS = re.compile(rf"[\[(]?\s*{NUMBER}({BETWEEN}{NUMBER})*\s*[\])]?")
 
 
 class Table:
