@@ -14,6 +14,7 @@ from course_utils.backend import tf
 from course_utils.chart import Axis, Chart, Line, Points
 from course_utils.checks import fraction, whole
 from course_utils.evaluation.speed import aligned, empty_caches, pairs
+from course_utils.text import _
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,18 +51,17 @@ class Roofline:
             Points([work / size], [work / seconds / 1e9], label=name)
             for name, (work, size, seconds) in dict(measured).items()
         ]
-        said = (
-            f"Up to {self.ridge:.0f} operations a byte the roof rises with "
-            f"{self.bandwidth / 1e9:.0f} GB/s, "
-            f"beyond that it is flat at {self.peak / 1e9:.0f} GFLOP/s."
-        )
-        roof = Line(across, self.attainable(across) / 1e9, label="roof")
+        said = _(
+            "Up to {ridge:.0f} operations a byte the roof rises with {bandwidth:.0f} GB/s, "
+            "beyond that it is flat at {peak:.0f} GFLOP/s."
+        ).format(ridge=self.ridge, bandwidth=self.bandwidth / 1e9, peak=self.peak / 1e9)
+        roof = Line(across, self.attainable(across) / 1e9, label=_("roof"))
         return Chart(
             [roof, *dots],
-            title="Roofline",
+            title=_("Roofline"),
             description=said,
-            x=Axis("operations a byte", log=True),
-            y=Axis("GFLOP/s", log=True),
+            x=Axis(_("operations a byte"), log=True),
+            y=Axis(_("GFLOP/s"), log=True),
         )
 
 

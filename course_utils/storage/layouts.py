@@ -16,6 +16,7 @@ import numpy as np
 from course_utils.quantization import bits_for, pack_bits, packed_bytes, unpack_bits
 from course_utils.storage.entropy import entropy_decode, entropy_encode
 from course_utils.storage.gaps import distances, gap_bits, gap_entries, positions
+from course_utils.text import _
 
 
 class Pieces:
@@ -69,7 +70,7 @@ class Raw:
     dtype: str
 
     def __str__(self):
-        return "raw"
+        return _("raw")
 
     def size(self, count):
         return np.dtype(self.dtype).itemsize * count
@@ -96,7 +97,7 @@ class FloatBitmap:
     entries: int
 
     def __str__(self):
-        return "bitmap"
+        return _("bitmap")
 
     def size(self, count):
         return packed_bytes(1, count) + 4 * self.entries
@@ -132,7 +133,7 @@ class FloatGaps:
     gap: int
 
     def __str__(self):
-        return f"gaps of {self.gap} bits"
+        return _("gaps of {gap} bits").format(gap=self.gap)
 
     def size(self, count):
         return packed_bytes(self.gap, self.entries) + 4 * self.entries
@@ -168,7 +169,7 @@ class Packed:
     width: int
 
     def __str__(self):
-        return f"packed, {self.width} bits"
+        return _("packed, {width} bits").format(width=self.width)
 
     def size(self, count):
         return packed_bytes(self.width, count)
@@ -200,7 +201,7 @@ class CodeBitmap:
     zero: int
 
     def __str__(self):
-        return f"bitmap, {self.width} bits"
+        return _("bitmap, {width} bits").format(width=self.width)
 
     def size(self, count):
         return packed_bytes(1, count) + packed_bytes(self.width, self.entries)
@@ -241,7 +242,7 @@ class CodeGaps:
     zero: int
 
     def __str__(self):
-        return f"gaps of {self.gap} bits, {self.width} bits"
+        return _("gaps of {gap} bits, {width} bits").format(gap=self.gap, width=self.width)
 
     def size(self, count):
         return packed_bytes(self.gap, self.entries) + packed_bytes(self.width, self.entries)
@@ -285,7 +286,7 @@ class Ans:
         return layout
 
     def __str__(self):
-        return "ans"
+        return _("ans")
 
     def size(self, count):
         return self.levels + 4 * self.words

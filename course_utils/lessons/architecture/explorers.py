@@ -26,7 +26,7 @@ def looks_at_its_word(model, source, target):
     english = {
         zh: en
         for table in (chinese.NAMES, chinese.THINGS, chinese.PLACES)
-        for en, (zh, *_) in table.items()
+        for en, (zh, *__) in table.items()
     }
     known = tales.vocabulary()
     places = [place for place, one in enumerate(target[1:]) if known[one] in english]
