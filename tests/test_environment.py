@@ -2,14 +2,15 @@
 network."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+from course_utils import SUPPORTED, doctor, environment
 from course_utils import __main__ as door
-from course_utils import doctor, environment
 from course_utils.files import ROOT
 
 LAB = ["-m", "course_utils", "lab"]
@@ -63,6 +64,17 @@ def test_import_stays_light():
         [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert not {"numpy", "tensorflow", "keras"} & set(loaded.split())
+
+
+def test_the_supported_pythons_are_the_same_everywhere():
+    names = [f"{major}.{minor}" for major, minor in SUPPORTED]
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf8")
+    assert f"python: {json.dumps(names)}" in workflow
+    project = (ROOT / "pyproject.toml").read_text("utf8")
+    above = f"{SUPPORTED[-1][0]}.{SUPPORTED[-1][1] + 1}"
+    assert f'requires-python = ">={names[0]},<{above}"' in project
+    readme = (ROOT / "README.md").read_text("utf8")
+    assert all(name in readme for name in names) and above not in readme
 
 
 @pytest.mark.parametrize("arguments, code", [([], 0), (["--help"], 0), (["nonsense"], 2)])

@@ -5,7 +5,7 @@ import numpy as np
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
 from course_utils.compression.recipe import Prune, compress_weight
-from course_utils.compression.weights import floats, matched, weights
+from course_utils.compression.weights import matched, weights
 from course_utils.models.checkpoint import clone
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -110,7 +110,7 @@ def _compress_in_place(matrices, recipe):
         rounded = compress_weight(
             weight, [step for step in recipe if not isinstance(step, Prune)], floating
         )
-        weight.variable.assign(weight.shaped(floats(rounded)))
+        weight.assign(rounded)
         pruned.append(weight.shaped(floating))
     return pruned
 

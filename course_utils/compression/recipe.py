@@ -113,12 +113,12 @@ def named(rule):
     return re.sub(r"^course_utils\.(compression\.)?", "", name)
 
 
-def compress_weight(weight, steps, matrix=None, inputs=None, original_inputs=None):
+def compress_weight(weight, recipe, matrix=None, inputs=None, original_inputs=None):
     """Runs a recipe over one weight.
 
     Args:
         weight: A `Weight`.
-        steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
+        recipe: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
         matrix: Its values as `(inputs, units)`, where they are at hand already.
         inputs: What its layer reads, `(samples, inputs)`; only for steps that ask for it.
         original_inputs: What it read before anything was compressed; likewise.
@@ -130,7 +130,7 @@ def compress_weight(weight, steps, matrix=None, inputs=None, original_inputs=Non
         ValueError: If the weight is not finite, or a step comes after the weight became integers.
     """
     matrix = finite(weight.name, weight.matrix() if matrix is None else matrix)
-    for step in steps:
+    for step in recipe:
         if step.only in weight.name:
             if isinstance(matrix, QuantizedTensor):
                 raise ValueError(f"{weight.name} is integers already: prune first, quantize once")

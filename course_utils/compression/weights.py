@@ -41,6 +41,10 @@ class Weight:
         values = np.asarray(self.variable) if values is None else values
         return values.transpose(self.axes).reshape(self.inputs, -1)
 
+    def assign(self, tensor):
+        """Puts a matrix or a `QuantizedTensor` into the variable."""
+        self.variable.assign(self.shaped(floats(tensor)))
+
     def shaped(self, matrix):
         """Undoes `matrix`."""
         shape = tuple(self.variable.shape[axis] for axis in self.axes)

@@ -9,7 +9,7 @@ import numpy as np
 from course_utils import files
 from course_utils.compression.calibration import watch
 from course_utils.compression.recipe import compress_weight
-from course_utils.compression.weights import fill, floats, matched, weights
+from course_utils.compression.weights import fill, matched, weights
 from course_utils.models.checkpoint import clone, describe, rebuild
 from course_utils.storage import Ledger, decode, encode
 
@@ -37,12 +37,12 @@ class Compressed:
         return files.write(path, self.content)
 
 
-def compress(model, steps, storage="fixed", calibration=None):
+def compress(model, recipe, storage="fixed", calibration=None):
     """Prunes and quantizes a copy of a model, and lays it out as a file.
 
     Args:
         model: A built Keras model; it is not changed.
-        steps: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
+        recipe: `Prune`, `Quantize` and other `Apply` steps, in the order in which they run.
         storage: `"fixed"` or `"entropy"`; see `storage.encode`.
         calibration: What the model is called on to see what its layers read, such as tokens
             `(sequences, length)`; only for steps whose rule asks for `inputs`. Each layer is shown
@@ -58,27 +58,27 @@ def compress(model, steps, storage="fixed", calibration=None):
     Example:
 
     >>> half = Prune(pruning.magnitude, pruning.fraction(0.5))
-    >>> steps = [half, Quantize(quantization.step, step=0.05)]
-    >>> small = compress(models.load("docs-tiny"), steps, storage="entropy")
+    >>> recipe = [half, Quantize(quantization.step, step=0.05)]
+    >>> small = compress(models.load("docs-tiny"), recipe, storage="entropy")
     >>> small.ledger.total == len(small.content)
     True
     """
     twin = clone(model)
     mine, made, originals = matched(twin, model), {}, {}
     matrices = [weight for weight in mine if not weight.skipped_because]
-    for step in steps:
+    for step in recipe:
         if matrices and not any(step.only in weight.name for weight in matrices):
             names = ", ".join(weight.name for weight in matrices)
             raise ValueError(f"only={step.only!r} is part of no matrix's name; there are: {names}")
-    asking, comparing = (_asking(mine, steps, name) for name in ("inputs", "original_inputs"))
+    asking, comparing = (_asking(mine, recipe, name) for name in ("inputs", "original_inputs"))
     if asking and calibration is None:
         raise ValueError("a step of this recipe asks for inputs: give calibration data")
 
     def shrink(weight, inputs=None):
         made[weight.name] = tensor = compress_weight(
-            weight, steps, inputs=inputs, original_inputs=originals.pop(weight.name, None)
+            weight, recipe, inputs=inputs, original_inputs=originals.pop(weight.name, None)
         )
-        weight.variable.assign(weight.shaped(floats(tensor)))
+        weight.assign(tensor)
 
     for weight in matrices:
         if weight.name not in asking:
@@ -101,12 +101,12 @@ def compress(model, steps, storage="fixed", calibration=None):
     return Compressed(twin, tensors, skipped, content, ledger)
 
 
-def _asking(found, steps, name):
+def _asking(found, recipe, name):
     """Returns the names of the weights with a step whose rule has a parameter of this name."""
     names = set()
     for weight in found:
         if not weight.skipped_because and any(
-            name in step.asks and step.only in weight.name for step in steps
+            name in step.asks and step.only in weight.name for step in recipe
         ):
             if weight.looked_up:
                 raise ValueError(
@@ -137,12 +137,12 @@ def load(path):
     return model
 
 
-def sensitivity(model, steps, measure, only=""):
+def sensitivity(model, recipe, measure, only=""):
     """Measures a model with one matrix compressed at a time: which layers can bear it?
 
     Args:
         model: A built Keras model; it is not changed.
-        steps: A recipe as for `compress`, of steps that need no calibration.
+        recipe: As for `compress`, of steps that need no calibration.
         measure: Function of a model, such as
             `lambda m: evaluation.next_token(m, tokens).perplexity`. Give it validation data: what
             is chosen by it must be reported on other data.
@@ -156,7 +156,7 @@ def sensitivity(model, steps, measure, only=""):
         if weight.skipped_because or only not in weight.name:
             continue
         matrix = weight.matrix()
-        weight.variable.assign(weight.shaped(floats(compress_weight(weight, steps, matrix))))
+        weight.assign(compress_weight(weight, recipe, matrix))
         found[weight.name] = measure(twin)
-        weight.variable.assign(weight.shaped(matrix))
+        weight.assign(matrix)
     return found

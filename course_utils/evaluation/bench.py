@@ -132,7 +132,7 @@ class Bench:
                 removed += gone.size
                 after -= np.bincount(gone, minlength=BINS)
             tensors[weight.name] = tensor = compression.compress_weight(weight, quantize, pruned)
-            target.variable.assign(target.shaped(compression.floats(tensor)))
+            target.assign(tensor)
         return tensors, removed / sum(matrix.size for matrix in self.matrices.values()), after
 
     def measure(self, storage, **settings):

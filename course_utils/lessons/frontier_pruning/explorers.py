@@ -80,7 +80,7 @@ class Contest:
         for weight in self.weights:
             if weight.name in masks:
                 kept = np.where(masks[weight.name], self.matrices[weight.name], np.float32(0))
-                weight.variable.assign(weight.shaped(kept))
+                weight.assign(kept)
         return evaluation.next_token(self.twin, self.tokens).perplexity, masks
 
     def size(self):
