@@ -98,7 +98,9 @@ def spell(value):
     if not hasattr(value, "__qualname__") or not (owner is None or inspect.ismodule(owner)):
         return repr(value)
     held = inspect.getclosurevars(value).nonlocals if inspect.isfunction(value) else {}
-    return f"{named(value)}({told(held)})" if held else named(value)
+    if held:
+        return f"{named(value).partition('.<locals>')[0]}({told(held)})"
+    return named(value)
 
 
 def told(held):
@@ -109,7 +111,7 @@ def told(held):
 def named(rule):
     """Returns the name of a rule: the same wherever it lives, for sweeps and records know their
     recipes by it."""
-    name = f"{rule.__module__}.{rule.__qualname__}".partition(".<locals>")[0]
+    name = f"{rule.__module__}.{rule.__qualname__}"
     return re.sub(r"^course_utils\.(compression\.)?", "", name)
 
 
