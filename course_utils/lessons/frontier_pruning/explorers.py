@@ -191,6 +191,11 @@ def race_explorer(model, calibration, tokens):
 CORNER = 32  # rows and columns of the matrix that are drawn
 
 
+def patterns():
+    """The patterns by their names in the learner's language."""
+    return {_("any weight"): "any", _("n of 4"): "runs", _("whole units"): "units"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Pattern:
     """What a mask keeps of one matrix.
@@ -293,12 +298,7 @@ def pattern_explorer(matrix):
     return Explorer(
         lambda pattern, removed: pattern_of(matrix, pattern, removed),
         show_pattern,
-        pattern=choice(
-            _("pattern"),
-            {_("any weight"): "any", _("n of 4"): "runs", _("whole units"): "units"},
-            "runs",
-            _("what may be removed"),
-        ),
+        pattern=choice(_("pattern"), patterns(), "runs", _("what may be removed")),
         removed=slider(
             _("removed"), 0.25, 0.75, 0.25, 0.5, _("share of the weights; n = 3, 2 or 1 of 4")
         ),
