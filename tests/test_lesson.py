@@ -78,10 +78,10 @@ def test_outcomes_are_compared_in_english_and_shown_in_the_language(marked):
 def test_claims_are_translated_where_they_are_shown(marked):
     claim = next(claim for claim in document.claims("4.3") if claim.repaired)
     said = [f"«{html.escape(words)}»" for words in (claim.states, claim.because, claim.verdict)]
-    for shown in (lesson.claims("4.3").data, lesson.errata("4.3").data):
+    for shown in (lesson.claims("4.3")._repr_html_(), lesson.errata("4.3").data):
         for words in (*said, "«As it should read: "):
             assert words in shown
-    assert "«section»" in lesson.claims("4.3").data
+    assert "«section»" in lesson.claims("4.3")._repr_html_()
 
 
 def is_a_sentence(message):
@@ -141,7 +141,7 @@ def test_an_unknown_exercise_lists_the_known_ones():
 
 
 def test_claims_are_shown_as_a_table_with_their_verdicts():
-    shown = lesson.claims("4.3").data
+    shown = lesson.claims("4.3")._repr_html_()
     assert shown.count("<tr>") == len(document.claims("4.3")) + 1
     assert "wrong" in shown
 

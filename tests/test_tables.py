@@ -4,7 +4,7 @@ import pytest
 
 from course_utils import lesson
 from course_utils.evaluation.speed import Timing
-from course_utils.widgets.tables import Table
+from course_utils.widgets.tables import Markup, Table
 
 
 def test_numbers_stand_right_and_words_left_with_their_heads():
@@ -78,3 +78,10 @@ def test_timings_stand_beside_the_first_one():
     assert lines[1].split() == "float 2.852 ms 1.00x 1.00 to 1.00".split()
     assert lines[2].split() == "int8 1.472 ms 1.93x 1.73 to 2.12".split()
     assert len({len(line) for line in lines}) == 1
+
+
+def test_markup_is_shown_as_it_is_and_read_without_tags():
+    table = Table(["n", "said"], [["1", Markup("<mark>a &amp; b</mark>")]], widths=("3em", "auto"))
+    shown = table._repr_html_()
+    assert "<mark>a &amp; b</mark>" in shown and "width: 3em" in shown and "100%" in shown
+    assert repr(table).splitlines()[1].split() == ["1", "a", "&", "b"]

@@ -13,6 +13,7 @@ from pygments.lexers import PythonLexer
 from course_utils import document
 from course_utils.files import NOTEBOOKS
 from course_utils.text import _
+from course_utils.widgets.tables import Markup, Table
 
 
 def source(*things):
@@ -41,29 +42,19 @@ def claims(*sections):
         *sections: Section numbers of the document, such as `"3.2.1"`; subsections are included.
 
     Returns:
-        An HTML table with its verdicts.
+        A `Table` with their verdicts.
     """
-    rows = "".join(
-        f"<tr><td>{claim.section}</td><td><b>{_(claim.verdict)}</b></td><td>{said(claim)}</td></tr>"
+    rows = [
+        (Markup(claim.section), Markup(f"<b>{_(claim.verdict)}</b>"), Markup(said(claim)))
         for section in sections
         for claim in document.claims(section)
-    )
-    head = "".join(
-        f"<th scope='col' style='width: {width}'>{name}</th>"
-        for name, width in (
-            (_("section"), "5em"),
-            (_("verdict"), "8em"),
-            (_("what it says, <i>and what came out</i>"), "auto"),
-        )
-    )
-    style = (
-        "<style>.claims {table-layout: fixed; width: 100%} .claims td, .claims th {text-align: "
-        "left !important; "
-        "vertical-align: top; white-space: normal}</style>"
-    )
-    return HTML(
-        f"{style}<table class='claims'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    ]
+    head = [
+        _("section"),
+        _("verdict"),
+        Markup(_("what it says, <i>and what came out</i>")),
+    ]
+    return Table(head, rows, widths=("5em", "8em", "auto"))
 
 
 def said(claim):

@@ -6,11 +6,16 @@ import re
 import unicodedata
 
 from course_utils.text import _
+from course_utils.widgets.html import words
 
 NUMBER = r"[-+−±]?([\d.,]+|inf)([e^][-+−]?\d+)?( ?(%|[a-zA-Zµσ]{1,3}|×|times))?"
 # One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 97% [96, 98]; 1/8; 1024 x 64.
 BETWEEN = r"(, ?| ?/ ?|-|–|\s+((to|of|x|->) |[\[(])?)"
 NUMBERS = re.compile(rf"[\[(]?\s*{NUMBER}({BETWEEN}{NUMBER})*\s*[\])]?")
+
+
+class Markup(str):
+    """A cell that is HTML already: a page shows it as it is, a text without its tags."""
 
 
 class Table:
@@ -22,7 +27,9 @@ class Table:
 
     Args:
         head: The names of the columns.
-        rows: Lists of cells, as many as there are names: texts, or anything `str` takes.
+        rows: Lists of cells, as many as there are names: texts, `Markup`, or anything `str` takes.
+        widths: Of the columns, in the words of CSS; the table then takes the whole width of the
+            page. Left out, each column is as wide as what stands in it.
 
     Raises:
         ValueError: If a row has another number of cells than the head.
@@ -35,8 +42,9 @@ class Table:
        4        7.18
     """
 
-    def __init__(self, head, rows):
-        self.head, self.rows = list(map(str, head)), [list(map(str, row)) for row in rows]
+    def __init__(self, head, rows, widths=None):
+        self.head, self.rows = cells(head), list(map(cells, rows))
+        self.widths = widths
         for row in self.rows:
             if len(row) != len(self.head):
                 raise ValueError(f"each row must have {len(self.head)} cells, got {row}")
@@ -44,7 +52,7 @@ class Table:
         self.right = list(map(numeric, columns))
 
     def __repr__(self):
-        split = [[cell.split("\n") for cell in row] for row in (self.head, *self.rows)]
+        split = [[plain(cell).split("\n") for cell in row] for row in (self.head, *self.rows)]
         widths = [max(room(line) for cell in column for line in cell) for column in zip(*split)]
         lines = [
             "  ".join(map(placed, line, widths, self.right)).rstrip()
@@ -54,20 +62,33 @@ class Table:
         return "\n".join(lines)
 
     def _repr_html_(self):
-        sides = ["right" if right else "left" for right in self.right]
-
-        def line(tag, row):
-            cells = (
-                f"<{tag} style='text-align: {side}; white-space: pre-wrap'>{html.escape(text)}"
-                f"</{tag[:2]}>"
-                for side, text in zip(sides, row)
-            )
-            return f"<tr>{''.join(cells)}</tr>"
-
-        body = "".join(line("td", row) for row in self.rows)
-        head = line("th scope='col'", self.head)
-        style = "font-variant-numeric: tabular-nums; margin-left: 0"
+        whole = "; width: 100%; table-layout: fixed" if self.widths else ""
+        style = f"font-variant-numeric: tabular-nums; margin-left: 0{whole}"
+        head = self.line("th scope='col'", self.head, self.widths)
+        body = "".join(self.line("td", row) for row in self.rows)
         return f"<table style='{style}'><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+    def line(self, tag, row, widths=None):
+        """Returns one row as HTML."""
+        shown = []
+        for place, cell in enumerate(row):
+            side = "right" if self.right[place] else "left"
+            space = "normal" if isinstance(cell, Markup) else "pre-wrap"
+            style = f"text-align: {side}; white-space: {space}; vertical-align: top"
+            style += f"; width: {widths[place]}" if widths else ""
+            text = cell if isinstance(cell, Markup) else html.escape(cell)
+            shown.append(f"<{tag} style='{style}'>{text}</{tag[:2]}>")
+        return f"<tr>{''.join(shown)}</tr>"
+
+
+def cells(row):
+    """Returns a row as texts; `Markup` stays what it is."""
+    return [cell if isinstance(cell, str) else str(cell) for cell in row]
+
+
+def plain(cell):
+    """Returns a cell as text."""
+    return words([cell]) if isinstance(cell, Markup) else cell
 
 
 def timings(measured):
@@ -96,7 +117,8 @@ def timings(measured):
 def numeric(column):
     """Says whether at least half of the cells that are neither empty nor "off" hold numbers."""
     filled = [cell for cell in column if cell not in ("", "—", "off")]
-    return bool(filled) and 2 * sum(map(bool, map(NUMBERS.fullmatch, filled))) >= len(filled)
+    numbers = [cell for cell in filled if not isinstance(cell, Markup) and NUMBERS.fullmatch(cell)]
+    return bool(filled) and 2 * len(numbers) >= len(filled)
 
 
 def room(text):

@@ -18,6 +18,7 @@ from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, names, readout, slider
 from course_utils.widgets.controls import Control, row
 from course_utils.widgets.skills import skills_chart
+from course_utils.widgets.tables import Markup, Table
 
 END, STORIES = words.MARKS.index(words.END), TASKS["tales"].live
 STORY = (
@@ -201,27 +202,12 @@ def conversation(answers):
 
     def cell(text, right):
         wrong = right is not None and text != right
-        return (
-            "<td style='text-align: left; vertical-align: "
-            f"top'>{'<mark>' * wrong}{html.escape(text)}{'</mark>' * wrong}</td>"
-        )
+        return Markup(f"<mark>{html.escape(text)}</mark>" if wrong else html.escape(text))
 
     known = names.skills()
-    rows = "".join(
-        "<tr><th scope='row' style='text-align: left; vertical-align: "
-        f"top'>{known[task]}</th>{cell(a, right)}"
-        f"{cell(b, right)}</tr>"
-        for task, a, b, right in answers
-    )
-    heads = "".join(
-        f"<th scope='col' style='text-align: left; width: {width}'>{name}</th>"
-        for name, width in (
-            ("", "96px"),
-            (_("original"), "50%"),
-            (_("compressed (wrong answers marked)"), "50%"),
-        )
-    )
-    return f"<table style='width: 100%; table-layout: fixed'><tr>{heads}</tr>{rows}</table>"
+    rows = [(known[task], cell(a, right), cell(b, right)) for task, a, b, right in answers]
+    head = ["", _("original"), _("compressed (wrong answers marked)")]
+    return Table(head, rows, widths=("96px", "50%", "50%"))._repr_html_()
 
 
 def speak_explorer(name="tales"):
