@@ -74,7 +74,8 @@ class Table:
         for place, cell in enumerate(row):
             side = "right" if self.right[place] else "left"
             space = "normal" if isinstance(cell, Markup) else "pre-wrap"
-            style = f"text-align: {side}; white-space: {space}; vertical-align: top"
+            style = f"text-align: {side}; white-space: {space}"
+            style += "; vertical-align: top" if self.widths else ""
             style += f"; width: {widths[place]}" if widths else ""
             text = cell if isinstance(cell, Markup) else html.escape(cell)
             shown.append(f"<{tag} style='{style}'>{text}</{tag[:2]}>")
