@@ -14,6 +14,12 @@ COLUMNS = (
 )
 
 
+def printed(output):
+    """What an output says as text: printed lines, or a table's."""
+    data = output.get("data", {})
+    return output.get("text", data.get("text/plain", "") if "text/html" in data else "")
+
+
 def problems(notebook):
     """Lists what is wrong with a notebook, given as the dict its file holds."""
     cells = notebook["cells"]
@@ -60,7 +66,7 @@ def problems(notebook):
         if len(line) > 130
     ]
     for cell in code:
-        lines = "".join("".join(output.get("text", "")) for output in cell["outputs"]).splitlines()
+        lines = "".join("".join(printed(output)) + "\n" for output in cell["outputs"]).splitlines()
         wide = sum(len(line) > COLUMNS for line in lines)
         if wide > max(1, len(lines) / 3):
             found.append(f"{cell['id']} prints {wide} lines of more than {COLUMNS} characters")

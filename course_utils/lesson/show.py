@@ -32,7 +32,10 @@ def source(*things):
         nobackground=True,
         prestyles="white-space: pre; overflow-x: auto; padding: 0.5em 0 0.5em 1em",
     )
-    return HTML(highlight(text, PythonLexer(), colours))
+    shown = highlight(text, PythonLexer(), colours)
+    return HTML(
+        shown.replace("<pre ", '<pre tabindex="0" ', 1)
+    )  # what scrolls can be reached by keys
 
 
 def claims(*sections):
