@@ -1,5 +1,5 @@
 """From a key press to new numbers on the page: the studio, and the plain way, on docs-base in
-Chromium.
+Chromium; and the same settings pruned, rounded, laid out and scored with no page at all.
 
 pytest tests/benchmarks/bench_studio.py -s
 """
@@ -15,6 +15,14 @@ PRESSES = 50
 STUDIO = """
 from course_utils.widgets.studio import Studio
 Studio("docs-base")
+"""
+ALONE = """
+import statistics
+from course_utils.evaluation.bench import bench
+fixed = {"score": "magnitude", "on": "weight", "storage": "fixed"}
+settings = [(1e-4 * 1.122**k, None) for k in range(28)] + [(None, 1e-3 * 1.122**k) for k in range(28)]
+seconds = [bench("docs-base").measure(step=step, theta=theta, **fixed).seconds for step, theta in settings]
+print("alone", 1000 * statistics.median(seconds[3:]))
 """
 PLAIN = """
 import matplotlib.pyplot as plt
@@ -64,12 +72,11 @@ def press(page, handles, where, ready):
 @pytest.mark.skipif(doctor.browser() is None, reason="no Chromium, Chrome or Edge on this machine")
 def test_key_press_to_page(tmp_path):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    results = {}
-    for name, code in (("studio", STUDIO), ("interact", PLAIN)):
+    results, alone = {}, None
+    for name, *codes in (("studio", STUDIO, ALONE), ("interact", PLAIN)):
         path = tmp_path / f"{name}.ipynb"
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=kernel), path
-        )
+        cells = [nbformat.v4.new_code_cell(code) for code in codes]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
         with jupyter(path) as server, browser(server) as page:
             open_notebook(page, path.name)
             run_all(page)
@@ -81,6 +88,8 @@ def test_key_press_to_page(tmp_path):
                     "document.querySelector('.course-cards').closest('.widget-html').id = 'numbers'"
                 )
                 where, ready = "#numbers", ".studio-size"
+                said = page.locator(".jp-OutputArea-output", has_text="alone").last.inner_text()
+                alone = float(said.split()[1])
             else:
                 where, ready = ".jp-Cell-outputWrapper", "img"
             results[name] = press(page, [handles.nth(0), handles.nth(1)], where, ready)
@@ -97,4 +106,9 @@ def test_key_press_to_page(tmp_path):
     print(
         f"interact takes {np.median(results['interact']) / np.median(results['studio']):.1f} times "
         "as long"
+    )
+    ratio = np.median(results["studio"]) / alone
+    print(
+        f"alone      median {alone:6.0f}: pruned, rounded, laid out and scored, no page; key to "
+        f"page takes {ratio:.2f} times as long"
     )
