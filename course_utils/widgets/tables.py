@@ -3,11 +3,13 @@
 import html
 import itertools
 import re
+import textwrap
 import unicodedata
 
 from course_utils.text import _
 from course_utils.widgets.html import words
 
+WRAPPED = 46  # letters on a line of a cell, where a table fills the page
 NUMBER = r"[-+−±]?([\d.,]+|inf)([e^][-+−]?\d+)?( ?(%|[a-zA-Zµσ]{1,3}|×|times))?"
 # One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 97% [96, 98]; 1/8; 1024 x 64.
 BETWEEN = r"(, ?| ?/ ?|-|–|\s+((to|of|x|->) |[\[(])?)"
@@ -52,7 +54,7 @@ class Table:
         self.right = list(map(numeric, columns))
 
     def __repr__(self):
-        split = [[plain(cell).split("\n") for cell in row] for row in (self.head, *self.rows)]
+        split = [[self.lines(cell) for cell in row] for row in (self.head, *self.rows)]
         widths = [max(room(line) for cell in column for line in cell) for column in zip(*split)]
         lines = [
             "  ".join(map(placed, line, widths, self.right)).rstrip()
@@ -60,6 +62,13 @@ class Table:
             for line in itertools.zip_longest(*row, fillvalue="")
         ]
         return "\n".join(lines)
+
+    def lines(self, cell):
+        """Splits a cell into lines; where the table fills the page, long ones are wrapped."""
+        whole = plain(cell).split("\n")
+        if not self.widths:
+            return whole
+        return [part for line in whole for part in textwrap.wrap(line, WRAPPED) or [""]]
 
     def _repr_html_(self):
         whole = "; width: 100%; table-layout: fixed" if self.widths else ""
