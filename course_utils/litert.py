@@ -130,7 +130,6 @@ class Runner:
         The output as `np.ndarray`, such as logits `(rows, length, vocabulary)`.
     """
 
-
     def __init__(self, content, threads=1):
         with quietly():
             self.interpreter = Interpreter(
