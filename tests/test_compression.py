@@ -23,7 +23,7 @@ from course_utils.backend import keras, tf
 from course_utils.compression import Prune, Quantize, compress
 from course_utils.datasets import digits
 from course_utils.files import ROOT
-from course_utils.models import checkpoint
+from course_utils.models import checkpoint, description
 
 rng = np.random.default_rng(0)
 TOKENS = rng.integers(0, 512, (2, 24)).astype(np.int32)
@@ -625,4 +625,4 @@ def test_only_stacks_can_lose_units():
 
 def test_descriptions_are_plain_json(decoder):
     small = compression.remove_units(decoder, halves(decoder, "mlp"))
-    assert json.loads(json.dumps(checkpoint.describe(small)))["config"]["mlp_width"] == [64, 64]
+    assert json.loads(json.dumps(description.describe(small)))["config"]["mlp_width"] == [64, 64]

@@ -9,7 +9,7 @@ import small
 
 from course_utils import container, files, models, storage
 from course_utils.experiments import training
-from course_utils.models import checkpoint
+from course_utils.models import checkpoint, description
 from course_utils.models.language import DecoderLM
 
 rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_clone_and_checkpoint(changes, tmp_path):
 
 def test_descriptions_name_no_training(decoder):
     decoder.compile("adam", "mse")
-    described = json.dumps(checkpoint.describe(decoder))
+    described = json.dumps(description.describe(decoder))
     assert "compile_config" not in described and "adam" not in described.lower()
 
 
@@ -141,7 +141,7 @@ def test_other_files_are_told_apart(decoder, tmp_path):
     arrays = {weight.path: np.asarray(weight) for weight in decoder.weights}
     arrays["small/norm/scale"] = np.ones(17, np.float32)
     notes = {
-        "model": checkpoint.describe(decoder),
+        "model": description.describe(decoder),
         "weights": [w.path for w in decoder.weights],
         "record": {},
     }

@@ -21,7 +21,7 @@ from course_utils.backend import tf
 from course_utils.compression import Apply, Prune, Quantize
 from course_utils.datasets import docs
 from course_utils.evaluation import sweeps
-from course_utils.models import checkpoint
+from course_utils.models import description
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (6, 9)).astype(np.int32)
 RECIPES = {
@@ -93,7 +93,7 @@ def threads_of_a_worker(who, source):
 
 
 def test_a_worker_computes_on_one_thread_and_the_learner_keeps_all(model):
-    source = checkpoint.describe(model), model.get_weights()
+    source = description.describe(model), model.get_weights()
     task = joblib.delayed(threads_of_a_worker)(sweeps.identity(model), source)
     assert set(joblib.Parallel(n_jobs=2)([task, task])) == {1}
     assert threads_of_a_worker(sweeps.identity(model), source) == 0  # as many as there are

@@ -10,7 +10,8 @@ from course_utils import files
 from course_utils.compression.calibration import watch
 from course_utils.compression.recipe import compress_weight
 from course_utils.compression.weights import fill, matched, weights
-from course_utils.models.checkpoint import clone, describe, rebuild
+from course_utils.models.checkpoint import clone
+from course_utils.models.description import describe, rebuild
 from course_utils.storage import Ledger, decode, encode
 
 

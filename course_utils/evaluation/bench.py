@@ -14,7 +14,8 @@ import numpy as np
 from course_utils import compression, models, pruning, quantization
 from course_utils.checks import one_of
 from course_utils.evaluation import tasks
-from course_utils.models.checkpoint import clone, describe
+from course_utils.models.checkpoint import clone
+from course_utils.models.description import describe
 from course_utils.storage import Ledger, encode
 
 BINS = 80

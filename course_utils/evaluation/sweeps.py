@@ -23,7 +23,7 @@ from course_utils.checks import one_of
 from course_utils.compression import compress
 from course_utils.container import digest
 from course_utils.evaluation import tasks
-from course_utils.models.checkpoint import describe, rebuild
+from course_utils.models.description import describe, rebuild
 from course_utils.storage import STORAGE, encode
 
 START = b'{"key": "'  # how each line of a file begins

@@ -9,7 +9,7 @@ import json
 import weakref
 
 from course_utils.backend import keras, tf
-from course_utils.models.checkpoint import describe
+from course_utils.models.description import describe
 from course_utils.models.introspection import changed_by_hand
 
 _shared = {}  # (function, architecture) -> compiled function

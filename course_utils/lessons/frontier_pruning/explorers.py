@@ -8,7 +8,8 @@ import numpy as np
 from course_utils import compression, evaluation, pruning
 from course_utils.chart import Axis, Chart, Grid, Line, Points, Rule
 from course_utils.compression import equalization
-from course_utils.models.checkpoint import clone, describe
+from course_utils.models.checkpoint import clone
+from course_utils.models.description import describe
 from course_utils.storage import encode
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, checkbox, choice, readout, slider
