@@ -1,66 +1,108 @@
 """One-word checks for arguments: each returns the value it was given, or says what is allowed."""
 
+import numbers
+import sys
+
 import numpy as np
 
+LARGEST = sys.float_info.max
 
-def finite(name, values):
+
+def finite(name, values, most=None):
     """Returns `values` as a float array, or raises if it is empty or holds NaN or infinity.
 
     Args:
         name: What the message should call the values.
         values: Anything `np.asarray` takes, of any shape.
+        most: The largest size that is allowed, where what is computed from it would overflow.
 
     Returns:
         The values as a floating-point `np.ndarray` of the same shape; float32 and float64 are kept.
 
     Raises:
-        ValueError: If there is no value, or one that is not finite.
+        ValueError: If there is no value, or one that is no real number, not finite or too large.
     """
-    values = np.asarray(values)
-    if values.dtype not in (np.float32, np.float64):
-        values = values.astype(np.float64)
+    values = _floats(name, values)
     if values.size == 0:
         raise ValueError(f"{name} must hold at least one value, got shape {values.shape}")
-    if not np.isfinite(values).all():
+    largest = max(values.max(), -values.min())  # NaN if one is
+    if not np.isfinite(largest):
         bad = int(values.size - np.isfinite(values).sum())
         raise ValueError(
             f"{name} must be finite, got {bad} NaN or infinite of {values.size} values"
         )
+    if most is not None and largest > most:
+        raise ValueError(f"{name} must lie from {-most:g} to {most:g}, got one of size {largest:g}")
     return values
+
+
+def _floats(name, values):
+    try:
+        values = np.asarray(values)
+        if values.dtype.kind in "cSU":
+            raise TypeError(f"cannot convert {values.dtype}")
+        return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as e:
+        raise ValueError(f"{name} must be an array of real numbers: {e}") from None
+
+
+def _is_number(value, low, high):
+    """Whether it is one real number, of Python or NumPy, that is not NaN and lies in
+    `low..high`."""
+    value = float(value) if isinstance(value, np.floating) else value  # a float16 ends at 65504
+    return isinstance(value, numbers.Real) and bool(low <= value <= high)
 
 
 def positive(name, value):
     """Returns `value` if it is a finite number above zero; raises `ValueError` otherwise."""
-    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > 0):
+    if not (_is_number(value, 0, LARGEST) and value > 0):
         raise ValueError(f"{name} must be a number > 0, got {value!r}")
     return value
 
 
 def not_negative(name, value):
     """Returns `value` if it is a finite number of at least zero; raises `ValueError` otherwise."""
-    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value >= 0):
+    if not _is_number(value, 0, LARGEST):
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
+    return value
+
+
+def within(name, value, low, high):
+    """Returns `value` if it is a number in `low..high`; raises `ValueError` otherwise."""
+    if not _is_number(value, low, high):
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     return value
 
 
 def fraction(name, value):
     """Returns `value` if it lies in 0..1; raises `ValueError` otherwise."""
-    if not (np.isscalar(value) and np.isreal(value) and 0 <= value <= 1):
+    if not _is_number(value, 0, 1):
         raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
     return value
 
 
 def whole(name, value, low, high):
-    """Returns `value` as an `int` if it is a whole number in `low..high`; raises otherwise."""
-    if (
-        isinstance(value, bool)
-        or not np.isscalar(value)
-        or value != value
-        or int(value) != value
-        or not low <= value <= high
-    ):
+    """Returns `value` as an `int` if it is a whole number in `low..high`; raises otherwise.
+
+    NumPy's numbers are numbers too; what is returned is not one of them, for `2 ** np.uint8(9)` is
+    0 and `-np.uint8(7)` is 249. So go on with what is returned.
+    """
+    if isinstance(value, bool) or not _is_number(value, low, high) or int(value) != value:
         raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
     return int(value)
+
+
+def seed(value):
+    """Returns a seed as an `int`, or raises if it is not a whole number from 0 to 2**31 - 1: what
+    every generator here takes."""
+    return whole("seed", value, 0, 2**31 - 1)
+
+
+def read_only(array):
+    """Returns the array after no one can write into it any more: what is kept and handed out again
+    must stay what it is."""
+    array.setflags(write=False)
+    return array
 
 
 def token_ids(name, tokens, vocabulary):

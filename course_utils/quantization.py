@@ -10,7 +10,10 @@ import statistics
 
 import numpy as np
 
-from course_utils.checks import finite, one_of, positive, whole
+from course_utils.checks import finite, one_of, positive, read_only, whole, within
+
+LARGEST = 1e30  # beyond it sums and differences of weights might leave float32
+SMALLEST = 2.0**-126  # below it float32 loses digits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +54,8 @@ class QuantizedTensor:
         `(inputs, units)`."""
         if np.ndim(per_group) == 0 or self.group_size is None:
             return per_group
-        return np.repeat(per_group, self.group_size, axis=0)[: self.codes.shape[0]]
+        inputs = self.codes.shape[0]
+        return np.repeat(per_group, min(self.group_size, inputs), axis=0)[:inputs]
 
 
 def bits_for(low, high):
@@ -76,16 +80,18 @@ def step(weights, step):
         A `QuantizedTensor` whose codes are `round(weights / step)`, halves to even.
 
     Raises:
-        ValueError: If `step` is not positive, so small that codes leave 32 bits, or `weights` is
-            not finite.
+        ValueError: If `step` is not positive, so small that codes leave 32 bits, or one of the two
+            is not finite or beyond `LARGEST`.
 
     Example:
 
     >>> step(np.array([3.14, 2.71]), 0.1).codes
     array([31, 27], dtype=int32)
     """
-    weights = finite("weights", weights)
-    codes = np.rint(weights / positive("step", step))
+    weights = finite("weights", weights, LARGEST)
+    step = within("step", positive("step", step), SMALLEST, LARGEST)
+    with np.errstate(over="ignore"):  # what leaves the floats leaves 32 bits, too
+        codes = np.rint(weights / step)
     if np.abs(codes).max() >= 2**31:
         raise ValueError(
             f"step must be at least {np.abs(weights).max() / 2**31:.3g} for these weights, got "
@@ -101,7 +107,8 @@ def groups(weights, group_size):
     Args:
         weights: Array of shape `(inputs, units)`; any shape if `group_size` is `"tensor"`.
         group_size: `"tensor"` (one scale), `"channel"` (one a unit), or how many inputs of a unit
-            share one. The last group may be shorter: it is filled up with zeros.
+            share one; more than there are is `"channel"`. The last group may be shorter: it is
+            filled up with zeros.
 
     Returns:
         Array of shape `(groups, inputs in a group, units)`.
@@ -114,18 +121,20 @@ def groups(weights, group_size):
             f"{weights.shape}"
         )
     inputs, units = weights.shape
-    size = inputs if group_size == "channel" else group_size_of(group_size)
+    size = inputs_in_group(group_size, inputs)
     padded = np.pad(weights, ((0, -inputs % size), (0, 0)))
     return padded.reshape(-1, size, units)
 
 
-def group_size_of(group_size):
-    """Returns a group size that was given as a number; raises `ValueError` for anything else."""
+def inputs_in_group(group_size, inputs):
+    """Returns how many of so many inputs share a scale: all, for `"channel"` and larger groups."""
+    if group_size == "channel":
+        return inputs
     if isinstance(group_size, str) or group_size is None:
         raise ValueError(
             f"group_size must be 'tensor', 'channel' or a whole number, got {group_size!r}"
         )
-    return whole("group_size", group_size, 1, 2**31)
+    return min(whole("group_size", group_size, 1, 2**31), inputs)
 
 
 def as_stored(scale):
@@ -136,6 +145,12 @@ def as_stored(scale):
     """
     fits = scale.min() >= 2.0**-14 and scale.max() < 65504
     return scale.astype(np.float16 if fits else np.float32).astype(np.float32)
+
+
+def as_divisor(scale):
+    """`as_stored`, for scales that weights are divided by. Where one is 0, or too small for
+    float32, it is 1 instead: every code of the group becomes 0."""
+    return as_stored(np.where(scale.astype(np.float32) > 0, scale, 1.0))
 
 
 def absmax(weights, bits, group_size="channel"):
@@ -150,8 +165,8 @@ def absmax(weights, bits, group_size="channel"):
         A `QuantizedTensor`.
 
     Raises:
-        ValueError: If `bits` is not a whole number from 2 to 8, `weights` is not finite, or
-            `group_size` is not understood.
+        ValueError: If `bits` is not a whole number from 2 to 8, `weights` is not finite or beyond
+            `LARGEST`, or `group_size` is not understood.
 
     Example:
 
@@ -159,10 +174,9 @@ def absmax(weights, bits, group_size="channel"):
     array([[-7],
            [ 3]], dtype=int8)
     """
-    weights, levels = finite("weights", weights), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
+    weights, levels = finite("weights", weights, LARGEST), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
     largest = np.abs(groups(weights, group_size)).max(axis=1)  # (groups, units)
-    scale = as_stored(np.where(largest > 0, largest / levels, 1.0))
-    return round_to(weights, scale, bits, group_size)
+    return round_to(weights, as_divisor(largest / levels), bits, group_size)
 
 
 def round_to(weights, scale, bits, group_size="channel"):
@@ -171,13 +185,14 @@ def round_to(weights, scale, bits, group_size="channel"):
 
     Args:
         weights: Float array of shape `(inputs, units)`.
-        scale: Array of shape `(groups, units)`.
-        bits: Width of a code.
+        scale: Array of shape `(groups, units)`, above 0.
+        bits: Width of a code, 2 to 8.
         group_size: As in `absmax`.
 
     Returns:
         A `QuantizedTensor`.
     """
+    bits = whole("bits", bits, 2, 8)
     levels = 2 ** (bits - 1) - 1
     tensor = _placed(weights, scale, bits, group_size)
     codes = np.clip(np.rint(weights / tensor.broadcast(tensor.scale)), -levels, levels)
@@ -189,7 +204,7 @@ def _placed(weights, scale, bits, group_size, **more):
     chosen."""
     if group_size == "tensor":
         return QuantizedTensor(np.empty(weights.shape, np.int8), scale.reshape(()), bits, **more)
-    size = weights.shape[0] if group_size == "channel" else int(group_size)
+    size = inputs_in_group(group_size, weights.shape[0])
     return QuantizedTensor(np.empty(weights.shape, np.int8), scale, bits, group_size=size, **more)
 
 
@@ -211,17 +226,24 @@ def clipped(weights, bits, group_size="channel"):
     Raises:
         ValueError: As `absmax`.
     """
-    weights, levels = finite("weights", weights), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
+    weights, levels = finite("weights", weights, LARGEST), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
     grouped = groups(weights, group_size)
     largest = np.abs(grouped).max(axis=1, keepdims=True)  # (groups, 1, units)
-    best, least = None, np.inf
+    unit = power_of_two(largest)  # in this unit squares are neither lost nor too large
+    grouped, best, least = grouped / unit, None, np.inf
     for shrink in np.linspace(1, 0.2, 33):
-        scale = as_stored(np.where(largest > 0, shrink * largest / levels, 1.0))
-        rounded = np.clip(np.rint(grouped / scale), -levels, levels) * scale
+        scale = as_divisor(shrink * largest / levels)
+        rounded = np.clip(np.rint(grouped / (scale / unit)), -levels, levels) * (scale / unit)
         error = np.square(rounded - grouped).sum(axis=1, keepdims=True)
         best = scale if best is None else np.where(error < least, scale, best)
         least = np.minimum(error, least)
     return round_to(weights, best[:, 0], bits, group_size)
+
+
+def power_of_two(sizes):
+    """Returns for each size the power of two just above it, at most a hundred from 1: a unit in
+    which numbers are near 1 and keep every digit."""
+    return np.ldexp(np.ones_like(sizes), np.clip(np.frexp(sizes)[1], -100, 100))
 
 
 def affine(weights, bits, group_size="channel"):
@@ -241,8 +263,8 @@ def affine(weights, bits, group_size="channel"):
         A `QuantizedTensor` with a `uint8` zero point for each scale.
 
     Raises:
-        ValueError: If `bits` is not a whole number from 1 to 8, `weights` is not finite, or
-            `group_size` is not understood.
+        ValueError: If `bits` is not a whole number from 1 to 8, `weights` is not finite or beyond
+            `LARGEST`, or `group_size` is not understood.
 
     Example:
 
@@ -250,13 +272,14 @@ def affine(weights, bits, group_size="channel"):
     >>> tensor.codes.ravel(), tensor.zero_point.ravel()
     (array([0, 1, 3], dtype=uint8), array([1], dtype=uint8))
     """
-    weights, top = finite("weights", weights), 2 ** whole("bits", bits, 1, 8) - 1
+    bits = whole("bits", bits, 1, 8)
+    weights, top = finite("weights", weights, LARGEST), 2**bits - 1
     grouped = groups(weights, group_size)
     low, high = (
         np.minimum(grouped.min(axis=1), 0),
         np.maximum(grouped.max(axis=1), 0),
     )  # (groups, units)
-    scale = as_stored(np.where(high > low, (high - low) / top, 1.0))
+    scale = as_divisor((high - low) / top)
     zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
     zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
     tensor = _placed(weights, scale, bits, group_size, zero_point=zero_point)
@@ -285,9 +308,10 @@ def kmeans(weights, bits):
         A `QuantizedTensor` with a `codebook` of shape `(2**bits,)` and a scale of 1.
 
     Raises:
-        ValueError: If `bits` is not a whole number from 1 to 8 or `weights` is not finite.
+        ValueError: If `bits` is not a whole number from 1 to 8 or `weights` is not finite or beyond
+            `LARGEST`.
     """
-    weights, bits = finite("weights", weights), whole("bits", bits, 1, 8)
+    weights, bits = finite("weights", weights, LARGEST), whole("bits", bits, 1, 8)
     values = np.sort(weights, axis=None).astype(np.float64)  # sorted, a cluster is a run,
     sums = np.append(0, np.cumsum(values))  # and its sum a difference of two running sums
     levels, zero = np.linspace(values[0], values[-1], 2**bits), not np.all(weights)
@@ -322,11 +346,12 @@ def normal_levels():
     return (np.concatenate([below[:-1], above]) / above[-1]).astype(np.float32)
 
 
-NF4 = normal_levels()
+NF4 = read_only(normal_levels())  # every tensor made with it holds this very array
 _HALF = np.array(
     [1 / 192, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1], np.float32
 )  # 0.0625, 2, 3, 4, 6, 8 and 12 twelfths
-FP4 = np.concatenate([-_HALF[::-1], [np.float32(0)], _HALF])
+FP4 = read_only(np.concatenate([-_HALF[::-1], [np.float32(0)], _HALF]))
+read_only(_HALF)
 
 
 def nf4(weights, group_size=64):
@@ -340,7 +365,8 @@ def nf4(weights, group_size=64):
         A `QuantizedTensor` with `codebook=NF4`; the scale is each group's largest weight.
 
     Raises:
-        ValueError: If `weights` is not finite or `group_size` is not understood.
+        ValueError: If `weights` is not finite or beyond `LARGEST`, or `group_size` is not
+            understood.
     """
     return _on_levels(weights, NF4, group_size)
 
@@ -356,28 +382,36 @@ def fp4(weights, group_size=64):
 
 
 def _on_levels(weights, levels, group_size):
-    weights = finite("weights", weights)
+    weights = finite("weights", weights, LARGEST)
     largest = np.abs(groups(weights, group_size)).max(axis=1)
-    tensor = _placed(
-        weights, as_stored(np.where(largest > 0, largest, 1.0)), 4, group_size, codebook=levels
-    )
+    tensor = _placed(weights, as_divisor(largest), 4, group_size, codebook=levels)
     return dataclasses.replace(
         tensor, codes=nearest(weights / tensor.broadcast(tensor.scale), levels)
     )
 
 
-def binary(weights, group_size="channel"):
+def binary(weights, group_size="channel", kept=None):
     """One bit a weight: its sign, times the mean size in its group (XNOR-Net, Rastegari et al.,
     2016).
 
     Args:
         weights: Float array of shape `(inputs, units)`.
         group_size: As in `absmax`.
+        kept: `None`, or which weights were not removed before: here, all.
 
     Returns:
         A `QuantizedTensor` with the codebook `[-1, 1]`. There is no level for 0.
+
+    Raises:
+        ValueError: If `weights` is not finite or beyond `LARGEST`, `group_size` is not understood,
+            or weights were removed: they would come back.
     """
-    weights = finite("weights", weights)
+    weights = finite("weights", weights, LARGEST)
+    if kept is not None and not np.all(kept):
+        raise ValueError(
+            f"binary has no level for 0, and {np.size(kept) - np.count_nonzero(kept)} of "
+            f"{np.size(kept)} weights were removed before: they would come back"
+        )
     sizes = groups(np.ones_like(weights), group_size).sum(axis=1)
     mean = np.abs(groups(weights, group_size)).sum(axis=1) / sizes
     tensor = _placed(
@@ -407,6 +441,8 @@ def matmul_integer(x, w):
     x, w = np.asarray(x), np.asarray(w)
     if x.dtype.kind not in "iu" or w.dtype.kind not in "iu":
         raise ValueError(f"matmul_integer needs integers, got {x.dtype} and {w.dtype}")
+    if not x.size or not w.size:
+        raise ValueError(f"matmul_integer needs numbers, got shapes {x.shape} and {w.shape}")
     largest = (
         x.shape[-1]
         * max(abs(int(x.max())), abs(int(x.min())))
@@ -437,9 +473,10 @@ def quantized_matmul(x, weights, bits=8, per="token"):
         `float32` of shape `(rows, units)`.
 
     Raises:
-        ValueError: If the weights have a codebook, shapes do not fit, or sums might leave 32 bits.
+        ValueError: If the weights have a codebook, shapes do not fit, sums might leave 32 bits, or
+            results float32.
     """
-    x = finite("x", x)
+    x = finite("x", x, LARGEST)
     inputs = weights.codes.shape[0]
     if weights.codebook is not None:
         raise ValueError(
@@ -460,7 +497,8 @@ def quantized_matmul(x, weights, bits=8, per="token"):
         matmul_integer(rounded.codes.T[:, run], codes[run]) * scale
         for run, scale in zip(runs, scales)
     ]
-    return (sum(products) * rounded.scale.T).astype(np.float32)
+    result = finite("x @ weights", sum(products) * rounded.scale.T, np.finfo(np.float32).max)
+    return result.astype(np.float32)
 
 
 def pack_bits(codes, bits):
@@ -476,7 +514,16 @@ def pack_bits(codes, bits):
     Returns:
         `uint8` array of `ceil(codes.size * bits / 8)` bytes, up to 7 more where planes end
         unevenly.
+
+    Raises:
+        ValueError: If a code does not fit, or the width is not allowed.
     """
+    codes, bits = np.asarray(codes), whole("bits", bits, 0, 32)
+    if codes.size and (codes.dtype.kind not in "biu" or codes.min() < 0 or codes.max() >> bits):
+        raise ValueError(
+            f"codes of {bits} bits must be whole numbers from 0 to {2**bits - 1}, got "
+            f"{codes.dtype} from {codes.min()} to {codes.max()}"
+        )
     codes = np.ascontiguousarray(codes, dtype=np.uint32).ravel()
     planes, low = [], 0
     while bits - low >= 8:
@@ -500,8 +547,10 @@ def unpack_bits(packed, bits, count):
     """Undoes `pack_bits`: returns `count` codes as `int64`.
 
     Raises:
-        ValueError: If the number of bytes does not fit `bits` and `count`.
+        ValueError: If the number of bytes does not fit `bits` and `count`, or one of the two is not
+            allowed.
     """
+    bits, count = whole("bits", bits, 0, 32), whole("count", count, 0, 2**40)
     if len(packed) != packed_bytes(bits, count):
         raise ValueError(
             f"{count} codes of {bits} bits need {packed_bytes(bits, count)} bytes, got "
@@ -522,4 +571,5 @@ def unpack_bits(packed, bits, count):
 
 def packed_bytes(bits, count):
     """Returns the length of what `pack_bits` writes for `count` codes of `bits` bits."""
+    bits, count = whole("bits", bits, 0, 32), whole("count", count, 0, 2**40)
     return bits // 8 * count + -(-count * (bits % 8) // 8)
