@@ -1,11 +1,37 @@
 """A decoder-only language model, small enough to read: embedding, blocks of attention and MLP,
 logits."""
 
+import contextlib
+import contextvars
 import math
 
 from course_utils.backend import keras, tf
 
-MASKED = -30.0  # e^-30 is nothing beside e^0, and unlike -1e36 it survives 8-bit activations
+MASKED = -1e30  # beside it no score counts, and its e^x is exactly 0: the future stays hidden
+NARROW = -30.0  # below the best visible score: e^-30 is almost 0, and 8 bits can still hold it
+_narrow = contextvars.ContextVar("narrow", default=False)
+
+
+@contextlib.contextmanager
+def narrow_scores():
+    """Lets attention hide positions within a range that survives 8-bit activations: MASKED would
+    leave one level for all real scores."""
+    before = _narrow.set(True)
+    try:
+        yield
+    finally:
+        _narrow.reset(before)
+
+
+def looking(scores, visible):
+    """Returns who looks where, `(batch, heads, queries, keys)`: exactly 0 where `visible` is 0."""
+    if not _narrow.get():
+        lowest = max(MASKED, float(scores.dtype.min) / 2)  # float16 ends at -65504
+        return tf.nn.softmax(scores + lowest * (1.0 - visible))
+    seen = visible > 0
+    least = tf.reduce_min(scores, axis=-1, keepdims=True)
+    best = tf.reduce_max(tf.where(seen, scores, least), axis=-1, keepdims=True)
+    return tf.nn.softmax(tf.where(seen, scores, best + NARROW)) * visible
 
 
 @keras.saving.register_keras_serializable("course_utils")
@@ -41,8 +67,7 @@ class CausalSelfAttention(keras.layers.Layer):
         """Mixes values by how well their keys answer the queries; `visible` is 1 where it may
         look."""
         scores = queries @ tf.transpose(keys, (0, 1, 3, 2)) / math.sqrt(queries.shape[-1])
-        weights = tf.nn.softmax(scores + MASKED * (1.0 - visible))  # (batch, heads, queries, keys)
-        mixed = tf.transpose(weights @ values, (0, 2, 1, 3))
+        mixed = tf.transpose(looking(scores, visible) @ values, (0, 2, 1, 3))
         return tf.reshape(
             mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1])
         )
