@@ -11,6 +11,7 @@ import numpy as np
 
 from course_utils.checks import finite, not_negative, whole
 from course_utils.checks import fraction as checked_fraction
+from course_utils.quantization import LARGEST, power_of_two
 
 
 def magnitude(weights):
@@ -24,13 +25,15 @@ def unit_magnitude(weights):
     It ranks the units of a layer as their L2 norm does, and is measured like a single weight, so
     one threshold means the same for layers of any width.
     """
-    return np.sqrt(np.mean(np.square(finite("weights", weights)), axis=0, keepdims=True))
+    weights, unit = _near_one("weights", weights)
+    return _scores(np.sqrt(np.mean(np.square(weights), axis=0, keepdims=True)), unit)
 
 
 def document(weights):
     """Scores each weight by the document's importance (4.2.2), which for one weight is
     `1 / w^2`."""
-    return _ratio(np.square(finite("weights", weights)), np.square(weights) ** 2)
+    weights, unit = _near_one("weights", weights, each=True)
+    return _scores(_ratio(np.square(weights), np.square(weights) ** 2), unit, power=-2)
 
 
 def unit_document(weights):
@@ -38,8 +41,12 @@ def unit_document(weights):
 
     Its unit is 1/w^2: it *falls* when weights grow.
     """
-    squares = np.square(finite("weights", weights))
-    return _ratio(squares.sum(axis=0, keepdims=True), np.square(squares).sum(axis=0, keepdims=True))
+    weights, unit = _near_one("weights", weights)
+    squares = np.square(weights)
+    ratio = _ratio(
+        squares.sum(axis=0, keepdims=True), np.square(squares).sum(axis=0, keepdims=True)
+    )
+    return _scores(ratio, unit, power=-2)
 
 
 def participation_ratio(weights):
@@ -49,15 +56,32 @@ def participation_ratio(weights):
     The document's importance times `sum(w^2)`, which takes its unit away (Bell and Dean, 1970): the
     score says how evenly a unit spreads its weights, and nothing about how strong they are.
     """
-    squares = np.square(finite("weights", weights))
+    squares = np.square(_near_one("weights", weights)[0])
     return _ratio(
         squares.sum(axis=0, keepdims=True) ** 2, np.square(squares).sum(axis=0, keepdims=True)
     )
 
 
+def _near_one(name, values, each=False):
+    """Values over a power of two near the largest of their column, or near each, and that power: so
+    a fourth power is neither lost nor too large, and no digit changes."""
+    sizes = np.abs(finite(name, values, LARGEST))
+    unit = power_of_two(sizes if each else sizes.max(axis=0, keepdims=True))
+    return values / unit, unit
+
+
 def _ratio(above, below):
     """Divides; where a unit holds nothing but zeros its score is 0, and it goes first."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _scores(values, unit, power=1):
+    """`values * unit**power`, in float64 where a score would leave float32."""
+    with np.errstate(over="ignore"):
+        exact = values * np.power(unit, power, dtype=np.float64)
+        short = exact.astype(np.result_type(values, unit))
+    lost = ~np.isfinite(short) | ((short == 0) & (exact != 0))
+    return finite("scores", exact if lost.any() else short)
 
 
 def wanda(weights, inputs):
@@ -74,14 +98,16 @@ def wanda(weights, inputs):
         Scores of shape `(inputs, units)`: `|w|` times the L2 norm of the input over the samples.
 
     Raises:
-        ValueError: If either is not finite or they do not fit together.
+        ValueError: If either is not finite or beyond `quantization.LARGEST`, or they do not fit
+            together.
     """
-    weights, inputs = finite("weights", weights), finite("inputs", inputs)
+    weights, inputs = finite("weights", weights, LARGEST), np.asarray(inputs)
     if inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
         raise ValueError(
             f"inputs must have shape (samples, {weights.shape[0]}), got {inputs.shape}"
         )
-    return np.abs(weights) * np.linalg.norm(inputs, axis=0)[:, None]
+    inputs, unit = _near_one("inputs", inputs)
+    return _scores(np.abs(weights), (np.linalg.norm(inputs, axis=0) * unit).T)
 
 
 def taylor(gradients):
@@ -97,15 +123,15 @@ def taylor(gradients):
     Returns:
         A function from this matrix of weights to scores `|w * gradient|`.
     """
-    gradients = finite("gradients", gradients)
+    gradients = np.abs(finite("gradients", gradients, LARGEST))
 
     def score(weights):
-        weights = finite("weights", weights)
+        weights = finite("weights", weights, LARGEST)
         if weights.shape != gradients.shape:
             raise ValueError(
                 f"these gradients belong to weights of shape {gradients.shape}, got {weights.shape}"
             )
-        return np.abs(weights * gradients)
+        return _scores(np.abs(weights), gradients)
 
     return score
 
@@ -114,6 +140,17 @@ SCORES = {"magnitude": (magnitude, unit_magnitude), "document": (document, unit_
 
 
 # A mask is a small object: it says its own name, `above(theta=0.1)`, and equals another like it.
+
+
+def _comparable(scores):
+    """Returns scores as an array of floats; raises `ValueError` if one is NaN, which has no rank."""
+    scores = np.asarray(scores)
+    scores = scores if scores.dtype.kind == "f" else scores.astype(np.float64)
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"scores must be numbers, got {np.isnan(scores).sum()} NaN of {scores.size}"
+        )
+    return scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +178,7 @@ class above:
         not_negative("theta", self.theta)
 
     def __call__(self, scores):
-        return scores > self.theta
+        return _comparable(scores) > self.theta
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +206,8 @@ class fraction:
         checked_fraction("share", self.share)
 
     def __call__(self, scores):
-        keep, removed = np.ones(scores.size, bool), round(self.share * scores.size)
+        scores = _comparable(scores)
+        keep, removed = np.ones(scores.size, bool), round(float(self.share) * scores.size)
         keep[np.argsort(scores, axis=None, kind="stable")[:removed]] = False
         return keep.reshape(scores.shape)
 
@@ -201,7 +239,8 @@ class fraction_per_unit:
         checked_fraction("share", self.share)
 
     def __call__(self, scores):
-        return _ranks(scores) >= round(self.share * scores.shape[0])
+        scores = _comparable(scores)
+        return _ranks(scores) >= round(float(self.share) * scores.shape[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,10 +270,13 @@ class n_of_m:
     m: int
 
     def __post_init__(self):
-        whole("n", self.n, 0, whole("m", self.m, 1, 2**31))
+        object.__setattr__(self, "m", whole("m", self.m, 1, 2**31))
+        object.__setattr__(self, "n", whole("n", self.n, 0, self.m))
 
     def __call__(self, scores):
-        (inputs, units), m = scores.shape, int(self.m)
+        scores = _comparable(scores)
+        inputs, units = scores.shape
+        m = min(self.m, inputs)  # one short run: the n best of all inputs
         padded = np.pad(scores, ((0, -inputs % m), (0, 0)), constant_values=-np.inf)
         runs = padded.reshape(-1, m, units)
         return (_ranks(runs) >= m - self.n).reshape(-1, units)[:inputs]
@@ -263,7 +305,11 @@ def cubic(step, begin, end, final):
     >>> [round(cubic(step, 0, 100, 0.8), 3) for step in (0, 50, 100)]
     [0.0, 0.7, 0.8]
     """
+    step, begin, end = (
+        float(not_negative(name, number))
+        for name, number in (("step", step), ("begin", begin), ("end", end))
+    )
     if not begin < end:
-        raise ValueError(f"end must lie after begin ({begin}), got {end}")
+        raise ValueError(f"end must lie after begin ({begin:g}), got {end:g}")
     done = min(max((step - begin) / (end - begin), 0.0), 1.0)
     return checked_fraction("final", final) * (1 - (1 - done) ** 3)

@@ -241,9 +241,10 @@ def clipped(weights, bits, group_size="channel"):
 
 
 def power_of_two(sizes):
-    """Returns for each size the power of two just above it, at most a hundred from 1: a unit in
-    which numbers are near 1 and keep every digit."""
-    return np.ldexp(np.ones_like(sizes), np.clip(np.frexp(sizes)[1], -100, 100))
+    """Returns for each size the power of two just above it, as far as that is a float by which one
+    can divide: a unit in which numbers are near 1 and keep every digit."""
+    end = -6 - np.finfo(sizes.dtype).minexp  # 2**-120 to 2**120 in float32
+    return np.ldexp(np.ones_like(sizes), np.clip(np.frexp(sizes)[1], -end, end))
 
 
 def affine(weights, bits, group_size="channel"):
@@ -497,7 +498,7 @@ def quantized_matmul(x, weights, bits=8, per="token"):
         matmul_integer(rounded.codes.T[:, run], codes[run]) * scale
         for run, scale in zip(runs, scales)
     ]
-    result = finite("x @ weights", sum(products) * rounded.scale.T, np.finfo(np.float32).max)
+    result = finite("x @ weights", sum(products) * rounded.scale.T, float(np.finfo(np.float32).max))
     return result.astype(np.float32)
 
 

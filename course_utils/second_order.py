@@ -10,8 +10,10 @@ import numpy as np
 
 from course_utils import quantization
 from course_utils.checks import finite, fraction, not_negative, whole
+from course_utils.quantization import LARGEST, power_of_two
 
 DAMPING_LIMIT = 1.0  # as much again as the inputs' own mean square
+LOUDEST, QUIETEST = 1e100, 1e-100  # beyond them squares are lost to float64, too
 
 
 def hessian(inputs, damping=0.01):
@@ -28,7 +30,8 @@ def hessian(inputs, damping=0.01):
         `float64` of shape `(inputs, inputs)`.
 
     Raises:
-        ValueError: If `inputs` is empty, not finite, no matrix, or zero throughout.
+        ValueError: If `inputs` is empty, not finite, no matrix, zero throughout, or so loud or quiet
+            that its squares are lost.
 
     Example:
 
@@ -36,15 +39,20 @@ def hessian(inputs, damping=0.01):
     array([[5., 1.],
            [1., 2.]])
     """
-    inputs = finite("inputs", inputs)
+    inputs = finite("inputs", inputs, LOUDEST)
     if inputs.ndim != 2:
         raise ValueError(f"inputs must have shape (samples, inputs), got {inputs.shape}")
-    products = (inputs.T @ inputs).astype(np.float64) / len(inputs)
-    diagonal = products.diagonal().copy()
-    if not diagonal.any():
+    largest = np.abs(inputs).max(axis=0)
+    if not largest.any():
         raise ValueError(f"calibration saw nothing: all {inputs.size} values of inputs are zero")
+    if largest.max() < QUIETEST:
+        raise ValueError(f"inputs must reach {QUIETEST:g}, got at most {largest.max():g}")
+    unit = power_of_two(largest)  # each input in a unit of its own: no square leaves float32
+    scaled = inputs / unit
+    products = (scaled.T @ scaled).astype(np.float64) * unit * unit[:, None] / len(inputs)
+    diagonal = products.diagonal().copy()
     extra = not_negative("damping", damping) * diagonal.mean()
-    np.fill_diagonal(products, np.where(diagonal > 0, diagonal, 1.0) + extra)
+    np.fill_diagonal(products, np.where(largest > 0, diagonal, 1.0) + extra)
     return products
 
 
@@ -95,6 +103,7 @@ def settle(weights, products, fix, block=64):
     Returns:
         `float64` of shape `(inputs, units)`.
     """
+    block = whole("block", block, 1, 2**31)
     weights, factor = weights.astype(np.float64), inverse_factor(products)
     for start in range(0, len(weights), block):
         here, behind = slice(start, start + block), slice(start + block, None)
@@ -132,14 +141,18 @@ def follow(weights, products, inputs, original_inputs, strength=0.5):
         ValueError: If strength lies outside 0..1, or the two inputs are not finite and of one
             shape.
     """
-    inputs, original_inputs = finite("inputs", inputs), finite("original_inputs", original_inputs)
+    inputs = finite("inputs", inputs, LOUDEST)
+    original_inputs = finite("original_inputs", original_inputs, LOUDEST)
     if inputs.shape != original_inputs.shape:
         raise ValueError(
             f"original_inputs must have the shape of inputs, {inputs.shape}, got "
             f"{original_inputs.shape}"
         )
+    unit = float(power_of_two(max(np.abs(inputs).max(), np.abs(original_inputs).max())))
+    inputs, original_inputs = inputs / unit, original_inputs / unit
     lost = inputs.T @ (original_inputs - inputs) / len(inputs)
-    return weights + fraction("strength", strength) * np.linalg.solve(products, lost @ weights)
+    way = np.linalg.solve(products / unit**2, lost @ weights)
+    return weights + fraction("strength", strength) * way
 
 
 def gptq(
@@ -152,6 +165,7 @@ def gptq(
     damping=0.01,
     original_inputs=None,
     strength=0.5,
+    kept=None,
 ):
     """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al.,
     2022).
@@ -170,6 +184,8 @@ def gptq(
         original_inputs: What the layer read before the layers in front of it were compressed, as
             `inputs`; `compression.compress` gives it. Without it the weights alone are followed.
         strength: How far to `follow` the original model; 0 is GPTQ as it was published.
+        kept: Booleans of shape `(inputs, units)`, or `None` for all: what is `False` was removed
+            before and stays 0. The rows behind answer for that, too.
 
     Returns:
         A `QuantizedTensor`. Weights of inputs that were always zero become 0.
@@ -178,28 +194,29 @@ def gptq(
         ValueError: If bits or group size is not allowed, an array is not finite, calibration saw
             nothing, or the shapes do not fit together.
     """
+    largest = 2 ** (whole("bits", bits, 2, 8) - 1) - 1
     weights, products = with_hessian(weights, inputs, damping)
     if original_inputs is not None:
         weights = follow(weights, products, inputs, original_inputs, strength)
-    widest = scales(weights, bits, group_size)
+    kept = mask_for(weights, kept)
+    widest = scales(np.where(kept, weights, 0), bits, group_size)
     steps = np.broadcast_to(widest.broadcast(widest.scale), weights.shape)  # (inputs, units)
     order = (
         np.argsort(-products.diagonal(), kind="stable")
         if activation_order
         else np.arange(len(weights))
     )
-    largest = 2 ** (bits - 1) - 1
 
     def nearest(i, rows, factor):
-        step = steps[order[i]]
-        return np.clip(np.rint(rows[0] / step), -largest, largest) * step
+        step, end = steps[order[i]], largest * kept[order[i]]  # what was removed has one level: 0
+        return np.clip(np.rint(rows[0] / step), -end, end) * step
 
     settled = np.empty(weights.shape)
     settled[order] = settle(weights[order], products[np.ix_(order, order)], nearest)
     return quantization.round_to(settled, widest.scale, bits, group_size)
 
 
-def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
+def sparsegpt(weights, inputs, mask, block=16, damping=0.01, kept=None):
     """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar &
     Alistarh, 2023).
 
@@ -214,13 +231,14 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
             `n_of_m(2, 4)`. It is applied to each block of inputs.
         block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`.
         damping: See `hessian`.
+        kept: As in `gptq`; what was removed before counts among what the mask removes.
 
     Returns:
         `float32` of shape `(inputs, units)`. Weights of inputs that were always zero become 0.
 
     Raises:
-        ValueError: If an array is not finite, calibration saw nothing, or the shapes do not fit
-            together.
+        ValueError: If an array is not finite, calibration saw nothing, the shapes do not fit
+            together, or runs of `m` would not end where blocks do.
 
     Example:
 
@@ -229,13 +247,16 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
     >>> small = compress(model, [half], calibration=tokens)
     """
     weights, products = with_hessian(weights, inputs, damping)
-    block, kept = whole("block", block, 1, 2**31), None
+    kept, block, stays = mask_for(weights, kept), whole("block", block, 1, 2**31), None
+    if block < len(weights) and block % getattr(mask, "m", 1):
+        raise ValueError(f"block must be a multiple of {mask.m} for {mask}, got {block}")
 
     def keep(i, rows, factor):
-        nonlocal kept
+        nonlocal stays
         if i % block == 0:
-            kept = mask(np.square(rows / factor[:, None]))
-        return np.where(kept[i % block], rows[0], 0.0)
+            here = kept[i : i + block]
+            stays = mask(np.square(rows / factor[:, None]) * here) & here
+        return np.where(stays[i % block], rows[0], 0.0)
 
     return settle(weights, products, keep, block).astype(np.float32)
 
@@ -243,7 +264,7 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01):
 def with_hessian(weights, inputs, damping):
     """Checks both arrays; returns the weights, zero where their input was never alive, and the
     `hessian`."""
-    weights, inputs = finite("weights", weights), finite("inputs", inputs)
+    weights, inputs = finite("weights", weights, LARGEST), finite("inputs", inputs, LOUDEST)
     if weights.ndim != 2 or inputs.ndim != 2 or inputs.shape[1] != weights.shape[0]:
         raise ValueError(
             "weights (inputs, units) and inputs (samples, inputs) must agree, "
@@ -252,3 +273,15 @@ def with_hessian(weights, inputs, damping):
     return np.where(inputs.any(axis=0)[:, None], weights, weights.dtype.type(0)), hessian(
         inputs, damping
     )
+
+
+def mask_for(weights, kept):
+    """Returns which weights were not removed before, all of them for `None`; raises `ValueError` if
+    it is no mask of these weights."""
+    kept = np.ones(weights.shape, bool) if kept is None else np.asarray(kept)
+    if kept.dtype != bool or kept.shape != weights.shape:
+        raise ValueError(
+            f"kept must hold True or False for weights of shape {weights.shape}, got {kept.dtype} "
+            f"of shape {kept.shape}"
+        )
+    return kept
