@@ -2,15 +2,18 @@
 
 import asyncio
 import difflib
+import threading
 
 import numpy as np
 import pytest
+import small
 
 from course_utils import compression, evaluation, models, pruning, quantization
 from course_utils.datasets import docs, tales
 from course_utils.evaluation.bench import bench
 from course_utils.evaluation.sweeps import front
 from course_utils.evaluation.tasks import TASKS
+from course_utils.lessons.frontier_pruning.explorers import Contest
 from course_utils.widgets import studio as studio_room
 from course_utils.widgets.html import page
 from course_utils.widgets.studio import Studio, compared, render
@@ -37,9 +40,9 @@ def test_the_number_under_the_slider_is_the_length_of_the_file():
         compression.Prune(pruning.magnitude, pruning.above(0.02)),
         compression.Quantize(quantization.step, step=0.05),
     ]
-    small = compression.compress(models.load("docs-tiny"), recipe, "entropy")
-    assert seen.ledger.total == len(small.content)
-    after = evaluation.next_token(small.model, docs.sequences("validation", 16))
+    made = compression.compress(models.load("docs-tiny"), recipe, "entropy")
+    assert seen.ledger.total == len(made.content)
+    after = evaluation.next_token(made.model, docs.sequences("validation", 16))
     assert (
         np.isclose(seen.perplexity, after.perplexity, rtol=1e-6) and seen.accuracy == after.accuracy
     )
@@ -55,6 +58,54 @@ def test_each_move_measures_anew():
     quality = [here.measure(**{**PLAIN, "step": step}).perplexity for step in (0.01, 0.1, 0.4)]
     assert quality == sorted(quality) and quality[2] > 2 * quality[0]
     assert np.isclose(here.measure(**{**PLAIN, "step": 0.01}).perplexity, quality[0], rtol=1e-6)
+
+
+def while_another_thread(moves, work):
+    """What `work` gives, six times, while another thread moves a slider."""
+    stop = threading.Event()
+
+    def slide():
+        while not stop.is_set():
+            for move in moves:
+                move()
+
+    thread = threading.Thread(target=slide)
+    thread.start()
+    try:
+        return [work() for _ in range(6)]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_each_number_belongs_to_its_setting_whatever_other_threads_do():
+    here = bench("digits-mlp")
+
+    def setting(step, **more):
+        return {name: v for name, v in {**PLAIN, "step": step, **more}.items() if name != "storage"}
+
+    def seen(step, **more):
+        result = here.measure("fixed", **setting(step, **more))
+        return result.perplexity, result.accuracy, result.ledger.total, result.removed
+
+    moves = [lambda: seen(1.0), lambda: seen(0.5, score="wanda", theta=0.5), lambda: seen(0.01)]
+    want, report = seen(0.2), here.report(**setting(0.2))
+    assert while_another_thread(moves, lambda: seen(0.2)) == [want] * 6
+    assert while_another_thread(moves, lambda: here.report(**setting(0.2))) == [report] * 6
+
+
+def test_a_race_belongs_to_its_sparsity_whatever_other_threads_do():
+    tokens = np.random.default_rng(0).integers(0, 64, (4, 9))
+    race = Contest(small.decoder(), tokens[:, :-1], tokens)
+
+    def seen(sparsity):
+        result = race.measure(sparsity, False)
+        return result.perplexity, result.bytes, result.original
+
+    want = seen(0.3)
+    assert while_another_thread([lambda: seen(0.9), lambda: seen(0.6)], lambda: seen(0.3)) == (
+        [want] * 6
+    )
 
 
 def test_a_model_that_is_not_there_is_refused():

@@ -7,6 +7,7 @@ the file's weights into a twin of the model, and score the twin on validation da
 import concurrent.futures
 import dataclasses
 import functools
+import threading
 import time
 
 import numpy as np
@@ -77,9 +78,14 @@ def recipe(step, theta, score, on, rule, bits):
 
 class Bench:
     """One shipped model on the bench: the original, a twin whose weights change, and data to score
-    it on."""
+    it on.
+
+    A slider that moves while a cell runs is a second thread. `turn` lets one at a time at the twin,
+    so that each number belongs to its setting: hold it round `put` and whatever reads the twin.
+    """
 
     def __init__(self, name):
+        self.turn = threading.RLock()
         self.name, self.task, self.original = name, tasks.of(name), models.load(name)
         self.weights = compression.weights(self.original)
         self.matrices = {w.name: w.matrix() for w in self.weights if not w.skipped_because}
@@ -105,7 +111,7 @@ class Bench:
     def inputs(self):
         """What each matrix reads in the original, for scores that ask for it; a look-up table reads
         nothing."""
-        read, asking = {}, [w for w in self.weights if not w.skipped_because and not w.looked_up]
+        read, asking = {}, [w for w in self.weights if w.calibratable]
         compression.watch(
             self.original,
             asking,
@@ -139,10 +145,11 @@ class Bench:
     def measure(self, storage, **settings):
         """Runs the whole chain for one setting and returns its `Result`."""
         begun = time.perf_counter()
-        tensors, removed, after = self.put(**settings)
-        # The file is laid out while the twin is scored.
-        file = BESIDE.submit(encode, tensors, storage, self.description)
-        score = self.task.score(self.twin, self.data)
+        with self.turn:
+            tensors, removed, after = self.put(**settings)
+            # The file is laid out while the twin is scored.
+            file = BESIDE.submit(encode, tensors, storage, self.description)
+            score = self.task.score(self.twin, self.data)
         return Result(
             settings={"model": self.name, "storage": storage, **settings},
             accuracy=score.accuracy,
@@ -157,22 +164,30 @@ class Bench:
             measured=score.measured,
         )
 
-    def report(self):
-        """Scores the original and the twin on the test split, where nothing was chosen."""
+    def report(self, **settings):
+        """Scores the original and the twin, at one setting or as it stands, on the test split,
+        where nothing was chosen."""
         data = self.task.data("test", self.task.report)
-        return [self.task.score(model, data) for model in (self.original, self.twin)]
+        with self.turn:
+            if settings:
+                self.put(**settings)
+            return [self.task.score(model, data) for model in (self.original, self.twin)]
 
     @functools.cached_property
     def original_sample(self):
         """A sample of the original's work; see `evaluation.tasks`."""
         return self.task.sample(self.original)
 
-    def samples(self):
-        """Returns a prompt, and what the original and the twin add to it; or `None`."""
-        if self.original_sample is None:
-            return None
-        prompt, before = self.original_sample
-        return prompt, before, self.task.sample(self.twin)[1]
+    def samples(self, **settings):
+        """Returns a prompt, and what the original and the twin, at one setting or as it stands, add
+        to it; or `None`."""
+        with self.turn:
+            if self.original_sample is None:
+                return None
+            prompt, before = self.original_sample
+            if settings:
+                self.put(**settings)
+            return prompt, before, self.task.sample(self.twin)[1]
 
 
 @functools.cache

@@ -294,16 +294,20 @@ class Studio(Explorer):
 
     def _write(self):
         """Shows what the original and the compressed model write."""
-        samples = bench(self.result.settings["model"]).samples()
+        here, settings = self._setting()
+        samples = here.samples(**settings)
         self.sample.value = compared(*samples) if samples else ""
+
+    def _setting(self):
+        """Returns the bench of the model that is shown, and what was done to its weights."""
+        settings = dict(self.result.settings)
+        del settings["storage"]
+        return bench(settings.pop("model")), settings
 
     def test(self):
         """Measures the current setting, and the original, on the test split."""
-        here = bench(self.result.settings["model"])
-        here.measure(
-            **{name: value for name, value in self.result.settings.items() if name != "model"}
-        )
-        before, after = here.report()
+        here, settings = self._setting()
+        before, after = here.report(**settings)
         verdict = _(
             "test set: accuracy {after:.1%} (original {before:.1%}), perplexity {perplexity:.2f} (original {original:.2f})"
         ).format(

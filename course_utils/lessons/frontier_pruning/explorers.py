@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Contest:
 
     def __init__(self, model, calibration, tokens):
         self.twin, self.tokens, self.description = clone(model), tokens, describe(model)
+        self.turn = threading.RLock()  # one thread at a time: they share the twin
         self.weights = compression.matched(self.twin, model)
         self.matrices = {
             w.name: w.matrix().copy()
@@ -99,7 +101,9 @@ class Contest:
 
     def measure(self, sparsity, planted):
         """Prunes by both scores and returns a `Race`."""
-        original, cuts = self.original, {score: self.cut(score, sparsity) for score in self.scores}
+        with self.turn:
+            original = self.original
+            cuts, size = {score: self.cut(score, sparsity) for score in self.scores}, self.size()
         by_size, by_wanda = (masks for perplexity, masks in cuts.values())
         agree = sum(np.count_nonzero(by_size[name] == by_wanda[name]) for name in by_size)
         return Race(
@@ -107,7 +111,7 @@ class Contest:
             planted,
             {score: perplexity for score, (perplexity, masks) in cuts.items()},
             agree / sum(mask.size for mask in by_size.values()),
-            self.size(),
+            size,
             original,
             self.curves,
         )

@@ -151,23 +151,23 @@ def speak(name, story, question, step, theta, rule, bits):
         ("question", story, question),
         ("mood", story, ""),
     )
-    said = _original_says(name, requests)  # first, for it may find an unknown word
-    seen = here.measure(
-        step=step,
-        theta=theta,
-        score="magnitude",
-        on="weight",
-        storage="entropy",
-        rule=rule,
-        bits=bits,
-    )
-    ours = respond_all(here.twin, requests)
+    with here.turn:  # a slider may move meanwhile, in another thread
+        said = _original_says(name, requests)  # first, for it may find an unknown word
+        original = _original_can(name)
+        seen = here.measure(
+            step=step,
+            theta=theta,
+            score="magnitude",
+            on="weight",
+            storage="entropy",
+            rule=rule,
+            bits=bits,
+        )
+        ours = respond_all(here.twin, requests)
     answers = tuple(
         (request[0], a, b, truth(*request)) for request, a, b in zip(requests, said, ours)
     )
-    return Spoken(
-        seen.skills, _original_can(name), seen.ledger, here.reference[2], seen.removed, answers
-    )
+    return Spoken(seen.skills, original, seen.ledger, here.reference[2], seen.removed, answers)
 
 
 def show_spoken(seen):

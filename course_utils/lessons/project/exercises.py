@@ -55,11 +55,13 @@ def test_choice(answer):
     ).format(got=answer)
     step, theta = answer
     here = bench("docs-base")
-    seen = here.measure(step=step, theta=theta, score="magnitude", on="weight", storage="entropy")
     tokens = docs.sequences("validation", 64)
-    rise = (
-        next_token(here.twin, tokens).perplexity / next_token(here.original, tokens).perplexity - 1
-    )
+    with here.turn:
+        seen = here.measure(
+            step=step, theta=theta, score="magnitude", on="weight", storage="entropy"
+        )
+        after, before = (next_token(model, tokens) for model in (here.twin, here.original))
+    rise = after.perplexity / before.perplexity - 1
     assert seen.times_smaller >= 7.5, _(
         "the file is {times:.2f} times smaller; perplexity rises by {rise:.1%}"
     ).format(times=seen.times_smaller, rise=rise)
