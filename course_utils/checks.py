@@ -25,7 +25,7 @@ def finite(name, values, most=None):
     values = _floats(name, values)
     if values.size == 0:
         raise ValueError(f"{name} must hold at least one value, got shape {values.shape}")
-    largest = max(values.max(), -values.min())  # NaN if one is
+    largest = float(max(values.max(), -values.min()))  # NaN if one is
     if not np.isfinite(largest):
         bad = int(values.size - np.isfinite(values).sum())
         raise ValueError(

@@ -11,7 +11,24 @@ from collections.abc import Callable
 import numpy as np
 
 from course_utils.backend import tf
-from course_utils.checks import fraction, not_negative, positive, whole
+from course_utils.checks import finite, fraction, not_negative, positive, whole, within
+
+LARGEST = 1e15  # of a logit: squares and quotients of larger ones might leave float32
+
+
+def heard(name, logits):
+    """Returns logits as a `float32` tensor; raises `ValueError` if they are not finite or beyond
+    `LARGEST`, which only a graph under construction cannot know."""
+    logits = tf.cast(logits, tf.float32)
+    if tf.executing_eagerly():
+        finite(name, logits.numpy(), LARGEST)
+    return logits
+
+
+def checked_temperature(temperature):
+    """Returns a temperature at which float64 can still tell two answers apart; raises `ValueError`
+    otherwise."""
+    return within("temperature", positive("temperature", temperature), 1e-5, 1e5)
 
 
 def soften(logits, temperature=1.0):
@@ -25,21 +42,25 @@ def soften(logits, temperature=1.0):
         Probabilities of the same shape.
 
     Raises:
-        ValueError: If `temperature` is not positive.
+        ValueError: If `temperature` is not from 1e-5 to 1e5, or a logit is not finite.
 
     Example:
 
     >>> soften([2.0, 1.0, 0.0], temperature=10).numpy().round(2)
     array([0.37, 0.33, 0.3 ], dtype=float32)
     """
-    return tf.nn.softmax(
-        tf.convert_to_tensor(logits, tf.float32) / positive("temperature", temperature)
-    )
+    return tf.nn.softmax(heard("logits", logits) / checked_temperature(temperature))
+
+
+def log_soften(logits, temperature=1.0):
+    """Returns the logarithm of `soften`, in float64: losses multiply small differences of it by the
+    temperature squared."""
+    return tf.nn.log_softmax(tf.cast(logits, tf.float64) / temperature)
 
 
 def pair(teacher, student):
-    """Returns both logits as tensors; raises `ValueError` if there are none, or if the two name
-    different things.
+    """Returns both logits as tensors; raises `ValueError` if there are none, if one is not finite, or
+    if the two name different things.
 
     Example:
 
@@ -47,7 +68,7 @@ def pair(teacher, student):
     Traceback (most recent call last):
     ValueError: teacher and student must choose among the same classes, got 512 and 10
     """
-    teacher, student = (tf.convert_to_tensor(logits, tf.float32) for logits in (teacher, student))
+    teacher, student = tf.cast(teacher, tf.float32), tf.cast(student, tf.float32)
     if teacher.shape[-1] != student.shape[-1]:
         raise ValueError(
             "teacher and student must choose among the same classes, "
@@ -58,7 +79,7 @@ def pair(teacher, student):
             "teacher and student must answer the same questions, at least one, "
             f"got shapes {tuple(teacher.shape)} and {tuple(student.shape)}"
         )
-    return teacher, student
+    return heard("the teacher's logits", teacher), heard("the student's logits", student)
 
 
 def squared_error(teacher, student):
@@ -86,13 +107,14 @@ class cross_entropy:
     temperature: float = 1.0
 
     def __post_init__(self):
-        positive("temperature", self.temperature)
+        checked_temperature(self.temperature)
 
     def __call__(self, teacher, student):
-        teacher, student = pair(teacher, student)
-        log_student = tf.nn.log_softmax(student / self.temperature)
-        heard = tf.reduce_sum(soften(teacher, self.temperature) * log_student, -1)
-        return -tf.reduce_mean(heard) * self.temperature**2
+        log_teacher, log_student = (
+            log_soften(logits, self.temperature) for logits in pair(teacher, student)
+        )
+        surprise = -tf.reduce_sum(tf.exp(log_teacher) * log_student, -1)
+        return tf.cast(tf.reduce_mean(surprise) * self.temperature**2, tf.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,14 +129,15 @@ class kl:
     temperature: float = 1.0
 
     def __post_init__(self):
-        positive("temperature", self.temperature)
+        checked_temperature(self.temperature)
 
     def __call__(self, teacher, student):
         log_teacher, log_student = (
-            tf.nn.log_softmax(logits / self.temperature) for logits in pair(teacher, student)
+            log_soften(logits, self.temperature) for logits in pair(teacher, student)
         )
         apart = tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), -1)
-        return tf.reduce_mean(apart) * self.temperature**2
+        apart = tf.maximum(tf.reduce_mean(apart), 0.0)  # only a rounding falls below
+        return tf.cast(apart * self.temperature**2, tf.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +148,7 @@ class reverse_kl:
     temperature: float = 1.0
 
     def __post_init__(self):
-        positive("temperature", self.temperature)
+        checked_temperature(self.temperature)
 
     def __call__(self, teacher, student):
         return kl(self.temperature)(student, teacher)
@@ -147,7 +170,7 @@ class label_smoothing:
         fraction("share", self.share)
 
     def __call__(self, labels, student):
-        log_student = tf.nn.log_softmax(student)
+        log_student = tf.nn.log_softmax(heard("the student's logits", student))
         true = tf.gather(log_student, labels, batch_dims=len(log_student.shape) - 1)
         even = tf.reduce_mean(log_student, -1)
         return -tf.reduce_mean((1 - self.share) * true + self.share * even)
@@ -203,7 +226,8 @@ class with_hints:
 
     def __call__(self, targets, outputs):
         (rest, hints), (logits, hidden) = targets, outputs
-        return self.loss(rest, logits) + self.weight * tf.reduce_mean(tf.square(hints - hidden))
+        apart = heard("hints", hints) - heard("the student's hidden vectors", hidden)
+        return self.loss(rest, logits) + self.weight * tf.reduce_mean(tf.square(apart))
 
 
 STEP = 0.1  # nats: a kept log-probability is off by at most half of it
@@ -220,8 +244,11 @@ def encode_logits(logits):
 
     Returns:
         `uint8` array of the same shape.
+
+    Raises:
+        ValueError: If a logit is not finite: nobody could learn from it.
     """
-    logits = np.asarray(logits, np.float32)
+    logits = finite("logits", logits, LARGEST).astype(np.float32)
     return np.minimum(np.rint((logits.max(-1, keepdims=True) - logits) / STEP), 255).astype(
         np.uint8
     )
@@ -244,13 +271,14 @@ def top_k(logits, k):
         Log-probabilities of the same shape, as a student hears them.
 
     Raises:
-        ValueError: If `k` is not from 1 to the number of classes.
+        ValueError: If `k` is not from 1 to the number of classes, or a logit is not finite.
     """
-    log_probabilities = tf.nn.log_softmax(tf.convert_to_tensor(logits, tf.float32)).numpy()
+    log_probabilities = tf.nn.log_softmax(heard("logits", logits)).numpy()
     classes = log_probabilities.shape[-1]
     order = np.argsort(-log_probabilities, -1)[..., whole("k", k, 1, classes) :]
     others = np.take_along_axis(log_probabilities, order, -1)
-    share = np.log(np.mean(np.exp(others), -1, keepdims=True)) if k < classes else others
+    first = others.max(-1, keepdims=True, initial=-np.inf)  # a share of e^-1000 is no zero
+    share = first + np.log(np.mean(np.exp(others - first), -1, keepdims=True)) if k < classes else 0
     kept = log_probabilities.copy()
     np.put_along_axis(kept, order, np.broadcast_to(share, others.shape), -1)
     return kept
@@ -268,7 +296,7 @@ class TeacherLogits:
         steps: How many batches are kept; later steps start again with the first.
 
     Raises:
-        ValueError: If no step is to be kept, or a batch is empty.
+        ValueError: If no step is to be kept, a batch is empty, or a logit is not finite.
 
     Example:
 
