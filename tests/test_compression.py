@@ -237,24 +237,40 @@ def test_every_matrix_computes_what_its_layer_computes():
             )
 
 
+@keras.saving.register_keras_serializable("tests")
+class Foreign(keras.layers.Layer):
+    """A layer with a matrix that the course cannot know."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 4), name="kernel")
+        self.lookup = self.add_weight(shape=(3, 3), dtype="int32", name="lookup", trainable=False)
+
+    def call(self, x):
+        return x @ self.kernel
+
+
 def test_what_is_skipped_says_why():
-    model = keras.Sequential(
-        [
-            keras.Input((8, 3)),
-            keras.layers.SeparableConv1D(4, 3),
-            keras.layers.BatchNormalization(),
-            keras.layers.LSTM(5),
-            keras.layers.Dense(2),
-        ]
-    )
-    why = compress(model, RECIPE).skipped
-    reasons = {
-        name.split("/")[-2] + "/" + name.split("/")[-1]: reason for name, reason in why.items()
-    }
-    assert any("no rule for 'depthwise_kernel'" in reason for reason in why.values())
-    assert any("LSTMCell is not a layer this course knows" in reason for reason in why.values())
-    assert sum("a bias, a norm or a counter" in reason for reason in why.values()) >= 5
-    assert not any("dense/kernel" in name for name in reasons)
+    layers = keras.layers
+    x = keras.Input((6, 16))
+    read = layers.GRU(4)(layers.MultiHeadAttention(2, 8)(layers.PReLU()(x), x))
+    model = keras.Model(x, Foreign(name="mine")(layers.BatchNormalization()(read)))
+    skipped = compress(model, RECIPE).skipped
+    why = {"/".join(name.split("/")[-2:]): reason for name, reason in skipped.items()}
+    assert why.pop("p_re_lu/alpha") == "not a matrix: PReLU scales or shifts with it"
+    assert why.pop("mine/kernel") == "Foreign is not a layer this course knows"
+    assert why.pop("mine/lookup") == "Foreign is not a layer this course knows"
+    assert {"query/bias", "gru_cell/bias", "batch_normalization/gamma"} <= set(why)
+    assert set(why.values()) == {"not a matrix: a bias, a norm or a counter"}
+
+
+def test_much_that_was_left_is_told_first():
+    model = keras.Sequential([keras.Input((8,)), Foreign(name="mine"), keras.layers.Dense(2)])
+    small = compress(model, [Quantize(quantization.absmax, bits=4)])
+    assert small.left == (32 + 9 + 2) / (32 + 9 + 8 + 2)
+    assert str(small).startswith("84% of the weights were left as they are; the most of them: mine")
+    assert str(small).endswith(str(small.ledger)) and repr(small) == str(small)
+    known = keras.Sequential([keras.Input((80,)), keras.layers.Dense(2)])
+    assert str(whole := compress(known, [])) == str(whole.ledger)
 
 
 def test_steps_touch_only_what_they_name(decoder):

@@ -1,11 +1,14 @@
 """Quantized operations: what a layer is given is rounded, too."""
 
+import functools
+import inspect
+
 import numpy as np
 
 from course_utils.backend import tf
 from course_utils.checks import one_of, whole
 from course_utils.compression.calibration import watch
-from course_utils.compression.weights import _multiplying, axes_read, matched, weights
+from course_utils.compression.weights import axes_read, matched, multiplying, weights
 from course_utils.models.checkpoint import clone
 from course_utils.models.introspection import replace_call
 
@@ -42,20 +45,28 @@ def change_inputs(model, change, only=""):
         model: A built Keras model; it is not changed.
         change: Function of a `Weight` and the tensor its layer is given, returning a tensor like
             it.
-        only: Touch only layers whose weight's name contains this text.
+        only: Touch only layers with this part in their path, see `weights.touches`.
 
     Returns:
         A Keras model. The change lives in this object alone: a clone or a saved file does not have
         it.
     """
     twin = clone(model)
-    for weight in _multiplying(matched(twin, model), only):
+    for weight in multiplying(matched(twin, model), only):
         replace_call(weight.layer, _changed(weight, weight.layer.call, change))
     return twin
 
 
 def _changed(weight, call, change):
-    return lambda x, *args, **kwargs: call(change(weight, x), *args, **kwargs)
+    name = next(iter(inspect.signature(call).parameters))  # it may be given by keyword
+
+    @functools.wraps(call)
+    def changed(*args, **kwargs):
+        if not args:
+            return call(**{**kwargs, name: change(weight, kwargs[name])})
+        return call(change(weight, args[0]), *args[1:], **kwargs)
+
+    return changed
 
 
 def quantize_activations(model, bits=8, per="tensor", calibration=None, only=""):
@@ -73,7 +84,7 @@ def quantize_activations(model, bits=8, per="tensor", calibration=None, only="")
             calibration data; larger ones are clipped) or `"token"` (a scale for each vector, from
             its own largest value).
         calibration: What the model is called on; only for `"tensor"`.
-        only: Touch only layers whose weight's name contains this text.
+        only: Touch only layers with this part in their path, see `weights.touches`.
 
     Returns:
         A Keras model. The rounding lives in this object alone: a clone or a saved file does not
@@ -95,7 +106,7 @@ def quantize_activations(model, bits=8, per="tensor", calibration=None, only="")
     largest = {}
     watch(
         model,
-        _multiplying(weights(model), only),
+        multiplying(weights(model), only),
         calibration,
         lambda weight, read: largest.update({weight.name: np.abs(read).max()}),
     )

@@ -7,7 +7,8 @@ import numpy as np
 
 from course_utils.backend import keras
 from course_utils.checks import one_of
-from course_utils.models.checkpoint import clone
+from course_utils.compression.weights import touches
+from course_utils.models.checkpoint import clone, put
 from course_utils.models.introspection import in_a_row
 
 
@@ -65,18 +66,22 @@ def unit_scores(model, score, only=""):
         model: See `hidden`.
         score: A score of units from `pruning`, such as `unit_magnitude`. A head's score is the sum
             over its units in query, key and value.
-        only: Only what has this text in its name, such as `"mlp"` or `"attention"`.
+        only: Only what has this part in its path, such as `"mlp"` or `"attention"`; see
+            `weights.touches`.
 
     Returns:
         Scores of shape `(count,)` by name. `{name: mask(scores)}` is what `remove_units` takes.
     """
+    found = hidden(model)
+    picked = [name for name in found if touches(only, name)]
+    if not picked:
+        raise ValueError(f"only={only!r} is part of no name; there are: {', '.join(found)}")
     return {
         name: sum(
-            score(np.asarray(writer.kernel)).reshape(part.count, -1).sum(axis=1)
-            for writer in part.writers
+            score(np.asarray(writer.kernel)).reshape(found[name].count, -1).sum(axis=1)
+            for writer in found[name].writers
         )
-        for name, part in hidden(model).items()
-        if only in name
+        for name in picked
     }
 
 
@@ -118,15 +123,16 @@ def remove_units(model, keep):
     >>> remove_units(model, keep).count_params() < model.count_params()
     True
     """
-    values = {variable.path: np.asarray(variable) for variable in model.weights}
+    # By identity: two weights may have one path.
+    values = {id(variable): np.asarray(variable) for variable in model.weights}
     for part, mask in _chosen(model, keep):
         kept = part.broadcast(mask)
         for writer in part.writers:
             for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
-                values[variable.path] = values[variable.path][..., kept]
-        values[part.reader.kernel.path] = values[part.reader.kernel.path][kept]
+                values[id(variable)] = values[id(variable)][..., kept]
+        values[id(part.reader.kernel)] = values[id(part.reader.kernel)][kept]
     smaller = _resized(model, {name: int(np.sum(mask)) for name, mask in keep.items()})
-    smaller.set_weights(list(values.values()))
+    put(smaller, list(values.values()))
     return smaller
 
 

@@ -7,15 +7,18 @@ import pathlib
 import numpy as np
 
 from course_utils import files
+from course_utils.checks import finite
 from course_utils.compression.calibration import watch
 from course_utils.compression.recipe import compress_weight
-from course_utils.compression.weights import fill, matched, weights
+from course_utils.compression.weights import chosen, fill, matched, weights
 from course_utils.models.checkpoint import clone
 from course_utils.models.description import describe, rebuild
+from course_utils.quantization import QuantizedTensor
 from course_utils.storage import Ledger, decode, encode
+from course_utils.text import _
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Compressed:
     """What `compress` made.
 
@@ -32,6 +35,24 @@ class Compressed:
     skipped: dict
     content: bytes
     ledger: Ledger
+
+    @property
+    def left(self):
+        """Share of the weights that no step could touch: biases, norms, unknown layers."""
+        counts = self.ledger.layouts
+        return sum(counts[name][1] for name in self.skipped) / self.ledger.weights
+
+    def __str__(self):
+        if self.left <= 0.1:
+            return str(self.ledger)
+        most = max(self.skipped, key=lambda name: self.ledger.layouts[name][1])
+        said = _(
+            "{share:.0%} of the weights were left as they are; the most of them: {name}: {why}"
+        )
+        said = said.format(share=self.left, name=most, why=self.skipped[most])
+        return f"{said}\n{self.ledger}"
+
+    __repr__ = __str__
 
     def save(self, path):
         """Writes the file and returns its path."""
@@ -67,19 +88,21 @@ def compress(model, recipe, storage="fixed", calibration=None):
     twin = clone(model)
     mine, made, originals = matched(twin, model), {}, {}
     matrices = [weight for weight in mine if not weight.skipped_because]
-    for step in recipe:
-        if matrices and not any(step.only in weight.name for weight in matrices):
-            names = ", ".join(weight.name for weight in matrices)
-            raise ValueError(f"only={step.only!r} is part of no matrix's name; there are: {names}")
+    for weight in mine:
+        if weight.skipped_because and weight.variable.shape.num_elements():
+            finite(weight.name, np.asarray(weight.variable))
     asking, comparing = (_asking(mine, recipe, name) for name in ("inputs", "original_inputs"))
     if asking and calibration is None:
         raise ValueError("a step of this recipe asks for inputs: give calibration data")
 
     def shrink(weight, inputs=None):
-        made[weight.name] = tensor = compress_weight(
+        tensor = compress_weight(
             weight, recipe, inputs=inputs, original_inputs=originals.pop(weight.name, None)
         )
         weight.assign(tensor)
+        # Floats are kept as the model has them: a float16 weight takes two bytes.
+        kept = isinstance(tensor, QuantizedTensor)
+        made[weight.name] = tensor if kept else weight.matrix(np.asarray(weight.variable))
 
     for weight in matrices:
         if weight.name not in asking:
@@ -103,23 +126,21 @@ def compress(model, recipe, storage="fixed", calibration=None):
 
 
 def _asking(found, recipe, name):
-    """Returns the names of the weights with a step whose rule has a parameter of this name."""
-    names = set()
-    for weight in found:
-        if not weight.skipped_because and any(
-            name in step.asks and step.only in weight.name for step in recipe
-        ):
-            if weight.looked_up:
-                raise ValueError(
-                    f"{weight.name} is looked up and has no inputs to calibrate on; "
-                    "use only= to leave it out"
-                )
-            names.add(weight.name)
-    return names
+    """Returns the names of the weights with a step whose rule has a parameter of this name; checks
+    that each step touches a matrix."""
+    asking = set()
+    for step in recipe:
+        for weight in chosen(found, step.only):
+            if name in step.asks:
+                if not weight.calibratable:
+                    weight.read(None)  # says why
+                asking.add(weight.name)
+    return asking
 
 
 def baseline(model):
-    """Returns the length in bytes of the file that holds the model as it is, in float32."""
+    """Returns the length in bytes of the file that holds the model as it is, in its own precision:
+    4 bytes a float32 weight, 2 a float16 or bfloat16 one."""
     return len(compress(model, []).content)
 
 
@@ -147,16 +168,18 @@ def sensitivity(model, recipe, measure, only=""):
         measure: Function of a model, such as
             `lambda m: evaluation.next_token(m, tokens).perplexity`. Give it validation data: what
             is chosen by it must be reported on other data.
-        only: Try only weights whose name contains this text.
+        only: Try only weights with this part in their path, see `weights.touches`.
 
     Returns:
         By name of the weight, what `measure` gave with that weight alone compressed.
     """
     twin, found = clone(model), {}
-    for weight in matched(twin, model):
-        if weight.skipped_because or only not in weight.name:
-            continue
-        matrix = weight.matrix()
+    mine = matched(twin, model)
+    touched = [{weight.name for weight in chosen(mine, step.only)} for step in recipe]
+    for weight in chosen(mine, only):
+        if touched and not any(weight.name in names for names in touched):
+            raise ValueError(f"no step of the recipe touches {weight.name}: narrow only={only!r}")
+        matrix = weight.matrix().copy()
         weight.assign(compress_weight(weight, recipe, matrix))
         found[weight.name] = measure(twin)
         weight.assign(matrix)

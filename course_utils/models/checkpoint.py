@@ -9,11 +9,12 @@ import numpy as np
 from course_utils import files
 from course_utils.container import pack, unpack
 from course_utils.models.description import describe, rebuild
+from course_utils.models.introspection import names, settle
 
 
 def save(path, model, record):
     """Writes a model's weights as safetensors, with the model's description and training record."""
-    arrays = {weight.path: np.asarray(weight) for weight in model.weights}
+    arrays = {name: stored(np.asarray(w)) for name, w in zip(names(model), model.weights)}
     notes = {"model": describe(model), "weights": list(arrays), "record": record}
     return files.write(path, pack(arrays, {key: json.dumps(value) for key, value in notes.items()}))
 
@@ -55,18 +56,35 @@ def load(path):
             f"{pathlib.Path(path).name} does not hold the weights that its model {model.name!r} "
             "needs"
         )
-    model.set_weights(
-        [
-            array.astype(np.float32) if array.dtype.kind == "f" else array
-            for array in arrays.values()
-        ]
-    )
+    put(model, list(arrays.values()))
     return model
+
+
+def stored(array):
+    """Returns an array in a type that a safetensors file of NumPy knows: bfloat16 becomes float32."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def put(model, arrays):
+    """Gives a model its weights, and lets its layers make of them what they compute with.
+
+    Raises:
+        ValueError: If these are not the weights that the model's configuration builds.
+    """
+    theirs = [tuple(array.shape) for array in arrays]
+    if (ours := [tuple(weight.shape) for weight in model.weights]) != theirs:
+        raise ValueError(
+            f"the configuration of model {model.name!r} builds {len(ours)} weights, and not the "
+            f"{len(theirs)} given: what was changed after building (an adapter, Keras's own "
+            "quantize, a layer put in) must stand in its configuration"
+        )
+    model.set_weights(arrays)
+    settle(model)
 
 
 def clone(model):
     """Returns a model of the same class, configuration and weights that shares nothing with
     `model`."""
     twin = rebuild(describe(model))
-    twin.set_weights(model.get_weights())
+    put(twin, model.get_weights())
     return twin

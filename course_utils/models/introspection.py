@@ -23,6 +23,31 @@ def owners(model):
     return found
 
 
+def names(model):
+    """Returns a name for each weight of a model: its path, and for the second of a path a number.
+
+    Two layers may have one path: two branches with an inner layer of one name, a head called like a
+    layer of its base, two models of one name in a third.
+    """
+    found = {}
+    for path in (weight.path for weight in model.weights):
+        numbered = (f"{path} ({i})" for i in itertools.count(2))
+        name = path if path not in found else next(n for n in numbered if n not in found)
+        found[name] = None
+    return list(found)
+
+
+def settle(model):
+    """Lets layers that compute with something made from their weights make it anew.
+
+    `Normalization` keeps mean and deviation beside its weights; whoever assigns these must call
+    this afterwards.
+    """
+    for layer in layers(model):
+        if hasattr(layer, "finalize_state") and layer.weights:
+            layer.finalize_state()
+
+
 def in_a_row(model, chain):
     """Says whether each layer of a chain reads the one before it and nothing else."""
     by_depth = getattr(model, "_nodes_by_depth", {})  # functional: a node for each call of a layer
