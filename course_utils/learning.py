@@ -6,7 +6,8 @@ import math
 import numpy as np
 import threadpoolctl
 
-from course_utils.checks import not_negative, one_of, positive, whole
+from course_utils.checks import one_of, positive, whole
+from course_utils.checks import seed as checked_seed
 
 
 def cross_entropy(logits, targets):
@@ -45,7 +46,11 @@ def pair_model(vocabulary, width=16, seed=0):
         Two matrices by name: `"embedding"`, `(vocabulary, width)`, and `"head"`,
         `(width, vocabulary)`.
     """
-    rng = np.random.default_rng(seed)
+    vocabulary, width = (
+        whole("vocabulary", vocabulary, 1, 2**20),
+        whole("width", width, 1, 2**20),
+    )
+    rng = np.random.default_rng(checked_seed(seed))
     shapes = {"embedding": (vocabulary, width), "head": (width, vocabulary)}
     return {
         name: rng.normal(0, width**-0.5, shape).astype(np.float32) for name, shape in shapes.items()
@@ -171,7 +176,8 @@ def learn(
         OPTIMIZERS[one_of("optimizer", optimizer, OPTIMIZERS)],
         SCHEDULES[one_of("schedule", schedule, SCHEDULES)],
     )
-    whole("steps", steps, 1, 10**6), positive("rate", rate), not_negative("seed", seed)
+    steps, rows = whole("steps", steps, 1, 10**6), whole("rows", rows, 1, 10**6)
+    rate, seed = positive("rate", rate), checked_seed(seed)
     weights, moments, rng, losses = (
         pair_model(vocabulary, seed=seed),
         {},

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from sklearn.datasets import load_digits
 
-from course_utils.checks import one_of
+from course_utils.checks import one_of, read_only
 
 SPLITS = {"train": (0, 1097), "validation": (1097, 1397), "test": (1397, 1797)}
 
@@ -14,7 +14,8 @@ SPLITS = {"train": (0, 1097), "validation": (1097, 1397), "test": (1397, 1797)}
 def _shuffled():
     scans = load_digits()
     order = np.random.default_rng(0).permutation(len(scans.target))
-    return (scans.data[order] / 16).astype(np.float32), scans.target[order].astype(np.int32)
+    grey, labels = scans.data[order] / 16, scans.target[order]
+    return read_only(grey.astype(np.float32)), read_only(labels.astype(np.int32))
 
 
 def load(split):
@@ -25,7 +26,7 @@ def load(split):
 
     Returns:
         `float32` of shape `(scans, 64)` with values in 0..1, and `int32` labels of shape
-        `(scans,)`.
+        `(scans,)`. Both are the same at each call and cannot be written into: change a `.copy()`.
     """
     start, stop = SPLITS[one_of("split", split, SPLITS)]
     scans, labels = _shuffled()

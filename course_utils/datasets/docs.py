@@ -7,9 +7,10 @@ the same file never stand on both sides.
 
 import ast
 import functools
+import importlib.util
 import inspect
 import pathlib
-import sysconfig
+import sys
 import warnings
 import zlib
 
@@ -17,7 +18,7 @@ import numpy as np
 import tokenizers
 
 from course_utils import files
-from course_utils.checks import one_of, whole
+from course_utils.checks import one_of, read_only, whole
 
 PACKAGES = ("numpy", "scipy", "sklearn", "matplotlib", "keras", "tensorflow")
 SPLITS = ("train", "validation", "test")
@@ -38,11 +39,30 @@ def split_of(module):
 
 
 @functools.cache
+def folder(package):
+    """Returns where a package is installed; they need not all lie beside each other.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    spec = importlib.util.find_spec(package)  # without importing it
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            f"docs reads the docstrings of {', '.join(PACKAGES)}, and {package} is not installed "
+            f"for {sys.executable}: pip install -r requirements.txt"
+        )
+    return pathlib.Path(next(iter(spec.submodule_search_locations)))
+
+
+@functools.cache
 def sources():
-    """Returns the packages' source files, tests left out, as sorted paths relative to the packages'
-    folder."""
-    site = pathlib.Path(sysconfig.get_paths()["purelib"])
-    found = (path.relative_to(site) for name in PACKAGES for path in (site / name).rglob("*.py"))
+    """Returns the packages' source files, tests left out, as sorted paths that begin with the
+    package's name."""
+    found = (
+        pathlib.PurePath(name, path.relative_to(folder(name)))
+        for name in PACKAGES
+        for path in folder(name).rglob("*.py")
+    )
     return tuple(sorted(module.as_posix() for module in found if "tests" not in module.parts))
 
 
@@ -63,13 +83,13 @@ def docstrings(split):
     Returns:
         A tuple of docstrings of at least 80 characters, each once, in the order of the files.
     """
-    site = pathlib.Path(sysconfig.get_paths()["purelib"])
     found = {}  # a dict keeps the first place of each text
     for module in modules(split):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old escapes in other people's source
             try:
-                tree = ast.parse((site / module).read_text(encoding="utf8"))
+                package, _, inside = module.partition("/")
+                tree = ast.parse((folder(package) / inside).read_text(encoding="utf8"))
             except (SyntaxError, UnicodeDecodeError):
                 continue
         for node in ast.walk(tree):
@@ -81,17 +101,23 @@ def docstrings(split):
 
 
 @functools.cache
+def _described():
+    return TOKENIZER.read_text(encoding="utf8")
+
+
 def tokenizer():
-    """Loads the shipped byte-pair tokenizer of 512 tokens (`tokenizers.Tokenizer`)."""
-    return tokenizers.Tokenizer.from_file(str(TOKENIZER))
+    """Loads the shipped byte-pair tokenizer of 512 tokens (`tokenizers.Tokenizer`): a new one at
+    each call, for it can be added to."""
+    return tokenizers.Tokenizer.from_str(_described())
 
 
 @functools.cache
 def tokens(split):
-    """Returns a whole split as one line of token ids, `int32` of shape `(length,)`."""
+    """Returns a whole split as one line of token ids, `int32` of shape `(length,)`; it is the same
+    at each call and cannot be written into."""
     end = tokenizer().token_to_id(END)
     encoded = tokenizer().encode_batch_fast(list(docstrings(split)))
-    return np.concatenate([np.array([*one.ids, end], np.int32) for one in encoded])
+    return read_only(np.concatenate([np.array([*one.ids, end], np.int32) for one in encoded]))
 
 
 def sequences(split, count=256, length=128):
@@ -106,9 +132,11 @@ def sequences(split, count=256, length=128):
         `int32` of shape `(count, length + 1)`: tokens `[:, :-1]` are read, `[:, 1:]` predicted.
 
     Raises:
-        ValueError: If the split is unknown or too short for that many windows.
+        ValueError: If the split is unknown or too short for that many windows, or one of the two is
+            no whole number above zero.
     """
     line = tokens(split)
+    length = whole("length", length, 1, len(line) - 1)
     count = whole("count", count, 1, len(line) // (length + 1))
     starts = np.linspace(0, len(line) - length - 1, count).astype(int)
     return line[starts[:, None] + np.arange(length + 1)]

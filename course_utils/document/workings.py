@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from course_utils.checks import read_only
 from course_utils.document.code import quantize, softmax
 
 # The document's flow charts, one chain of letters per line of boxes.
@@ -46,7 +47,7 @@ def digits():
     fit, held_out = images[:1000], images[1000:]
     targets = np.eye(10)[data.target[:1000]]
     weights = np.linalg.solve(fit.T @ fit + 0.1 * np.eye(65), fit.T @ targets)
-    return weights, held_out, data.target[1000:]
+    return read_only(weights), read_only(held_out), read_only(data.target[1000:])
 
 
 def digit_accuracy(Q=None, keep=1.0):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from course_utils.checks import finite, fraction, whole
+
 Z = 1.96  # standard deviations to either side that hold 95% of a normal distribution
 
 
@@ -14,6 +16,7 @@ def interval(values):
 
 def wilson(share, count):
     """Returns the 95% interval of a share that was counted over `count` examples (Wilson, 1927)."""
+    share, count = fraction("share", share), whole("count", count, 1, 2**62)
     middle = share + Z * Z / (2 * count)
     width = Z * np.sqrt(share * (1 - share) / count + Z * Z / (4 * count**2))
     low, high = (middle - width) / (1 + Z * Z / count), (middle + width) / (1 + Z * Z / count)
@@ -30,11 +33,20 @@ def paired(first, second):
         The mean of `second - first`, and its 95% interval by Student's t: with few runs, a wide
         one.
 
+    Raises:
+        ValueError: If a number is not finite, or the two have not the same runs.
+
     Example:
 
     >>> float(paired([2.0, 2.1, 2.2], [1.9, 2.0, 2.1])[0].round(3))
     -0.1
     """
+    first, second = finite("first", first), finite("second", second)
+    if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
+        raise ValueError(
+            "two ways need the same runs, at least two of them, got shapes "
+            f"{first.shape} and {second.shape}"
+        )
     from scipy import stats  # half a second, which only comparisons should cost
 
     apart = np.subtract(second, first)

@@ -4,11 +4,12 @@ import collections
 import dataclasses
 import functools
 import random
+import types
 
 import numpy as np
 
 from course_utils.backend import tf
-from course_utils.checks import one_of, whole
+from course_utils.checks import one_of, read_only, whole
 from course_utils.datasets import tales
 from course_utils.datasets.tales import words
 from course_utils.evaluation.intervals import Z, wilson
@@ -91,7 +92,8 @@ def skills(model, rows=1000, split="test", opening=words.STORY):
             "else"
         )
     whole("context of the model", model.config["context"], tales.LENGTH, 10**6)
-    given = examples(whole("rows", rows, 1, 10**6), split, opening)
+    rows = whole("rows", rows, 1, 10**6)
+    given = examples(rows, split, opening)
     nats, hits = run_examples(compiled(model, answer_losses), given.tokens, given.answers)
     lengths, told = given.answers.sum(1), given.names == "story"
     measured = {
@@ -205,11 +207,11 @@ def examples(rows, split, opening=words.STORY):
         **{name: hits / rows for name, hits in lucky.items()},
     }
     return Examples(
-        np.repeat(tales.TASKS, rows),
-        tokens,
-        answers,
-        np.array([one.log_probability for one in told]),
-        chance,
+        read_only(np.repeat(tales.TASKS, rows)),
+        read_only(tokens),
+        read_only(answers),
+        read_only(np.array([one.log_probability for one in told])),
+        types.MappingProxyType(chance),
     )
 
 
@@ -233,7 +235,8 @@ def commonest_answers():
         for name in tales.TASKS[1:]:
             prompt, answer = tales.task(name, one, rng)
             counted[question_form(prompt)][tuple(answer)] += 1
-    return {asked: answers.most_common(1)[0][0] for asked, answers in counted.items()}
+    most = {asked: answers.most_common(1)[0][0] for asked, answers in counted.items()}
+    return types.MappingProxyType(most)
 
 
 @functools.cache
@@ -244,4 +247,4 @@ def unigram_probabilities():
         [words.encode((*one.english[1:], words.END)) for one in tales.stories("train", COUNTED)]
     )
     counts = 1 + np.bincount(line, minlength=len(tales.vocabulary()))
-    return counts / counts.sum()
+    return read_only(counts / counts.sum())

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from course_utils.checks import whole
+from course_utils.checks import read_only, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,8 @@ def pairs(candidates, rounds=30, warm_up=3, before=None):
 
 @functools.cache
 def _elsewhere():
-    return np.ones(2**24, np.float32)  # 64 MiB, more than the caches of most machines hold
+    # 64 MiB, more than the caches of most machines hold
+    return read_only(np.ones(2**24, np.float32))
 
 
 def empty_caches():

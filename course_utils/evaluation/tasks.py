@@ -57,9 +57,10 @@ class Docs:
     def sample(self, model):
         if not hasattr(model, "step"):  # without a cache, text would come too late for a slider
             return None
-        prompt = docs.tokenizer().encode(self.prompt).ids
+        tokenizer = docs.tokenizer()
+        prompt = tokenizer.encode(self.prompt).ids
         written = decoding.generate(model, prompt, self.length)[len(prompt) :]
-        return self.prompt, [docs.tokenizer().decode([token]) for token in written]
+        return self.prompt, [tokenizer.decode([token]) for token in written]
 
 
 class Tales:

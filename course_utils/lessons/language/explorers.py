@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 import html
+import types
 
 import ipywidgets
 import numpy as np
@@ -121,12 +122,12 @@ class Spoken:
 
 @functools.lru_cache(maxsize=8)
 def _original_says(name, requests):
-    return respond_all(bench(name).original, requests)
+    return tuple(respond_all(bench(name).original, requests))
 
 
 @functools.cache
 def _original_can(name):
-    return evaluation.skills(bench(name).original, STORIES, "validation")
+    return types.MappingProxyType(evaluation.skills(bench(name).original, STORIES, "validation"))
 
 
 def speak(name, story, question, step, theta, rule, bits):

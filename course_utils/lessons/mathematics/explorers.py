@@ -207,7 +207,7 @@ def clipped(law, bits, clip):
 @functools.lru_cache
 def clip_curve(law, bits):
     """Measures 37 clips from 0.4 to 12 standard deviations."""
-    return [clipped(law, bits, clip) for clip in np.geomspace(0.4, 12, 37)]
+    return tuple(clipped(law, bits, clip) for clip in np.geomspace(0.4, 12, 37))
 
 
 @functools.lru_cache

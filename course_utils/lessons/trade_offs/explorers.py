@@ -8,6 +8,7 @@ import numpy as np
 import threadpoolctl
 
 from course_utils.chart import Axis, Chart, Line, Rule
+from course_utils.checks import read_only
 from course_utils.evaluation import products, speed
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout
@@ -65,7 +66,8 @@ class Product:
 
 @functools.cache
 def _matrix():
-    return speed.aligned(np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32))
+    matrix = np.random.default_rng(0).normal(size=(SIZE, SIZE)).astype(np.float32)
+    return read_only(speed.aligned(matrix))
 
 
 def product(roof, batch, bits):

@@ -8,6 +8,7 @@ import numpy as np
 
 from course_utils import learning
 from course_utils.chart import Axis, Chart, Line
+from course_utils.checks import read_only
 from course_utils.datasets import tales
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout
@@ -18,7 +19,7 @@ HIGHEST = 9.0  # nats; what lies above is off the page
 @functools.cache
 def line():
     """The tokens that the small training draws its pairs from."""
-    return tales.pretraining_line("train", 100_000)
+    return read_only(tales.pretraining_line("train", 100_000))
 
 
 @dataclasses.dataclass(frozen=True)
