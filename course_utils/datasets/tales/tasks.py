@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 from course_utils.checks import one_of, whole
+from course_utils.checks import seed as checked_seed
 from course_utils.datasets.tales import english, words, world
 from course_utils.datasets.tales.telling import SPLITS, story, told
 
@@ -222,7 +223,7 @@ def pretraining_line(split, tokens, seed=0):
         ValueError: If the split is unknown or `tokens` is not a whole number above zero.
     """
     one_of("split", split, SPLITS)
-    tokens = whole("tokens", tokens, 1, 10**9)
+    tokens, seed = whole("tokens", tokens, 1, 10**9), checked_seed(seed)
     line = array.array("i")
     for told_tokens, _ in told(split, "both", seed):
         line.extend(words.ids(told_tokens))
@@ -253,7 +254,8 @@ def instruction_batch(split, rows, length=LENGTH, seed=0, step=0, shares=SHARES,
     """
     one_of("split", split, SPLITS)
     rows, step = whole("rows", rows, 1, 10**6), whole("step", step, 0, 10**9)
-    asked = whole("asked", asked, 1, 100)
+    asked, length = whole("asked", asked, 1, 100), whole("length", length, 1, 10**6)
+    seed = checked_seed(seed)
     tokens = np.zeros((rows, length + 1), np.int32)  # <pad> is token 0
     mask = np.zeros((rows, length), np.float32)
     for row in range(rows):
@@ -308,6 +310,7 @@ def translation_batch(split, rows, length=64, seed=0, step=0):
     """
     one_of("split", split, SPLITS)
     rows, step = whole("rows", rows, 1, 10**6), whole("step", step, 0, 10**9)
+    length, seed = whole("length", length, 1, 10**6), checked_seed(seed)
     source, target = np.zeros((rows, length), np.int32), np.zeros((rows, length + 1), np.int32)
     for row in range(rows):
         one = story(split, step * rows + row, seed)

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from course_utils.checks import one_of, whole
+from course_utils.checks import seed as checked_seed
 from course_utils.datasets.tales import chinese, english, words, world
 
 SPLITS = ("train", "validation", "test")
@@ -159,7 +160,8 @@ def split_of(events):
 
 
 def story(split, index, seed=0):
-    """Returns one story; it depends on nothing but these three values."""
+    """Returns one story; it depends on nothing but these three values, two whole numbers among
+    them."""
     return tell(
         random.Random(f"{split} {seed} {index}").random,
         accept=lambda events: split_of(events) == split,
@@ -181,6 +183,7 @@ def stories(split, count, seed=0):
         ValueError: If the split is unknown or `count` is not a whole number above zero.
     """
     one_of("split", split, SPLITS)
+    seed = checked_seed(seed)
     return [story(split, i, seed) for i in range(whole("count", count, 1, 10**8))]
 
 
@@ -221,7 +224,8 @@ def entropy_floor(split, language, count=2000, seed=0):
     """
     one_of("split", split, SPLITS)
     one_of("language", language, LANGUAGES)
-    drawn = zip(range(whole("count", count, 2, 10**8)), told(split, language, seed))
+    count, seed = whole("count", count, 2, 10**8), checked_seed(seed)
+    drawn = zip(range(count), told(split, language, seed))
     nats, lengths = np.array(
         [(-log_probability, len(tokens)) for _, (tokens, log_probability) in drawn]
     ).T

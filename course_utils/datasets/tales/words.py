@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from course_utils.checks import whole
 from course_utils.datasets.tales import chinese, english
 
 PAD, END, STORY, TRANSLATE, QUESTION, MOOD, ANSWER = MARKS = (
@@ -111,9 +112,7 @@ def decode(tokens):
     """
     words, text, start = vocabulary(), "", True
     for i in tokens:
-        if not 0 <= i < len(words):
-            raise ValueError(f"token id must be from 0 to {len(words) - 1}, got {i}")
-        token = words[i]
+        token = words[whole("token id", i, 0, len(words) - 1)]
         if token == PAD:
             continue
         # No space before punctuation, nor between two Chinese words.
