@@ -484,7 +484,7 @@ def test_mistakes_are_named():
         tales.encode("  ")
     with pytest.raises(ValueError, match="at least one word"):
         tales.read("")
-    with pytest.raises(ValueError, match="token id must be from 0"):
+    with pytest.raises(ValueError, match="token id must be a whole number from 0"):
         tales.decode([len(tales.vocabulary())])
     with pytest.raises(ValueError, match="unknown task 'sing'"):
         tales.task("sing", tales.story("test", 0), random.Random(0))
