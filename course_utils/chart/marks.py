@@ -132,7 +132,10 @@ class Chart:
         x, y: The axes.
         title: One short line.
         description: What the picture shows, in a sentence that can be read aloud.
-        width, height: Size in pixels.
+        width, height: Size in pixels, each from 10 to 4000.
+
+    Raises:
+        ValueError: If a mark, a colour or a marker is unknown, or the size is not allowed.
 
     Example:
 
@@ -149,6 +152,8 @@ class Chart:
     height: float = 240
 
     def __post_init__(self):
+        checks.within("width", self.width, 10, 4000)
+        checks.within("height", self.height, 10, 4000)
         for mark in self.marks:
             if not isinstance(mark, (Line, Bars, Points, Rule, Band, Grid)):
                 raise ValueError(

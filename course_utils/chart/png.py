@@ -6,12 +6,13 @@ import io
 
 import numpy as np
 
-from course_utils import files
+from course_utils import checks, files
 from course_utils.chart.layout import Shape, Word, layout
 from course_utils.chart.marks import FONT
 from course_utils.chart.scale import WIDE
 
 INK = "#222222"
+PIXELS = 10**8  # 400 MB while it is drawn
 CHINESE = files.DATA / "fonts" / "NotoSansSC-subset.otf"  # experiments.font makes it
 
 
@@ -32,13 +33,18 @@ def png(*charts, scale=2, caption=""):
 
     Returns:
         The bytes of the file.
+
+    Raises:
+        ValueError: If there is no chart, or the picture would have more than `PIXELS`.
     """
     from matplotlib.figure import Figure  # a Figure of its own: pyplot would keep every one alive
 
     if not charts:
         raise ValueError("png needs at least one chart, got none")
     width, height = sum(chart.width for chart in charts), max(chart.height for chart in charts)
-    above = 24 if caption else 0
+    above, scale = 24 if caption else 0, checks.within("scale", scale, 0.1, 10)
+    if (pixels := width * (height + above) * scale**2) > PIXELS:
+        raise ValueError(f"a picture may have at most {PIXELS:,} pixels, got {pixels:,.0f}")
     figure = Figure(figsize=(width / 72, (height + above) / 72), dpi=72 * scale, facecolor="white")
     canvas = figure.add_axes((0, 0, 1, 1))
     canvas.set(xlim=(0, width), ylim=(height, -above))

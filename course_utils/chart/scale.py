@@ -7,6 +7,7 @@ import numpy as np
 
 from course_utils.chart.marks import Band, Bars, Line, Points, Rule
 
+LARGEST, LEAST = 1e300, 1e-300  # of a value on an axis; beyond, differences and powers are lost
 WIDE = "\u2e80"  # Chinese letters, and their punctuation, come after this one
 
 
@@ -19,17 +20,35 @@ class Scale:
             raise ValueError(
                 f"the ends of a log axis must be > 0, got low={axis.low} and high={axis.high}"
             )
+        self._check_ends(values)
         values = self.forward(values)
-        values = values[np.isfinite(values)]
+        values = values[np.abs(values) <= LARGEST]
         low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
-        room = 0.04 * (high - low) or (0.3 if axis.log else 0.1 * abs(high) or 0.5)
+        room = _wide(0.04 * (high - low)) or (0.3 if axis.log else _wide(0.1 * abs(high)) or 0.5)
         self.low = low - room if axis.low is None else float(self.forward(axis.low))
         self.high = high + room if axis.high is None else float(self.forward(axis.high))
-        if not self.high > self.low:
+        if axis.log:  # so that ten to the power of an end is a float
+            self.low, self.high = max(self.low, -307.0), min(self.high, 308.0)
+        if not _wide(self.high - self.low) > 0:
             raise ValueError(
                 f"the axis {axis.label!r} must have low < high, got low={axis.low} and "
                 f"high={axis.high}"
             )
+
+    def _check_ends(self, values):
+        """What an axis must reach: what is drawn, unless its ends are given."""
+        axis, values = self.axis, np.asarray(values, float)
+        drawn = values[np.isfinite(values) & ((values > 0) | (not axis.log))]
+        ends = [
+            drawn.min(initial=1) if axis.low is None else axis.low,
+            drawn.max(initial=1) if axis.high is None else axis.high,
+        ]
+        for end in ends:
+            if not abs(end) <= LARGEST or axis.log and end < LEAST:
+                reach = f"{LEAST:g}" if axis.log else f"{-LARGEST:g}"
+                raise ValueError(
+                    f"the axis {axis.label!r} must lie within {reach} and {LARGEST:g}, got {end:g}"
+                )
 
     def forward(self, values):
         values = np.asarray(values, float)
@@ -41,7 +60,8 @@ class Scale:
     def __call__(self, values):
         """Pixels of values; far outside the axis they stop a little way off, so that no number
         overflows."""
-        share = (self.forward(values) - self.low) / (self.high - self.low)
+        with np.errstate(over="ignore"):
+            share = (self.forward(values) - self.low) / (self.high - self.low)
         return self.start + np.clip(share, -10, 11) * (self.end - self.start)
 
     def ticks(self):
@@ -60,6 +80,11 @@ class Scale:
             for v, text in pairs
             if self.low - slack <= self.forward(v) <= self.high + slack
         ]
+
+
+def _wide(span):
+    """The span of an axis, or 0 where it is too short to be divided into ticks."""
+    return span if span >= LEAST else 0
 
 
 def number(value):
@@ -82,6 +107,12 @@ def nice_ticks(low, high, count=5, log=False):
     >>> nice_ticks(0, 1, 5), nice_ticks(0.002, 20, 5, log=True)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.01, 0.1, 1.0, 10.0])
     """
+    low, high = float(low), float(high)
+    if not LEAST <= high - low <= 2 * LARGEST or log and not low > 0:
+        raise ValueError(
+            f"ticks need low < high{', both > 0' if log else ''}, at most {LARGEST:g} in size, got "
+            f"{low:g} and {high:g}"
+        )
     if log and high / low >= 10:
         first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
         if last - first >= 2:
