@@ -143,12 +143,12 @@ def test_a_layer_that_is_called_twice_shows_both_calls():
         (
             lambda: L.LSTM(4),
             (5, 3),
-            "lstm_cell/kernel is read step by step, in a loop and has no inp",
+            "lstm_cell/kernel is read step by step, in a loop, so it has no inp",
         ),
         (
             lambda: L.Embedding(9, 4),
             (),
-            "embeddings is looked up and has no inputs to calibrate on",
+            "embeddings is looked up, so it has no inputs to calibrate on",
         ),
     ],
 )

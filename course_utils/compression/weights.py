@@ -70,7 +70,7 @@ class Weight:
         """
         if self.product.reads is None:
             raise ValueError(
-                f"{self.name} {self.product.unseen} and has no inputs to calibrate on; "
+                f"{self.name} {self.product.unseen}, so it has no inputs to calibrate on; "
                 "use only= to leave it out"
             )
         if not hasattr(x, "numpy") and not isinstance(x, np.ndarray):

@@ -1,13 +1,14 @@
 """Checkpoints: a model's float weights, with what is needed to build it again and how it was
 trained."""
 
+import itertools
 import json
 import pathlib
 
 import numpy as np
 
 from course_utils import files
-from course_utils.container import pack, unpack
+from course_utils.container import pack, parsed, unpack
 from course_utils.models.description import describe, rebuild
 from course_utils.models.introspection import names, settle
 
@@ -37,7 +38,11 @@ def read(path):
         raise ValueError(
             f"{path.name} is no checkpoint; compressed models are read with compression.load"
         )
-    notes = {key: json.loads(value) for key, value in notes.items()}
+    notes = {key: parsed(f"{key} of {path.name}", value) for key, value in notes.items()}
+    if set(notes) != {"model", "weights", "record"} or not isinstance(notes["weights"], list):
+        raise ValueError(f"{path.name} must hold a model, weights and a record, got {set(notes)}")
+    if sorted(map(repr, notes["weights"])) != sorted(map(repr, arrays)):
+        raise ValueError(f"{path.name} names other weights than the {len(arrays)} that it holds")
     return {name: arrays[name] for name in notes["weights"]}, notes
 
 
@@ -48,7 +53,9 @@ def load(path):
         ValueError: If the file is missing, damaged or foreign, or does not fit its own description.
     """
     arrays, notes = read(path)
-    model = rebuild(notes["model"])
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError(f"{pathlib.Path(path).name} holds weights that are NaN or infinite")
+    model = rebuild(notes["model"], arrays.values())
     if [tuple(weight.shape) for weight in model.weights] != [
         array.shape for array in arrays.values()
     ]:
@@ -71,12 +78,15 @@ def put(model, arrays):
     Raises:
         ValueError: If these are not the weights that the model's configuration builds.
     """
-    theirs = [tuple(array.shape) for array in arrays]
-    if (ours := [tuple(weight.shape) for weight in model.weights]) != theirs:
+    ours = [tuple(weight.shape) for weight in model.weights]
+    if ours != (theirs := [tuple(array.shape) for array in arrays]):
+        here, there = next(
+            pair for pair in itertools.zip_longest(ours, theirs) if len(set(pair)) > 1
+        )
         raise ValueError(
-            f"the configuration of model {model.name!r} builds {len(ours)} weights, and not the "
-            f"{len(theirs)} given: what was changed after building (an adapter, Keras's own "
-            "quantize, a layer put in) must stand in its configuration"
+            f"model {model.name!r} as its configuration builds it has other weights ({here} where "
+            f"{there} was given): what was changed after building, such as by enable_lora or "
+            "quantize, must stand in the configuration"
         )
     model.set_weights(arrays)
     settle(model)

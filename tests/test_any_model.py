@@ -1,0 +1,119 @@
+"""A sample of `any_model.py`: one architecture of each kind, with every recipe."""
+
+import any_model
+import numpy as np
+import pytest
+from any_model import ARCHITECTURES, RECIPES, autoencoder, bidirectional, made
+
+from course_utils import pruning, quantization, second_order
+from course_utils.backend import keras
+from course_utils.compression import Prune, Quantize, compress
+from course_utils.datasets import digits
+
+SAMPLE = [
+    "EinsumDense, not last",
+    "Conv1D, groups",
+    "DepthwiseConv2D",
+    "Conv2DTranspose",
+    "SeparableConv2D",
+    "LSTM",
+    "ReversibleEmbedding, untied",
+    "two branches of one name",
+    "a layer called twice",
+    "two inputs",
+    "subclassed",
+    "Normalization",
+    "TextVectorization",
+    "Keras int4",
+    "NaN in a norm",
+    "Dense, unregistered",
+    "cnn, bfloat16",
+    "dense, float16",
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    return any_model.run(SAMPLE, tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_right_file_or_one_sentence(outcomes, name):
+    found = {recipe: outcomes[name, recipe] for recipe in ("float", *RECIPES)}
+    assert all(told == "right" or told.startswith("refused: ") for told in found.values()), found
+    assert all("\n" not in told for told in found.values())
+
+
+def test_there_are_enough_of_them():
+    assert len(ARCHITECTURES) >= 80 and len(RECIPES) >= 8
+
+
+@pytest.mark.parametrize("build", [bidirectional, autoencoder])
+def test_recurrent_and_transposed_weights_are_in_reach(build):
+    small = compress(build(), RECIPES["absmax 4, group 8"])
+    assert small.left < 0.05
+
+
+def test_a_float16_model_is_half_of_it():
+    sizes = {
+        policy: compress(made(f"dense, {policy}"), []).ledger.parts["untouched"]
+        for policy in ("float64", "mixed_float16", "float16", "bfloat16")
+    }
+    assert sizes["float64"] == 2 * sizes["mixed_float16"] == 4 * sizes["float16"]
+    assert sizes["bfloat16"] == sizes["float16"]
+
+
+@pytest.fixture(scope="module")
+def digits_cnn():
+    """A CNN that has learned to read digits, and what it is shown and tested on."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(16, 3, activation="relu", name="first"),
+            layers.Conv2D(24, 3, strides=2, padding="same", activation="relu", name="second"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(3e-3), loss)
+    scans, labels = (np.array(part) for part in digits.load("train"))
+    model.fit(scans.reshape(-1, 8, 8, 1), labels, batch_size=64, epochs=12, verbose=0)
+    test, expected = digits.load("test")
+    return (
+        model,
+        scans.reshape(-1, 8, 8, 1),
+        lambda m: float(loss(expected, m(np.reshape(test, (-1, 8, 8, 1))))),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gptq_and_wanda_see_the_patches_of_a_cnn(digits_cnn, seed):
+    """Calibrated on patches they take back loss; on the same numbers in another order they cannot."""
+    model, scans, loss = digits_cnn
+    shown = np.random.default_rng(seed).permutation(scans)[:128]
+
+    def scrambled(rule):
+        def apply(weights, inputs, **more):
+            mixed = np.random.default_rng(seed).permuted(inputs, axis=1)
+            return rule(weights, mixed, **more)
+
+        return apply
+
+    def after(rule, **more):
+        return loss(compress(model, [Quantize(rule, bits=3, **more)], calibration=shown).model)
+
+    whole = loss(model)
+    rounded, gptq, mixed = (
+        after(rule) - whole
+        for rule in (quantization.absmax, second_order.gptq, scrambled(second_order.gptq))
+    )
+    assert gptq < 0.8 * rounded and gptq < 0.8 * mixed
+    half = pruning.fraction_per_unit(0.6)
+    magnitude, wanda = (
+        loss(compress(model, [Prune(score, half)], calibration=shown).model) - whole
+        for score in (pruning.magnitude, pruning.wanda)
+    )
+    assert wanda < magnitude
