@@ -8,6 +8,7 @@ import safetensors
 import safetensors.numpy
 
 FORMAT = "course_utils/1"
+DEPTH = 200  # how deep a description may be nested; a model inside a model takes six levels
 
 
 def digest(arrays, notes):
@@ -47,8 +48,10 @@ def unpack(content, name):
     try:
         arrays = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
-        notes = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError) as problem:
+        notes = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    except KeyError as unknown:  # a type that NumPy does not have
+        raise ValueError(f"{name} holds tensors of the unknown type {unknown}") from None
+    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as problem:
         raise ValueError(f"{name} is damaged or no safetensors file ({problem})") from None
     if notes.get("format") != FORMAT:
         raise ValueError(
@@ -62,3 +65,26 @@ def unpack(content, name):
         )
     notes.pop("format")
     return arrays, notes
+
+
+def parsed(name, text):
+    """Returns what JSON text holds.
+
+    Raises:
+        ValueError: If it is not JSON, or nested deeper than `DEPTH`.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"{name} is no JSON that can be read ({problem})") from None
+    level, depth = [value], 0
+    while level := [item for one in level for item in inside(one)]:
+        depth += 1
+        if depth > DEPTH:
+            raise ValueError(f"{name} is nested deeper than {DEPTH}")
+    return value
+
+
+def inside(value):
+    """Returns what a value of JSON holds, one level down."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -33,9 +33,20 @@ def entropy_encode(codes, low, high):
 
 
 def entropy_decode(table, words, count, low):
-    """Undoes `entropy_encode`: returns `count` integers."""
+    """Undoes `entropy_encode`: returns `count` integers.
+
+    Raises:
+        ValueError: If table and stream cannot come from `entropy_encode`, or the stream holds more
+            or fewer codes.
+    """
     levels = np.flatnonzero(table != NEVER) + low
-    return levels[constriction.stream.stack.AnsCoder(words).decode(_model(table), count)]
+    if not len(levels) or table[table != NEVER].max() > LONGEST:
+        raise ValueError(f"code lengths must lie from 0 to {LONGEST}, and some level must have one")
+    coder = constriction.stream.stack.AnsCoder(words)
+    codes = coder.decode(_model(table), count)
+    if not coder.is_empty() or codes.max() >= len(levels):
+        raise ValueError(f"a stream of {len(words)} words does not hold {count} codes")
+    return levels[codes]
 
 
 def _dense(codes, table):

@@ -7,15 +7,27 @@ import zlib
 
 import numpy as np
 
-from course_utils.checks import one_of
-from course_utils.container import pack, unpack
-from course_utils.quantization import QuantizedTensor
-from course_utils.storage.layouts import Pieces, as_bytes, code_layouts, float_layouts, layout_of
+from course_utils.checks import LARGEST, finite, one_of, whole, within
+from course_utils.container import pack, parsed, unpack
+from course_utils.quantization import QuantizedTensor, bits_for
+from course_utils.storage.layouts import (
+    FLOATS,
+    Ans,
+    Pieces,
+    as_bytes,
+    code_layouts,
+    float_layouts,
+    layout_of,
+    name_of,
+)
 from course_utils.storage.ledger import PARTS, Ledger
 
 STORAGE = ("fixed", "entropy")
 # What a quantized tensor needs beside its codes, and the part that it goes to.
 CONSTANTS = {"scale": "scales", "zero_point": "scales", "codebook": "codebooks"}
+# What a layout other than the simplest must save, in bytes, to be worth its notes in the header:
+# known only once the header is written, so that these are tried.
+MARGINS = (0, 32, 128)
 
 
 def encode(tensors, storage="fixed", model=None):
@@ -40,17 +52,73 @@ def encode(tensors, storage="fixed", model=None):
     ({'bias': ('raw', 40, 160)}, 160, True)
     """
     one_of("storage", storage, STORAGE)
-    parts, layouts, described = {part: [] for part in PARTS[:-1]}, {}, []
+    tried = {name: _layouts(tensor, storage == "entropy") for name, tensor in tensors.items()}
+    content, ledger = min(
+        (_write(tensors, chosen, model) for chosen in _choices(tried)),
+        key=lambda file: len(file[0]),
+    )
+    if ledger.layouts and ledger.weights > most_weights(content):
+        raise ValueError(
+            f"{ledger.weights} weights of which so little is left that they fit in {len(content)} "
+            f"bytes could not be read back; at most {most_weights(content)} can"
+        )
+    return content, ledger
+
+
+def most_weights(content):
+    """Returns how many weights a file of this length may hold.
+
+    Zeros take next to no bytes, so that a file of a few hundred could ask its reader for terabytes.
+    """
+    return 2**24 + 256 * len(content)
+
+
+def _layouts(tensor, entropy):
+    """Returns the layouts that may be smallest for a tensor, with their sizes."""
+    flat = _flat(tensor)
+    if isinstance(tensor, QuantizedTensor):
+        candidates = code_layouts(flat, _zero(tensor), entropy)
+    else:
+        candidates = float_layouts(flat)
+    return [(layout, layout.size(flat.size)) for layout in candidates]
+
+
+def _choices(tried):
+    """Returns a few ways to choose one layout for each tensor, of which one gives the smallest
+    file."""
+
+    def choose(margin, coded=True):
+        return [
+            min(
+                (one for one in layouts if coded or not isinstance(one[0], Ans)),
+                key=lambda one: one[1] + margin * (one is not layouts[0]),
+            )
+            for layouts in tried.values()
+        ]
+
+    choices = [choose(margin) for margin in MARGINS]
+    fixed = [choose(margin, coded=False) for margin in MARGINS]
+    coded = sum(isinstance(layout, Ans) for layout, _ in choices[0])
+    saved = sum(size for _, size in fixed[0]) - sum(size for _, size in choices[0])
+    if saved < 128 * (coded + 1):  # else the coder's notes can never take what it saves
+        choices += fixed
+    layouts = [[layout for layout, _ in choice] for choice in choices]
+    return [dict(zip(tried, one)) for i, one in enumerate(layouts) if one not in layouts[:i]]
+
+
+def _write(tensors, layouts, model):
+    """Returns the file that holds each tensor in the layout chosen for it, and its ledger."""
+    parts, rows, described = {part: [] for part in PARTS[:-1]}, {}, []
     for name, tensor in tensors.items():
-        shape, layout, constants, pieces = _lay_out(tensor, storage == "entropy")
+        shape, layout, constants, pieces = _lay_out(tensor, layouts[name])
         for part, piece in pieces:
             parts[part].append(piece)
-        layouts[name] = str(layout), math.prod(shape), sum(len(piece) for _, piece in pieces)
+        rows[name] = str(layout), math.prod(shape), sum(len(piece) for _, piece in pieces)
         described.append([name, list(shape), dataclasses.asdict(layout), constants])
     joined = {part: np.concatenate(pieces) for part, pieces in parts.items() if pieces}
     content = pack({**joined, "layout": _write_header(described, model)}, {})
     sizes = {part: sum(map(len, pieces)) for part, pieces in parts.items()}
-    return content, Ledger({**sizes, "header": len(content) - sum(sizes.values())}, layouts)
+    return content, Ledger({**sizes, "header": len(content) - sum(sizes.values())}, rows)
 
 
 def decode(content, name="the file"):
@@ -66,12 +134,26 @@ def decode(content, name="the file"):
     Raises:
         ValueError: If the bytes are damaged or come from elsewhere.
     """
-    parts, _ = unpack(content, name)
+    parts, notes = unpack(content, name)
     if "layout" not in parts:
         raise ValueError(f"{name} holds no compressed model; checkpoints are read with models.load")
-    described, model = _read_header(parts["layout"])
-    pieces = Pieces(parts)
-    return {key: _read(pieces, *notes) for key, *notes in described}, model
+    try:
+        for part, piece in parts.items():
+            one_of("part", part, (*PARTS[:-1], "layout"))
+            if piece.dtype != np.uint8 or piece.ndim != 1:
+                raise ValueError(
+                    f"{part} must be a row of bytes, got {piece.dtype}, {piece.ndim}-D"
+                )
+        described, model = _read_header(parts.pop("layout"), notes)
+        _bounded(described, most_weights(content))
+        pieces = Pieces(parts)
+        tensors = {key: _read(pieces, *entry) for key, *entry in described}
+        for part in parts:
+            if left := pieces.left(part):
+                raise ValueError(f"{part} has {left} bytes too many")
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as problem:
+        raise ValueError(f"{name} contradicts itself: {problem}") from None
+    return tensors, model
 
 
 def _write_header(described, model):
@@ -79,34 +161,100 @@ def _write_header(described, model):
     return np.frombuffer(zlib.compress(text.encode(), 9), np.uint8)
 
 
-def _read_header(header):
-    found = json.loads(zlib.decompress(header.tobytes()))
-    return found["tensors"], found["model"]
+def _read_header(header, notes):
+    """Returns what the header says of each tensor, `[name, shape, layout, constants]`, and the
+    `model` entry."""
+    most, unpacking = 2**22 + 64 * len(header), zlib.decompressobj()
+    try:
+        text = unpacking.decompress(header.tobytes(), most)
+    except zlib.error as problem:
+        raise ValueError(f"its header cannot be unpacked ({problem})") from None
+    if not unpacking.eof or unpacking.unused_data:
+        raise ValueError(f"its header of {len(header)} bytes does not unpack to at most {most}")
+    found = parsed("the header", text)
+    if not isinstance(found, dict) or set(found) != {"tensors", "model"} or notes:
+        raise ValueError("a header holds tensors and a model, and nothing else")
+    tensors = found["tensors"]
+    if not isinstance(tensors, list) or any(
+        not isinstance(one, list) or len(one) != 4 for one in tensors
+    ):
+        raise ValueError("a tensor is described by a list of name, shape, layout and constants")
+    names = [name for name, *_ in tensors]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("a tensor's name must be text that no other tensor has")
+    return tensors, found["model"]
 
 
-def _lay_out(tensor, entropy):
-    """Returns shape, smallest layout and constants of a tensor, and its pieces as `(part, bytes)`,
-    in the order in which `_read` takes them."""
+def _bounded(described, most):
+    """Raises `ValueError` if a shape is none, or all tensors together have more weights than
+    `most`."""
+    total = 0
+    for name, shape, *_ in described:
+        if not isinstance(shape, list) or len(shape) > 32:
+            raise ValueError(f"the shape of {name!r:.80} must be a list of up to 32 numbers")
+        total += math.prod(whole(f"the shape of {name!r:.80}", size, 0, most) for size in shape)
+    if total > most:
+        raise ValueError(
+            f"a file of this length may hold {most} weights, and is said to hold {total}"
+        )
+
+
+def _flat(tensor):
     if isinstance(tensor, QuantizedTensor):
-        shape = tensor.codes.shape
-        constants, pieces = _write_constants(tensor)
         # 64 bits, so that a code less the lowest one is never out of range.
-        flat = tensor.codes.astype(np.int64).ravel()
-        candidates = code_layouts(flat, _zero(tensor), entropy)
-    else:
-        array = np.asarray(tensor)
-        shape, flat = array.shape, array.ravel()
-        constants, pieces = [], []
-        candidates = float_layouts(flat)
-    layout = min(candidates, key=lambda candidate: candidate.size(flat.size))
-    return shape, layout, constants, [*pieces, *layout.write(flat).items()]
+        return tensor.codes.astype(np.int64).ravel()
+    return np.asarray(tensor).ravel()
+
+
+def _lay_out(tensor, layout):
+    """Returns shape, layout and constants of a tensor, and its pieces as `(part, bytes)`, in the
+    order in which `_read` takes them."""
+    quantized = isinstance(tensor, QuantizedTensor)
+    constants, pieces = _write_constants(tensor) if quantized else ([], [])
+    shape = (tensor.codes if quantized else np.asarray(tensor)).shape
+    return shape, layout, constants, [*pieces, *layout.write(_flat(tensor)).items()]
 
 
 def _read(pieces, shape, notes, constants):
     """Undoes `_lay_out`."""
-    constants = _read_constants(pieces, constants) if constants else None
-    values = layout_of(notes).read(pieces, math.prod(shape)).reshape(shape)
-    return QuantizedTensor(values, **constants) if constants else values
+    layout = layout_of(notes)
+    quantized = constants != []
+    if quantized == isinstance(layout, FLOATS) or (quantized and 0 in shape):
+        raise ValueError(f"{layout}, shape {shape} and constants {constants!r:.80} do not fit")
+    constants = _read_constants(pieces, constants) if quantized else None
+    values = layout.read(pieces, math.prod(shape)).reshape(shape)
+    if not quantized and not np.isfinite(values).all():
+        raise ValueError("a weight is NaN or infinite")
+    if not quantized:
+        return values
+    tensor = _consistent(QuantizedTensor(values, **constants))
+    if hasattr(layout, "zero") and layout.zero != _zero(tensor):
+        raise ValueError(f"its zero is {layout.zero}, and not the one that its constants say")
+    return tensor
+
+
+def _consistent(tensor):
+    """Returns a quantized tensor if its constants fit its codes; raises `ValueError` otherwise."""
+    codes, group = tensor.codes, tensor.group_size
+    low, high = int(codes.min()), int(codes.max())
+    if bits_for(low, high) > tensor.bits:
+        raise ValueError(f"codes from {low} to {high} do not fit in {tensor.bits} bits")
+    for name in ("scale", "zero_point"):
+        value = getattr(tensor, name)
+        if np.ndim(value) and group is not None and codes.ndim:
+            groups = -(-codes.shape[0] // group)
+            if len(value) != groups:
+                raise ValueError(f"{name} has {len(value)} rows where {groups} groups are")
+            value = np.empty((codes.shape[0], *np.shape(value)[1:]), "b")
+        if np.broadcast_shapes(np.shape(value), codes.shape) != codes.shape:
+            raise ValueError(f"{name} of shape {np.shape(value)} does not fit {codes.shape}")
+    if tensor.codebook is not None:
+        whole("a position in the codebook", low, 0, len(tensor.codebook) - 1)
+        whole("a position in the codebook", high, 0, len(tensor.codebook) - 1)
+    least, most = (int(np.min(tensor.zero_point)), int(np.max(tensor.zero_point)))
+    for value in (low, high, least, most, low - most, high - least):
+        whole("a code, less its zero point,", value, -(2**31), 2**31 - 1)
+    return tensor
 
 
 def _zero(tensor):
@@ -125,22 +273,49 @@ def _write_constants(tensor):
             constants[key] = None if value is None else np.asarray(value).item()
             continue
         value = _short(value)
-        constants[key] = [value.dtype.str, list(value.shape)]
+        constants[key] = [name_of(value.dtype), list(value.shape)]
         pieces.append((part, as_bytes(value)))
     return constants, pieces
 
 
 def _read_constants(pieces, constants):
     """Undoes `_write_constants`; whatever was shortened comes back as float32."""
-    found = dict(constants)
-    for key, part in CONSTANTS.items():
-        if isinstance(found[key], list):
-            dtype, shape = found[key]
-            value = pieces.numbers(part, dtype, math.prod(shape)).reshape(shape)
-            found[key] = value.astype(np.float32) if value.dtype == np.float16 else value
-    if np.ndim(found["scale"]) == 0:
-        found["scale"] = np.float32(found["scale"])
+    if not isinstance(constants, dict) or set(constants) != {"bits", "group_size", *CONSTANTS}:
+        raise ValueError(f"a quantized tensor is not described by {constants!r:.80}")
+    group = constants["group_size"]
+    found = {
+        "bits": whole("bits", constants["bits"], 0, 32),
+        "group_size": None if group is None else whole("group_size", group, 1, 2**63),
+        **{key: _read_constant(pieces, key, constants[key]) for key in CONSTANTS},
+    }
+    if found["codebook"] is not None and found["codebook"].ndim != 1:
+        raise ValueError(f"a codebook must be a row of levels, got {found['codebook'].ndim}-D")
     return found
+
+
+def _read_constant(pieces, key, value):
+    """Returns scale, zero point or codebook as they were; raises `ValueError` for what they cannot
+    be."""
+    if isinstance(value, list):
+        dtype, shape = value
+        value = pieces.numbers(CONSTANTS[key], dtype, _count(shape)).reshape(shape)
+        one_of(f"kind of {key}", value.dtype.kind, "iu" if key == "zero_point" else "f")
+        value = value.astype(np.float32) if value.dtype == np.float16 else value
+    elif key == "zero_point":
+        return whole(key, value, -(2**31), 2**31)
+    elif key == "scale":
+        value = np.float32(within(key, value, 0, LARGEST))
+    elif value is not None:
+        raise ValueError(f"a codebook must be a row of levels, got {value!r:.80}")
+    if key == "scale" and np.min(finite(key, value)) < 0:
+        raise ValueError(f"{key} must not be negative, got {np.min(value)}")
+    return value if value is None or value.dtype.kind in "iu" else finite(key, value)
+
+
+def _count(shape):
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 32:
+        raise ValueError(f"a shape must be a list of numbers, got {shape!r:.80}")
+    return math.prod(whole("a shape", size, 1, 2**40) for size in shape)
 
 
 def _short(value):

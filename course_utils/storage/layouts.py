@@ -5,18 +5,37 @@ All are read alike. The fields of a class are what the header of the file says a
 write to know). `write` turns the flat tensor into pieces by part of the ledger. `read` takes the
 same pieces and gives the flat tensor back. `str` is what the ledger calls the layout.
 
-A tensor is either floats (`Raw`, `FloatBitmap`, `FloatGaps`) or the integer codes of a quantized
-one (`Packed`, `CodeBitmap`, `CodeGaps`, `Ans`).
+A tensor is either floats (`Raw`, `FloatBitmap`, `FloatGaps`, and `ShortBitmap` and `ShortGaps` for
+floats of 16 bits) or the integer codes of a quantized one (`Packed`, `CodeBitmap`, `CodeGaps`,
+`Ans`).
+
+Whoever wrote a file may have put anything into it, so `read` believes nothing: every piece must be
+there to its last byte, and every position inside the tensor.
 """
 
 import dataclasses
 
+import ml_dtypes
 import numpy as np
 
+from course_utils.checks import one_of, whole
 from course_utils.quantization import bits_for, pack_bits, packed_bytes, unpack_bits
 from course_utils.storage.entropy import entropy_decode, entropy_encode
 from course_utils.storage.gaps import distances, gap_bits, gap_entries, positions
 from course_utils.text import _
+
+# The types that numbers in a file may have, by the name that a header gives them.
+TYPES = {
+    np.dtype(kind).str: np.dtype(kind) for kind in "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split()
+}
+TYPES["bfloat16"] = np.dtype(
+    ml_dtypes.bfloat16
+)  # NumPy itself calls it "<V2", two bytes of anything
+
+
+def name_of(dtype):
+    """Returns the name of a NumPy type in a header."""
+    return one_of("type", "bfloat16" if dtype == TYPES["bfloat16"] else dtype.str, TYPES)
 
 
 class Pieces:
@@ -30,23 +49,42 @@ class Pieces:
         self.parts, self.at = parts, dict.fromkeys(parts, 0)
 
     def take(self, part, size):
-        """Returns the next `size` bytes of a part."""
-        begin = self.at[part]
-        self.at[part] += size
-        return self.parts[part][begin : begin + size]
+        """Returns the next `size` bytes of a part; raises `ValueError` if there are fewer."""
+        begin, there = self.at.get(part, 0), self.left(part)
+        if size > there:
+            raise ValueError(f"{part} has {there} bytes left where {size} are needed")
+        self.at[part] = begin + size
+        return self.parts[part][begin : begin + size] if size else np.empty(0, np.uint8)
+
+    def left(self, part):
+        """Returns how many bytes of a part were not taken yet."""
+        return len(self.parts.get(part, ())) - self.at.get(part, 0)
 
     def numbers(self, part, dtype, count):
-        """Returns the next `count` numbers of a NumPy type."""
-        return self.take(part, np.dtype(dtype).itemsize * count).view(dtype)
+        """Returns the next `count` numbers of a type in `TYPES`, by its name there."""
+        dtype = TYPES[one_of("type", dtype, TYPES)]
+        return self.take(part, dtype.itemsize * count).view(dtype)
 
     def integers(self, part, width, count):
         """Returns the next `count` integers that `pack_bits` wrote at this width."""
         return unpack_bits(self.take(part, packed_bytes(width, count)), width, count)
 
-    def ones(self, part, count):
-        """Returns which of the next `count` bits are 1, as positions."""
+    def ones(self, part, count, entries):
+        """Returns which of the next `count` bits are 1, as positions; `entries` must be."""
         packed = self.take(part, packed_bytes(1, count))
-        return np.flatnonzero(np.unpackbits(packed, count=count, bitorder="little").view(bool))
+        found = np.flatnonzero(np.unpackbits(packed, count=count, bitorder="little").view(bool))
+        if len(found) != entries:
+            raise ValueError(f"a bitmap shows {len(found)} weights where {entries} are stored")
+        return found
+
+    def gaps(self, part, width, entries, count):
+        """Returns the positions that the next `entries` distances lead to; all below `count`."""
+        if entries > count:
+            raise ValueError(f"{entries} weights are stored of a tensor that has {count}")
+        found = positions(self.integers(part, width, entries))
+        if entries and found[-1] >= count:
+            raise ValueError(f"weight {found[-1]} is stored of a tensor that has {count}")
+        return found
 
 
 def as_bytes(array):
@@ -64,7 +102,7 @@ class Raw:
         untouched: all bytes of the array.
 
     Attributes:
-        dtype: NumPy's name of the type, such as `"<f4"`.
+        dtype: NumPy's name of the type, such as `"<f4"`, or `"bfloat16"`; see `TYPES`.
     """
 
     dtype: str
@@ -73,7 +111,7 @@ class Raw:
         return _("raw")
 
     def size(self, count):
-        return np.dtype(self.dtype).itemsize * count
+        return TYPES[self.dtype].itemsize * count
 
     def write(self, values):
         return {"untouched": as_bytes(values)}
@@ -95,12 +133,13 @@ class FloatBitmap:
     """
 
     entries: int
+    dtype = "<f4"
 
     def __str__(self):
         return _("bitmap")
 
     def size(self, count):
-        return packed_bytes(1, count) + 4 * self.entries
+        return packed_bytes(1, count) + TYPES[self.dtype].itemsize * self.entries
 
     def write(self, floats):
         kept = floats != 0
@@ -108,10 +147,21 @@ class FloatBitmap:
         return {"indices": np.packbits(kept, bitorder="little"), "payload": payload}
 
     def read(self, pieces, count):
-        floats = np.zeros(count, np.float32)
-        stored = pieces.ones("indices", count)
-        floats[stored] = pieces.numbers("payload", np.float32, self.entries)
+        stored = pieces.ones("indices", count, self.entries)
+        floats = np.zeros(count, TYPES[self.dtype])
+        floats[stored] = pieces.numbers("payload", self.dtype, self.entries)
         return floats
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortBitmap(FloatBitmap):
+    """`FloatBitmap` for floats of 16 bits, 2 bytes an entry.
+
+    Attributes:
+        dtype: As in `Raw`.
+    """
+
+    dtype: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +181,13 @@ class FloatGaps:
 
     entries: int
     gap: int
+    dtype = "<f4"
 
     def __str__(self):
         return _("gaps of {gap} bits").format(gap=self.gap)
 
     def size(self, count):
-        return packed_bytes(self.gap, self.entries) + 4 * self.entries
+        return packed_bytes(self.gap, self.entries) + TYPES[self.dtype].itemsize * self.entries
 
     def write(self, floats):
         stored = gap_entries(np.flatnonzero(floats != 0), self.gap)
@@ -144,10 +195,21 @@ class FloatGaps:
         return {"indices": gaps, "payload": as_bytes(floats[stored])}
 
     def read(self, pieces, count):
-        floats = np.zeros(count, np.float32)
-        stored = positions(pieces.integers("indices", self.gap, self.entries))
-        floats[stored] = pieces.numbers("payload", np.float32, self.entries)
+        stored = pieces.gaps("indices", self.gap, self.entries, count)
+        floats = np.zeros(count, TYPES[self.dtype])
+        floats[stored] = pieces.numbers("payload", self.dtype, self.entries)
         return floats
+
+
+@dataclasses.dataclass(frozen=True)
+class ShortGaps(FloatGaps):
+    """`FloatGaps` for floats of 16 bits, 2 bytes an entry.
+
+    Attributes:
+        dtype: As in `Raw`.
+    """
+
+    dtype: str
 
 
 # --- codes ---------------------------------------------------------------------------------------
@@ -212,8 +274,8 @@ class CodeBitmap:
         return {"indices": np.packbits(kept, bitorder="little"), "payload": payload}
 
     def read(self, pieces, count):
+        stored = pieces.ones("indices", count, self.entries)
         codes = np.full(count, self.zero, np.int64)
-        stored = pieces.ones("indices", count)
         codes[stored] = pieces.integers("payload", self.width, self.entries) + self.low
         return codes
 
@@ -253,8 +315,8 @@ class CodeGaps:
         return {"indices": gaps, "payload": pack_bits(codes[stored] - self.low, self.width)}
 
     def read(self, pieces, count):
+        stored = pieces.gaps("indices", self.gap, self.entries, count)
         codes = np.full(count, self.zero, np.int64)
-        stored = positions(pieces.integers("indices", self.gap, self.entries))
         codes[stored] = pieces.integers("payload", self.width, self.entries) + self.low
         return codes
 
@@ -296,33 +358,55 @@ class Ans:
 
     def read(self, pieces, count):
         table = pieces.take("codebooks", self.levels)
-        words = pieces.numbers("payload", np.uint32, self.words)
+        words = pieces.numbers("payload", "<u4", self.words)
         return entropy_decode(table, words, count, self.low)
 
 
 # --- which one -----------------------------------------------------------------------------------
 
+FLOATS = (Raw, FloatBitmap, FloatGaps)
 # A header names no class: no two have the same fields, so these tell which one wrote them.
 LAYOUTS = {
     frozenset(field.name for field in dataclasses.fields(layout)): layout
-    for layout in (Raw, FloatBitmap, FloatGaps, Packed, CodeBitmap, CodeGaps, Ans)
+    for layout in (*FLOATS, ShortBitmap, ShortGaps, Packed, CodeBitmap, CodeGaps, Ans)
 }
+# What fields may be: a code and what is subtracted from it have 32 bits, with or without a sign.
+RANGES = {name: (-(2**33), 2**33) for name in ("low", "zero")}
+RANGES |= {name: (0, 32) for name in ("gap", "width")}
+RANGES |= {name: (0, 2**40) for name in ("entries", "levels", "words")}
 
 
 def layout_of(notes):
-    """Returns the layout whose fields, by name, a header gives."""
-    return LAYOUTS[frozenset(notes)](**notes)
+    """Returns the layout whose fields, by name, a header gives.
+
+    Raises:
+        ValueError: If no layout has these fields, or one of them is out of range.
+    """
+    if not isinstance(notes, dict) or frozenset(notes) not in LAYOUTS:
+        raise ValueError(f"no layout is described by {notes!r:.80}")
+    return LAYOUTS[frozenset(notes)](
+        **{
+            name: one_of("type", value, TYPES)
+            if name == "dtype"
+            else whole(name, value, *RANGES[name])
+            for name, value in notes.items()
+        }
+    )
 
 
 def float_layouts(values):
-    """Yields the layouts worth trying for a flat array that was not quantized."""
-    yield Raw(values.dtype.str)
-    if values.dtype == np.float32:
+    """Yields the layouts worth trying for a flat array that was not quantized; the simplest comes
+    first."""
+    dtype = name_of(values.dtype)
+    yield Raw(dtype)
+    if dtype == "<f4":
         yield from sparse_layouts(values != 0, FloatBitmap, FloatGaps)
+    elif dtype in ("<f2", "bfloat16"):
+        yield from sparse_layouts(values != 0, ShortBitmap, ShortGaps, dtype=dtype)
 
 
 def code_layouts(codes, zero, entropy):
-    """Yields the layouts worth trying for flat codes.
+    """Yields the layouts worth trying for flat codes; the simplest comes first.
 
     Args:
         codes: `int64` array.
@@ -343,7 +427,7 @@ def sparse_layouts(kept, bitmap, gaps, **notes):
     """Yields the two sparse layouts, each only where it can hope to be smaller than others."""
     entries = int(np.count_nonzero(kept))
     if entries < 0.97 * kept.size:  # a bit a weight pays where one weight in 32 goes, or more
-        yield bitmap(entries, **notes)
+        yield bitmap(entries=entries, **notes)
     if 0 < entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
         gap, entries = gap_bits(np.flatnonzero(kept))
-        yield gaps(entries, gap, **notes)
+        yield gaps(entries=entries, gap=gap, **notes)
