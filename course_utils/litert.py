@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from course_utils.backend import quietly, tf
-from course_utils.checks import one_of, whole
+from course_utils.checks import one_of, token_ids, whole
 from course_utils.models.language import narrow_scores
 
 MODES = ("float", "dynamic", "int8", "int4")
@@ -58,7 +58,7 @@ def export(model, mode, length=128, batch=1, calibration=None):
     )
     samples = None
     if calibration is not None:
-        tokens = np.asarray(calibration, np.int32)
+        tokens = token_ids("calibration", calibration, model.config["vocabulary"])
         if tokens.ndim != 2 or len(tokens) < batch or tokens.shape[1] != length:
             raise ValueError(
                 f"calibration must have shape ({batch} or more sequences, {length}), got "
@@ -130,6 +130,9 @@ class Runner:
 
     Returns:
         The output as `np.ndarray`, such as logits `(rows, length, vocabulary)`.
+
+    Attributes:
+        config: Of a language model, its `context` and `vocabulary`.
     """
 
     def __init__(self, content, threads=1):
@@ -142,9 +145,12 @@ class Runner:
             self.interpreter.get_input_details()[0],
             self.interpreter.get_output_details()[0],
         )
+        reads, writes = (detail["shape"].tolist() for detail in (self.reads, self.writes))
+        language = np.dtype(self.reads["dtype"]).kind in "iu" and len(writes) == 3
+        self.config = {"context": reads[1], "vocabulary": writes[-1]} if language else {}
 
     def __call__(self, inputs):
-        inputs, shape = np.asarray(inputs, self.reads["dtype"]), tuple(self.reads["shape"].tolist())
+        inputs, shape = self.read(inputs), tuple(self.reads["shape"].tolist())
         if inputs.ndim != len(shape) or inputs.shape[1:] != shape[1:] or len(inputs) == 0:
             raise ValueError(
                 f"this file reads rows of shape {shape[1:]}, got inputs of shape {inputs.shape}"
@@ -156,6 +162,20 @@ class Runner:
         return np.concatenate(
             [self.run(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
         )[:rows]
+
+    def read(self, inputs):
+        """Returns inputs in the type of the file, or raises `ValueError` if it would change them:
+        2**32 + 5 is not token 5."""
+        dtype = np.dtype(self.reads["dtype"])
+        if dtype.kind not in "iu":
+            return np.asarray(inputs, dtype)
+        given, bounds = np.asarray(inputs), np.iinfo(dtype)
+        if self.config:
+            return token_ids("inputs", given, self.config["vocabulary"])
+        fits = given.dtype.kind in "iu" and np.all((given >= bounds.min) & (given <= bounds.max))
+        if not fits:
+            raise ValueError(f"this file reads {dtype}, got {given.dtype} that does not fit")
+        return given.astype(dtype)
 
     def run(self, inputs):
         """One call of exactly the exported shape."""

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from course_utils.backend import keras, tf
+from course_utils.checks import positive, token_ids, whole
 
 
 @functools.lru_cache(maxsize=16)
@@ -38,8 +39,18 @@ def write(model, prompt, length, temperature=0.7, seed=0):
 
     Returns:
         The list of added token ids.
+
+    Raises:
+        ValueError: If the prompt is empty or holds ids the model does not know, the text becomes
+            longer than the model can read, or a number is not allowed.
     """
-    read, random, tokens = reader(model), np.random.default_rng(seed), list(prompt)
+    length, temperature = whole("length", length, 0, 2**31), positive("temperature", temperature)
+    prompt, config = np.ravel(prompt), getattr(model, "config", {})
+    if context := config.get("context"):  # the last token is written and not read
+        whole("prompt length", len(prompt), 1, context)
+        whole("prompt length + length", len(prompt) + length, len(prompt), context + 1)
+    tokens = token_ids("prompt", prompt, config.get("vocabulary", 2**31)).tolist()
+    read, random = reader(model), np.random.default_rng(seed)
     for _ in range(length):
         p = (
             tf.nn.softmax(read(tf.constant([tokens], tf.int32))[0] / temperature)

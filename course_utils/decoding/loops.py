@@ -67,11 +67,10 @@ def generate(model, prompt, length):
     """
     context, prompt = model.config["context"], np.ravel(prompt)
     whole("prompt length", len(prompt), 1, context - 1)
-    whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
+    total = whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
     prompt = token_ids("prompt", prompt, model.config["vocabulary"])
     padded = np.zeros((1, context), np.int32)
     padded[0, : len(prompt)] = prompt
-    total = len(prompt) + length
     return compiled(model, write)(
         tf.constant(padded), tf.constant(len(prompt)), tf.constant(total)
     )[0, :total].numpy()
@@ -93,7 +92,10 @@ def answers(model, prompts, end):
         ValueError: If a prompt is empty, holds ids the model does not know, or leaves no room for
             an answer.
     """
-    context = model.config["context"]
+    context, end = model.config["context"], whole("end", end, 0, model.config["vocabulary"] - 1)
+    prompts = [np.ravel(prompt) for prompt in prompts]
+    if not prompts:
+        raise ValueError("prompts must hold at least one prompt, got none")
     lengths = [whole("prompt length", len(prompt), 1, context - 1) for prompt in prompts]
     padded = np.zeros((len(prompts), context), np.int32)
     for row, prompt in zip(padded, prompts):
@@ -120,6 +122,7 @@ def sample(model, prompts, seed):
         ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
     """
     context, prompts = model.config["context"], np.asarray(prompts)
+    seed = whole("seed", seed, 0, 2**31 - 1)
     if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:
         raise ValueError(
             f"prompts must have shape (rows, length) with length from 1 to {context}, got "

@@ -42,7 +42,10 @@ def translate(model, source, start, end):
     Raises:
         ValueError: If the source is empty, too long, or holds ids that the model does not know.
     """
-    source = checked(model, "source", source)
+    source, known = checked(model, "source", source), model.config["vocabulary"]
+    start, end = (
+        whole(name, mark, 0, known - 1) for name, mark in (("start", start), ("end", end))
+    )
     memory, visible = model.encode(source), model.visible(source)
     target = np.full((len(source), 1), start, np.int32)
     while target.shape[1] <= model.config["context"] and not (target == end).any(axis=1).all():
@@ -75,6 +78,9 @@ def all_right(model, source, target, batch_size=64):
         raise ValueError(
             f"there must be as many targets as sources, got {len(target)} for {len(source)}"
         )
+    target = token_ids("target", target, model.config["vocabulary"])
+    if target.ndim != 2 or target.shape[1] < 2:
+        raise ValueError(f"target must have shape (rows, target + 1), got {target.shape}")
     read, wanted = checked(model, "target", target[:, :-1]), target[:, 1:]
     chosen = np.concatenate(
         [

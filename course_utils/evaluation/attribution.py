@@ -5,6 +5,8 @@ import numpy as np
 from course_utils import compression, evaluation
 from course_utils.backend import tf
 from course_utils.checks import one_of
+from course_utils.decoding.translation import checked
+from course_utils.evaluation.language import readable
 
 PARTS = ("positions", "attention", "residuals", "norms", "MLPs")
 
@@ -77,7 +79,7 @@ def weights_of(layer, x, memory, visible):
 def self_attention(model, tokens):
     """Returns all attention maps of a `DecoderLM` for one row of tokens,
     `(blocks, heads, time, time)`."""
-    tokens = np.asarray(tokens, np.int32)[None]
+    tokens = readable(model, "tokens", np.asarray(tokens)[None])
     past = np.tri(tokens.shape[1], dtype=np.float32)
     x, maps = model.embedding(tokens) + model.positions(np.arange(tokens.shape[1])), []
     for block in model.blocks:
@@ -93,7 +95,8 @@ def cross_attention(model, source, target):
 
     Row t is the look with which the model, having read target tokens 0..t, predicts token t + 1.
     """
-    source, target = (np.asarray(tokens, np.int32)[None] for tokens in (source, target))
+    source = checked(model, "source", np.asarray(source)[None])
+    target = checked(model, "target", np.asarray(target)[None])
     memory, visible = model.encode(source), model.visible(source)
     x, maps = model.embed(target), []
     for block in model.decoder:

@@ -38,14 +38,34 @@ def classify(model, inputs, labels):
         A `Classification`.
 
     Raises:
-        ValueError: If there are no examples, or not as many labels as inputs.
+        ValueError: If there are no examples, not as many labels as inputs, labels of classes that
+            the model does not have, or inputs that are not finite.
     """
     labels = np.asarray(labels)
-    if len(labels) == 0 or len(labels) != len(inputs):
+    if labels.ndim != 1 or len(labels) == 0 or len(labels) != len(inputs):
         raise ValueError(
-            f"labels must be as many as inputs and at least 1, got {len(labels)} for {len(inputs)}"
+            "labels must be as many as inputs and at least 1, in one row, got "
+            f"{labels.shape} for {len(inputs)}"
         )
-    logits = model(finite("inputs", inputs))
+    logits = np.asarray(model(finite("inputs", inputs)))
+    if logits.ndim != 2 or len(logits) != len(labels):
+        raise ValueError(
+            f"the model must give a row of logits for each of {len(labels)} examples, got shape "
+            f"{logits.shape}"
+        )
+    labels = class_labels(labels, logits.shape[1])
     right = float(np.mean(np.argmax(logits, -1) == labels))
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-    return Classification(right, float(np.exp(loss)), wilson(right, len(labels)), len(labels))
+    with np.errstate(over="ignore"):
+        perplexity = float(np.exp(np.float64(loss))) if np.isfinite(loss) else float("inf")
+    return Classification(right, perplexity, wilson(right, len(labels)), len(labels))
+
+
+def class_labels(labels, classes):
+    """Returns labels as `int32`, or raises `ValueError` with one that is no number of a class."""
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if outside.size:
+        raise ValueError(f"labels must be from 0 to {classes - 1}, got {outside[0]}")
+    return labels.astype(np.int32)
