@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-LARGEST = sys.float_info.max
+MOST = sys.float_info.max
+LARGEST = 1e30  # of a weight: beyond it sums and differences might leave float32
 
 
 def finite(name, values, most=None):
@@ -55,14 +56,14 @@ def _is_number(value, low, high):
 
 def positive(name, value):
     """Returns `value` if it is a finite number above zero; raises `ValueError` otherwise."""
-    if not (_is_number(value, 0, LARGEST) and value > 0):
+    if not (_is_number(value, 0, MOST) and value > 0):
         raise ValueError(f"{name} must be a number > 0, got {value!r}")
     return value
 
 
 def not_negative(name, value):
     """Returns `value` if it is a finite number of at least zero; raises `ValueError` otherwise."""
-    if not _is_number(value, 0, LARGEST):
+    if not _is_number(value, 0, MOST):
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
     return value
 
@@ -90,6 +91,14 @@ def whole(name, value, low, high):
     if isinstance(value, bool) or not _is_number(value, low, high) or int(value) != value:
         raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
     return int(value)
+
+
+def power_of_two(sizes):
+    """Returns for each size the power of two just above it, as far as that is a float by which one
+    can divide: a unit in which numbers are near 1 and keep every digit, so that no square of them
+    is lost or too large."""
+    end = -6 - np.finfo(sizes.dtype).minexp  # 2**-120 to 2**120 in float32
+    return np.ldexp(np.ones_like(sizes), np.clip(np.frexp(sizes)[1], -end, end))
 
 
 def seed(value):

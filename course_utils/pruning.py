@@ -9,9 +9,8 @@ import dataclasses
 
 import numpy as np
 
-from course_utils.checks import finite, not_negative, whole
+from course_utils.checks import LARGEST, finite, not_negative, power_of_two, whole
 from course_utils.checks import fraction as checked_fraction
-from course_utils.quantization import LARGEST, power_of_two
 
 
 def magnitude(weights):
@@ -98,7 +97,7 @@ def wanda(weights, inputs):
         Scores of shape `(inputs, units)`: `|w|` times the L2 norm of the input over the samples.
 
     Raises:
-        ValueError: If either is not finite or beyond `quantization.LARGEST`, or they do not fit
+        ValueError: If either is not finite or beyond `LARGEST`, or they do not fit
             together.
     """
     weights, inputs = finite("weights", weights, LARGEST), np.asarray(inputs)

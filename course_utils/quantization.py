@@ -10,9 +10,17 @@ import statistics
 
 import numpy as np
 
-from course_utils.checks import finite, one_of, positive, read_only, whole, within
+from course_utils.checks import (
+    LARGEST,
+    finite,
+    one_of,
+    positive,
+    power_of_two,
+    read_only,
+    whole,
+    within,
+)
 
-LARGEST = 1e30  # beyond it sums and differences of weights might leave float32
 SMALLEST = 2.0**-126  # below it float32 loses digits
 
 
@@ -238,13 +246,6 @@ def clipped(weights, bits, group_size="channel"):
         best = scale if best is None else np.where(error < least, scale, best)
         least = np.minimum(error, least)
     return round_to(weights, best[:, 0], bits, group_size)
-
-
-def power_of_two(sizes):
-    """Returns for each size the power of two just above it, as far as that is a float by which one
-    can divide: a unit in which numbers are near 1 and keep every digit."""
-    end = -6 - np.finfo(sizes.dtype).minexp  # 2**-120 to 2**120 in float32
-    return np.ldexp(np.ones_like(sizes), np.clip(np.frexp(sizes)[1], -end, end))
 
 
 def affine(weights, bits, group_size="channel"):

@@ -9,8 +9,7 @@ weights of one input.
 import numpy as np
 
 from course_utils import quantization
-from course_utils.checks import finite, fraction, not_negative, whole
-from course_utils.quantization import LARGEST, power_of_two
+from course_utils.checks import LARGEST, finite, fraction, not_negative, power_of_two, whole
 
 DAMPING_LIMIT = 1.0  # as much again as the inputs' own mean square
 LOUDEST, QUIETEST = 1e100, 1e-100  # beyond them squares are lost to float64, too

@@ -9,11 +9,12 @@ import numpy as np
 
 from course_utils import compression, evaluation, quantization, second_order
 from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
+from course_utils.checks import read_only
 from course_utils.compression import Quantize, compress, equalization
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 
-PAIR = np.array([0.4, 0.4])  # the two weights of `pair`
+PAIR = read_only(np.array([0.4, 0.4]))  # the two weights of `pair`
 
 
 # ---- two weights --------------------------------------------------------------------------------
