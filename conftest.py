@@ -4,6 +4,15 @@ what the examples in docstrings may take for granted."""
 import pytest
 from sweep import Kernel, SweepError, move_everything
 
+from course_utils import environment
+
+
+def pytest_configure(config):
+    """Gives every kernel of the tests what it has in a lesson, whatever its user's home holds."""
+    settled = environment.settled()
+    settled.__enter__()
+    config.add_cleanup(lambda: settled.__exit__(None, None, None))
+
 
 class EveryControl(pytest.Item):
     """Moves every control of a notebook to its ends, its middle and each option."""

@@ -1,19 +1,5 @@
-"""The course's commands, for `python3 -m course_utils`.
-
-    lab       open the lessons in JupyterLab
-              (more arguments go to JupyterLab, such as --no-browser)
-    test      run every notebook and every test
-              (more arguments go to pytest, such as -x tests/test_files.py)
-    check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
-    train     train a shipped model again: train NAME
-    results   make compressed models and tables again: results [NAME ...]
-    refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
-
-The first time, each of them builds an environment in .venv (2 to 3 GB).
-COURSE_UTILS_ENV=current uses the Python that runs this instead, with the packages it has.
-"""
 # Any Python that is tried reads this file, 2.7 too, so that it can say what to do: old syntax here,
-# and only here.
+# and only here. The help has a name, for `python3 -OO` throws docstrings away.
 
 from __future__ import print_function
 
@@ -28,7 +14,38 @@ if not __package__:  # started as `python3 path/to/course_utils`, from any folde
 
 from course_utils import SUPPORTED
 
+HELP = """The course's commands, for `python3 -m course_utils`.
+
+    lab       open the lessons in JupyterLab
+              (more arguments go to JupyterLab, such as --no-browser)
+    test      run every notebook and every test
+              (more arguments go to pytest, such as -x tests/test_files.py)
+    check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
+    train     train a shipped model again: train NAME
+    results   make compressed models and tables again: results [NAME ...]
+    refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
+
+The first time, each of them builds an environment in .venv (2 to 3 GB).
+COURSE_UTILS_ENV=current uses the Python that runs this instead, with the packages it has.
+"""
+
 COMMANDS = ("lab", "test", "check", "train", "results", "refresh")
+
+
+def settle(streams=("stdin", "stdout", "stderr")):
+    """Makes standard input, output and error safe to use: there (a service or `2>&-` has none), and
+    able to take every letter (a folder may have a Chinese name where the terminal knows English)."""
+    for number, name in enumerate(streams):
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            getattr(os, "set_inheritable", lambda *_: None)(nothing, True)
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
+        elif number and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def starts(command):
@@ -75,8 +92,10 @@ def refusal(version, system, machine, arguments, starts=starts):
 
 
 def main(arguments):
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(__doc__.strip())
+    settle()
+    own = arguments[:1] not in (["lab"], ["test"])  # those two hand what they are given on
+    if not arguments or arguments[0] == "help" or own and {"-h", "--help"} & set(arguments):
+        print(HELP.strip())
         return 0
     if arguments[0] not in COMMANDS:
         print(

@@ -5,15 +5,23 @@ Until the environment exists there is only Python itself, so this module imports
 library alone.
 """
 
+import contextlib
+import errno
 import hashlib
 import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+import traceback
+import urllib.parse
+import urllib.request
 
 from course_utils import SUPPORTED
 from course_utils.files import ROOT
@@ -21,6 +29,30 @@ from course_utils.files import ROOT
 TESTS = "with tests\n"
 LOCK = "requirements.lock"  # the versions that gave the numbers which the lessons print
 UNFINISHED = "unfinished\n"  # in the stamp while an installer runs; whoever finds it begins again
+
+
+SPACE = 3e9  # bytes that a new environment and its installer want
+DEEPEST = len("/Lib/site-packages/") + 175  # the longest path inside the packages, in letters
+FIRST = "notebooks/00_start_here.ipynb"
+WAIT = 180  # seconds for JupyterLab to open, on a slow disk the first time
+
+# What other programs' advice leaves in a shell: it makes Python, or a kernel, behave differently,
+LEFT_OVER = {*"PYTHONOPTIMIZE PYTHONINSPECT PYTHONSTARTUP PYTHONWARNINGS MPLBACKEND".split()}
+# or makes our Python another one, or pip install something else than it is asked for.
+FOREIGN = LEFT_OVER | {
+    *"PYTHONPATH PYTHONHOME PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONEXECUTABLE".split(),
+    *"__PYVENV_LAUNCHER__ CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON".split(),
+    *"PIP_DRY_RUN PIP_NO_DEPS PIP_REQUIRE_HASHES PIP_NO_BINARY PIP_CONSTRAINT".split(),
+    *"PIP_REQUIREMENT PIP_EDITABLE PIP_IGNORE_INSTALLED UV_SYSTEM_PYTHON UV_TARGET".split(),
+    *"UV_PREFIX UV_NO_DEPS UV_NO_BINARY UV_PYTHON".split(),
+}
+# What may stand between an installer and its index, and what decides whom it trusts there.
+IN_THE_WAY = (
+    *"HTTPS_PROXY https_proxy ALL_PROXY all_proxy HTTP_PROXY http_proxy PIP_PROXY".split(),
+    *"PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_NO_INDEX PIP_CONFIG_FILE".split(),
+    *"UV_INDEX_URL UV_DEFAULT_INDEX UV_OFFLINE".split(),
+)
+TRUST = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class BuildError(Exception):
@@ -44,7 +76,12 @@ def fingerprint(tests=False):
     is in it, and whether what only tests need is there, too."""
     files = [(ROOT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml", LOCK)]
     digest = hashlib.sha256(b"|".join(files)).hexdigest()
-    return f"{ROOT}\n{digest}\n{TESTS * tests}"
+    return f"{place()}\n{digest}\n{TESTS * tests}"
+
+
+def place():
+    """The folder's own bytes as text: the same whatever letters the terminal of the day knows."""
+    return os.fsencode(ROOT).decode("utf8", "backslashreplace")
 
 
 def has_tests():
@@ -55,15 +92,21 @@ def has_tests():
 def works():
     """Says whether `.venv` holds a Python that starts, is supported, and belongs there (folders get
     moved)."""
-    ask = f"import sys; print(sys.version_info[:2] in {SUPPORTED}); print(sys.prefix)"
     try:
-        answer = subprocess.run(
-            [python(), "-c", ask], capture_output=True, text=True, env=variables(), timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        version, prefix = asked("[sys.version_info[:2], sys.prefix]")
+    except (OSError, subprocess.SubprocessError, ValueError):
         return False
-    supported, _, prefix = answer.stdout.strip().partition("\n")
-    return answer.returncode == 0 and supported == "True" and same(prefix, home())
+    return tuple(version) in SUPPORTED and same(prefix, home())
+
+
+def asked(expression):
+    """Returns what an expression is in `.venv`'s Python. The answer comes as JSON, which is ASCII
+    whatever the folder is called."""
+    ask = f"import json, sys, sysconfig; print(json.dumps({expression}))"
+    answer = subprocess.run(
+        [python(), "-c", ask], capture_output=True, env=variables(), timeout=60, check=True
+    )
+    return json.loads(answer.stdout)
 
 
 def state(tests=False):
@@ -80,7 +123,7 @@ def state(tests=False):
     found = stamp().read_text("utf8")
     if found == fingerprint(tests or has_tests()):
         return "ready"
-    return "outdated" if found.startswith(f"{ROOT}\n") else "absent"
+    return "outdated" if found.startswith(f"{place()}\n") else "absent"
 
 
 def same(one, other):
@@ -94,15 +137,7 @@ def inside():
 def variables():
     """The environment variables for a process in `.venv`: as after activating it, and nothing of
     another Python's."""
-    foreign = (
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "__PYVENV_LAUNCHER__",
-        "PIP_TARGET",
-        "PIP_PREFIX",
-        "CONDA_PREFIX",
-    )
-    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     path = os.pathsep.join([str(python().parent), os.environ.get("PATH", os.defpath)])
     pip = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return {**kept, **pip, "VIRTUAL_ENV": str(home()), "PATH": path}
@@ -154,7 +189,7 @@ def install_with_uv(uv, host, afresh, wanted):
         afresh: Whether `.venv` has to be made first.
         wanted: What the installer is asked for, one list of words after the other.
     """
-    failed = run([uv, "venv", "--allow-existing", "--python", host, home()]) if afresh else None
+    failed = run([uv, "venv", "--allow-existing", "--python", host, target()]) if afresh else None
     for words in wanted:
         failed = failed or run([uv, "pip", "install", "--python", python(), *words])
     return failed
@@ -168,23 +203,92 @@ def install_with_pip(host, afresh, wanted):
     The environment is therefore made without pip, which gets in by `ensurepip`, or else by the pip
     that belongs to the host.
     """
-    failed = run([host, "-m", "venv", "--without-pip", home()]) if afresh else None
+    failed = run([host, "-m", "venv", "--without-pip", target()]) if afresh else None
     if failed:
         return failed
     if run([python(), "-m", "pip", "--version"]) and run([python(), "-m", "ensurepip"]):
-        ask = [python(), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        packages = subprocess.run(
-            ask, capture_output=True, text=True, check=True, env=variables()
-        ).stdout.strip()
+        packages = asked("sysconfig.get_path('purelib')")
         failed = run([host, "-m", "pip", "install", "--target", packages, "pip"])
         if failed:
             return (
                 f"{failed}\n\n{host} has no pip: install it (Debian, Ubuntu: apt install "
                 "python3-venv), or uv."
             )
+    failed = unreachable()
     for words in wanted:
         failed = failed or run([python(), "-m", "pip", "install", "--no-input", *words])
     return failed
+
+
+def unreachable():
+    """Asks pip once for the largest package, without its minutes of trying again; returns what it
+    said if it found none, or None."""
+    quickly = ["--no-input", "--retries", "1", "--timeout", "20"]
+    said = run([python(), "-m", "pip", "index", "versions", "tensorflow", "-v", *quickly])
+    return said if said and ("No matching distribution" in said or "SOCKS" in said) else None
+
+
+def advice(said):
+    """Returns the sentence that says what an installer's last words mean and what to type, or an
+    empty one where they speak for themselves.
+
+    Args:
+        said: The last words.
+    """
+    said = said.lower()
+    if any(
+        sign in said for sign in ("no space left", "errno 28", "os error 28", "quota", "disk full")
+    ):
+        return full()
+    if "socks" in said:
+        proxies = [name for name in IN_THE_WAY if "socks" in os.environ.get(name, "").lower()]
+        return (
+            f"pip cannot use a SOCKS proxy, and {told(proxies)}: {unset(proxies)}, or install uv "
+            "(https://docs.astral.sh/uv/), which can; then type the command again."
+        )
+    if "certificate" in said and "verif" in said:
+        return (
+            "The package index was reached, and its certificate is not trusted here: look at the "
+            f"clock and at what stands between, a company's proxy for instance{hint(TRUST)}"
+        )
+    signs = "no matching distribution", "could not find a version", "could not fetch", "proxyerror"
+    signs += "connection", "max retries", "failed to fetch", "dns error", "timed out", "no solution"
+    if not any(sign in said for sign in signs):
+        return ""
+    return (
+        "The package index could not be reached, or does not have what the course needs (a mirror "
+        f"may lag behind): look at the network first{hint(IN_THE_WAY)}"
+    )
+
+
+def hint(names):
+    """Names the variables that are set, among those which decide where an installer looks, and says
+    how to be rid of them."""
+    found = [name for name in names if os.environ.get(name)]
+    if not found:
+        return "; `python3 -m pip config list` says whether a file names another index."
+    return f"; then see that {told(found)}: to be rid of it, {unset(found)}   and type the command again."
+
+
+def told(names):
+    """Variables with their values, without the passwords that an address may hold."""
+    said = [f"{name} says {re.sub('//[^/@]*@', '//***@', os.environ[name])!r}" for name in names]
+    return " and ".join(said) or "one is set"
+
+
+def unset(names):
+    if os.name == "nt":
+        return "type   " + "; ".join(f"Remove-Item Env:{name}" for name in names)
+    return "type   unset " + " ".join(names)
+
+
+def full():
+    free = shutil.disk_usage(ROOT).free / 1e9
+    return (
+        f"There is not enough room: the environment wants {SPACE / 1e9:.0f} GB, {ROOT} has "
+        f"{free:.1f} GB free, and installers also use {tempfile.gettempdir()} (the variable TMPDIR "
+        "names another folder)."
+    )
 
 
 def build(tests=False):
@@ -197,7 +301,91 @@ def build(tests=False):
     Raises:
         BuildError: If the folder cannot be written or the installer fails.
     """
+    try:
+        with alone():
+            if state(tests) != "ready":  # another run may have done it meanwhile
+                build_alone(tests)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BuildError(full()) from error
+        raise BuildError(
+            f"{home()} cannot be written ({error.strerror or error}): close the programs that use "
+            "it, or copy the course to a folder of your own."
+        ) from error
+
+
+@contextlib.contextmanager
+def alone():
+    """Lets one run at a time build; the others wait, and say so. The system drops the lock with the
+    process that holds it, however that ends."""
+    with open(ROOT / ".venv.lock", "a+b") as file:
+        told = False
+        while not locked(file):
+            if not told:
+                print(
+                    f"Another run of the course is building {home()}: this one waits for it "
+                    "(Ctrl+C stops waiting).",
+                    flush=True,
+                )
+            told = True
+            time.sleep(0.2)
+        yield
+
+
+def locked(file):
+    """Tries to lock a file; says whether that went well. A file system without locks, as some
+    servers have, lets everybody through."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return True
+
+
+def too_deep(folder, longest=259):
+    """Returns the sentence for a folder so deep that Windows cannot name the files in it, or None.
+
+    Args:
+        folder: Where `.venv` goes.
+        longest: How many letters a path may have.
+    """
+    over = len(str(folder)) + DEEPEST - longest
+    if over <= 0:
+        return None
+    return (
+        f"{folder} is too deep by {over} letters for this Windows: move the course to a short "
+        "place, such as C:\\course, or switch long paths on "
+        "(https://learn.microsoft.com/windows/win32/fileio/maximum-file-path-limitation)."
+    )
+
+
+def long_paths():
+    """Says whether this system can name deep files: on Windows that is a switch."""
+    if os.name != "nt":
+        return True
+    import winreg
+
+    try:
+        place = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+            return winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+    except OSError:
+        return False
+
+
+def build_alone(tests):
+    """Does what `build` promises, for the one who may."""
     afresh, tests = state() == "absent", tests or has_tests()
+    if problem := afresh and not long_paths() and too_deep(home()):
+        raise BuildError(problem)
     wanted = [["-r", "requirements.txt", "-c", LOCK]]
     if tests:
         wanted.append(["-e", ".[test]", "-c", LOCK])
@@ -212,47 +400,61 @@ def build(tests=False):
             f"Bringing {home()} up to date with requirements.txt: usually under a minute.",
             flush=True,
         )
-    try:
-        if afresh:
+    if afresh:
+        clear()
+        if shutil.disk_usage(home()).free < SPACE / 3:  # enough for nothing but a late failure
+            raise BuildError(full())
+    stamp().write_text(UNFINISHED, "utf8")
+    uv = shutil.which("uv")
+    failed = install_with_uv(uv, host, afresh, wanted) if uv else None
+    if failed:
+        print("uv did not manage it, so pip tries.", flush=True)
+    if failed or not uv:
+        if failed and afresh:
             clear()
-        stamp().write_text(UNFINISHED, "utf8")
-        uv = shutil.which("uv")
-        failed = install_with_uv(uv, host, afresh, wanted) if uv else None
-        if failed:
-            print("uv did not manage it, so pip tries.", flush=True)
-        if failed or not uv:
-            if failed and afresh:
-                clear()
-            failed = install_with_pip(host, afresh, wanted)
-        if failed:
-            if (
-                not afresh
-            ):  # a failed update harms nothing that was there: keep it and try again next time
-                stamp().write_text(f"{ROOT}\n", "utf8")
-            raise BuildError(
-                f"{failed}\n\nThe environment is not complete. Above are the installer's last "
-                "words."
-            )
-        if not works():
-            raise BuildError(
-                f"{python()} was installed and does not start; remove {home()} and try again."
-            )
-        stamp().write_text(fingerprint(tests), "utf8")
-    except OSError as error:
+        failed = install_with_pip(host, afresh, wanted)
+    if failed:
+        if not afresh:  # a failed update harms nothing that was there: keep it, try again next time
+            stamp().write_text(f"{place()}\n", "utf8")
+        last = "The environment is not complete. Above are the installer's last words."
+        raise BuildError("\n\n".join(filter(None, [failed, last, advice(failed)])))
+    if not works():
         raise BuildError(
-            f"{home()} cannot be written ({error.strerror or error}): close the programs that use "
-            "it, "
-            "or copy the course to a folder of your own."
-        ) from error
+            f"{python()} was installed and does not start; remove {home()} and try again."
+        )
+    stamp().write_text(fingerprint(tests), "utf8")
     print("The environment is ready.", flush=True)
 
 
 def clear():
-    """Leaves `.venv` an empty folder that says it is unfinished."""
-    if home().exists() or home().is_symlink():
-        shutil.rmtree(home())
-    home().mkdir()
+    """Leaves `.venv` an empty folder that says it is unfinished. Where it is a link, the link stays,
+    and nothing is removed that this course did not put there."""
+    if linked():
+        goal = target()
+        if not goal.is_dir() or (any(goal.iterdir()) and not stamp().exists()):
+            raise BuildError(
+                f"{home()} is a link to {goal}, which is "
+                f"{'no environment of this course' if goal.exists() else 'not there'}: remove "
+                "the link, or make it point to an empty folder."
+            )
+        for path in goal.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    else:
+        if home().exists():
+            shutil.rmtree(home())
+        home().mkdir()
     stamp().write_text(UNFINISHED, "utf8")
+
+
+def target():
+    """Where the environment really lies: venv makes none where it is told a link."""
+    return pathlib.Path(os.path.realpath(home())) if linked() else home()
+
+
+def linked():
+    """Says whether `.venv` leads elsewhere (a link; on Windows a junction, too)."""
+    here = os.path.join(os.path.realpath(ROOT), ".venv")
+    return os.path.normcase(os.path.realpath(home())) != os.path.normcase(here)
 
 
 def become(command, env=None):
@@ -271,35 +473,208 @@ def become(command, env=None):
 
 def main(command, arguments):
     """Runs one of the course's commands in the environment, which is built first where that is
-    needed."""
+    needed. Whatever stops it, the learner gets a sentence: what Python had to say goes to a file."""
     current = os.environ.get("COURSE_UTILS_ENV") == "current"
     try:
+        if command != "check" and (problem := other_backend()):
+            return wrong(problem)
         tests = command == "test"
         if not current and state(tests) != "ready":
             build(tests)
         if not current and not inside():
             return become([python(), "-m", "course_utils", command, *arguments], variables())
+        return {
+            "lab": lab,
+            "test": test,
+            "check": check,
+            "train": train,
+            "results": results,
+            "refresh": refresh,
+        }[command](arguments)
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped. The next run begins again where it must.", file=sys.stderr)
         return 130
-    return {
-        "lab": lab,
-        "test": test,
-        "check": check,
-        "train": train,
-        "results": results,
-        "refresh": refresh,
-    }[command](arguments)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except ModuleNotFoundError as error:
+        print(
+            f"{error.name} is not installed for {sys.executable}: type   {sys.executable} -m pip "
+            "install -r requirements.txt   in the course's folder.",
+            file=sys.stderr,
+        )
+        return 1
+    except Exception as error:
+        print(f"{command} stopped: {error or type(error).__name__}{details()}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError) else 1
+
+
+def details():
+    """Keeps the traceback of what went wrong; returns the words that say where."""
+    try:
+        handle, path = tempfile.mkstemp(prefix="course-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf8", errors="backslashreplace") as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        return ""
+    return f"\n(how it came to that: {path})"
+
+
+def other_backend():
+    """Returns the sentence for somebody who told Keras to compute with something else, or None."""
+    wanted = os.environ.get("KERAS_BACKEND", "")
+    if wanted in ("", "tensorflow"):
+        return None
+    return (
+        f"The course computes with TensorFlow, and the variable KERAS_BACKEND says {wanted!r}: "
+        f"{unset(['KERAS_BACKEND'])}"
+    )
+
+
+def plain(folder):
+    """Returns the variables under which Jupyter runs our kernel and nothing of its user's: this
+    Python, whatever else is called python3; no start-up files; no settings of another course.
+
+    Args:
+        folder: An empty one, for what Jupyter reads and writes meanwhile.
+    """
+    folder = pathlib.Path(folder)
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python"}
+    kernel["argv"] = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    no_news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    for path, content in {
+        "share/kernels/python3/kernel.json": kernel,
+        "config/labconfig/page_config.json": no_news,
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(json.dumps(content), "utf8")
+    places = {
+        "JUPYTER_PATH": "share",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
+    away = LEFT_OVER | {"JUPYTER_CONFIG_PATH", "JUPYTER_NO_CONFIG"}
+    own = pathlib.Path(os.environ.get("JUPYTER_CONFIG_DIR") or os.path.expanduser("~/.jupyter"))
+    chosen = {  # colours, for instance, stay as somebody likes them
+        "JUPYTERLAB_SETTINGS_DIR": str(own / "lab" / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(own / "lab" / "workspaces"),
+    }
+    if not os.access(os.path.expanduser("~"), os.W_OK):  # where packages keep small things, too
+        places |= {"HOME": "home", "USERPROFILE": "home", "JUPYTER_DATA_DIR": "data"}
+        away |= {"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "KERAS_HOME", *chosen}
+        chosen = {}
+    for name in places.values():
+        (folder / name).mkdir(exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if name not in away}
+    return {**chosen, **kept, **{name: str(folder / place) for name, place in places.items()}}
 
 
 def lab(arguments):
-    os.chdir(ROOT)
-    # with the whole course in the file browser
-    first = "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
-    return become([sys.executable, "-m", "jupyterlab", first, *arguments])
+    """Opens JupyterLab on the first lesson, says in a few lines what to do there, and stops it with
+    Ctrl+C. The server's own messages go to a file."""
+    ours = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container, WSL
+        ours.append("--allow-root")
+    command = [sys.executable, "-m", "jupyterlab", *ours, *arguments]
+    if {"-h", "--help", "--help-all", "--version", "--show-config"} & set(arguments):
+        return become(command)
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ModuleNotFoundError(name="jupyterlab")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="course-lab-"))
+    log = folder / "server.log"
+    # In a group of its own, so that Ctrl+C reaches us alone and the server is asked to stop.
+    group = {"start_new_session": True} if os.name != "nt" else {"creationflags": 0x200}
+    with open(log, "wb") as output:
+        server = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=plain(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **group,
+        )
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        if signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:  # as under nohup
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    there, interrupted = None, False
+    try:
+        print("Opening JupyterLab ...", flush=True)
+        there = opened(server, folder / "runtime")
+        if there:
+            print(welcome(there, "--no-browser" in " ".join(arguments), log), flush=True)
+            while server.poll() is None:
+                time.sleep(0.2)  # Windows would not hear Ctrl+C while it waits in `wait`
+        code = server.poll()
+        if code != 0:
+            said = log.read_text("utf8", "replace").strip().splitlines()[-5:]
+            what = "JupyterLab stopped by itself" if there else "JupyterLab did not open"
+            print(*said, f"{what}; all it said is in {log}", sep="\n", file=sys.stderr)
+            return code or 1
+        if not there:  # it was only asked something
+            print(log.read_text("utf8", "replace"))
+        return 0
+    except KeyboardInterrupt:
+        interrupted = True
+        print("\nStopping. What you saved stays.", flush=True)
+        return 0
+    finally:
+        stop(server, there)
+        if server.returncode == 0 or interrupted:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def opened(server, runtime):
+    """Waits for a server to open; returns what it says about itself, or None if it ended or takes
+    too long."""
+    end = time.monotonic() + WAIT
+    while server.poll() is None and time.monotonic() < end:
+        for path in runtime.glob("jpserver-*.json"):
+            with contextlib.suppress(OSError, ValueError):  # half-written yet
+                return json.loads(path.read_text("utf8"))
+        time.sleep(0.1)
+    return None
+
+
+def address(there, page=""):
+    """The address of a page of a server, which listens on this machine wherever else it does."""
+    host = "127.0.0.1" if there["hostname"] in ("", "0.0.0.0", "::") else there["hostname"]
+    token = urllib.parse.urlencode({"token": there["token"]}) if there["token"] else ""
+    scheme = "https" if there["secure"] else "http"
+    base = f"{scheme}://{host}:{there['port']}{there['base_url']}"
+    return f"{base}{page}{'?' if token else ''}{token}"
+
+
+def welcome(there, without_browser, log):
+    """What to know in the first minute: where the lessons are, what to do there, how to stop."""
+    first = "Open this address in a browser" if without_browser else "The lessons open in a browser"
+    return (
+        f"\n{first}{'' if without_browser else '; if none appears, open this address'}:\n\n"
+        f"    {address(there, f'lab/tree/{FIRST}')}\n\n"
+        "There, click into the page and press Shift+Enter: that runs a cell and goes to the next.\n"
+        "To stop, press Ctrl+C in this window; until then leave it open.\n"
+        f"(What JupyterLab itself has to say goes to {log})\n"
+    )
+
+
+def stop(server, there):
+    """Asks a server to stop its kernels and itself; insists if it does not."""
+    if server.poll() is None and there:
+        ask = urllib.request.Request(address(there, "api/shutdown"), method="POST")
+        ask.add_header("Authorization", f"token {there['token']}")
+        no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with contextlib.suppress(OSError):
+            no_proxy.open(ask, timeout=5).close()
+    for insist in (server.terminate, server.kill):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(10 if there else 0.1)
+            return
+        insist()
+    server.wait()
 
 
 def test(arguments):
@@ -307,6 +682,7 @@ def test(arguments):
     if importlib.util.find_spec("pytest") is None:
         print('pytest is missing here: pip install -e ".[test]"', file=sys.stderr)
         return 1
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
     # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     one_thread = {
@@ -324,16 +700,26 @@ def test(arguments):
     }
     return become(
         [sys.executable, "-m", "pytest", *workers, *arguments],
-        {**os.environ, **one_thread, **shared},
+        {**kept, **one_thread, **shared},
     )
 
 
+def wrong(sentence):
+    """Says what was typed wrongly; the commands end with what this returns."""
+    print(sentence, file=sys.stderr)
+    return 2
+
+
 def train(arguments):
-    if len(arguments) != 1:
-        print("train wants one name: python3 -m course_utils train NAME", file=sys.stderr)
-        return 2
     from course_utils.experiments import training
 
+    names = ", ".join(training.MAKERS)
+    if len(arguments) != 1:
+        return wrong(
+            f"train wants one name: python3 -m course_utils train NAME; NAME is one of {names}"
+        )
+    if arguments[0] not in training.MAKERS:
+        return wrong(f"unknown model {arguments[0]!r}; choose from: {names}")
     training.train(arguments[0])
     return 0
 
@@ -341,25 +727,70 @@ def train(arguments):
 def results(arguments):
     from course_utils.experiments import make
 
-    wrong = [name for name in arguments if name not in make.RECIPES]
-    if wrong:
-        print(
-            f"unknown results {wrong[0]!r}; choose from: {', '.join(make.RECIPES)}", file=sys.stderr
-        )
-        return 2
+    unknown = [name for name in arguments if name not in make.RECIPES]
+    if unknown:
+        return wrong(f"unknown results {unknown[0]!r}; choose from: {', '.join(make.RECIPES)}")
     for name in arguments or make.RECIPES:
         print(make.make(name), flush=True)
     return 0
 
 
 def refresh(arguments):
+    for name in arguments:
+        if problem := no_page(name):
+            return wrong(problem)
+    from nbclient.exceptions import CellExecutionError
+
     from course_utils.editions import refresh
 
-    refresh.refresh(arguments)
+    with settled():
+        try:
+            refresh.refresh(arguments)
+        except CellExecutionError as error:
+            print(
+                f"A cell failed, and nothing of its notebook was saved.\n{error}", file=sys.stderr
+            )
+            return 1
     return 0
 
 
+@contextlib.contextmanager
+def settled():
+    """Gives this process, for a while, the variables that `plain` returns."""
+    kept = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
+        settings = plain(folder)
+        try:
+            os.environ.clear()
+            os.environ.update(settings)
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
+
+
+def no_page(name):
+    """Returns the sentence for a name that is neither a notebook nor a page with tables, or None."""
+    path = pathlib.Path(name)
+    if not path.exists():
+        return f"{name} does not exist: refresh wants notebooks, such as {FIRST}"
+    if path.is_dir():
+        return f"{name} is a folder: refresh wants notebooks, such as {FIRST}, or nothing for all"
+    if path.suffix != ".ipynb":
+        pages = (ROOT / "README.md", ROOT / "notebooks" / "README.md")
+        known = any(same(path, page) for page in pages)
+        return None if known else f"{name} is no notebook: refresh wants .ipynb files"
+    try:
+        cells = json.loads(path.read_text("utf8"))["cells"]
+        return None if isinstance(cells, list) else f"{name} is no notebook: its cells are no list"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{name} is no notebook that can be read ({type(error).__name__}: {error})"
+
+
 def check(arguments):
+    if arguments:
+        return wrong(f"check takes no more words, got {arguments[0]!r}")
     from course_utils import doctor
 
-    return doctor.check()
+    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
+        return doctor.check(plain(folder))

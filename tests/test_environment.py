@@ -4,8 +4,13 @@ network."""
 import ast
 import json
 import os
+import pathlib
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -276,3 +281,440 @@ def test_an_installers_last_words_are_kept(course, monkeypatch):
     assert "no space left" in said and "ended with 3" in said
     # silence is a failure too
     assert environment.run([sys.executable, "-c", "raise SystemExit(1)"])
+
+
+# --- other people's machines -----------------------------------------------------------------------
+
+
+def python(*words, folder=ROOT, **variables):
+    """Runs this Python in a folder; returns its code and what it said, both streams together."""
+    ended = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+    )
+    return ended.returncode, ended.stdout.decode("utf8", "replace")
+
+
+BUILDER = """
+import pathlib, sys, time
+from course_utils import environment
+environment.ROOT = pathlib.Path(sys.argv[1])
+environment.shutil.which = lambda name: None
+really = environment.run
+def run(command):
+    if "venv" in map(str, command):
+        return really(command)
+    if "requirements.txt" in command:
+        with open(environment.ROOT / "installed", "a") as file:
+            file.write("once ")
+        time.sleep(1)
+environment.run = run
+environment.build()
+"""
+
+
+def test_two_builds_at_once_are_one(course):
+    command = [sys.executable, "-c", BUILDER, course]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(2)]
+    said = [one.communicate(timeout=60)[0].decode() for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+    assert sum("this one waits" in one for one in said) == 1
+    assert (course / "installed").read_text() == "once " and environment.state() == "ready"
+
+
+def test_a_lock_of_a_process_that_died_holds_nobody(course, capsys):
+    hold = "import time; from course_utils import environment as e, files\nimport pathlib, sys\n"
+    hold += (
+        "e.ROOT = pathlib.Path(sys.argv[1])\nwith e.alone(): print(1, flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", hold, course], cwd=ROOT, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    with open(course / ".venv.lock", "a+b") as file:
+        assert not environment.locked(file)
+    child.kill()
+    child.communicate()
+    with environment.alone():
+        assert "waits" not in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory):
+    """A course in a folder with Chinese letters, its environment built and with nothing in it."""
+    folder = tmp_path_factory.mktemp("places") / "课程 one"
+    (folder / "course_utils").mkdir(parents=True)
+    for name in ("__init__", "__main__", "environment", "doctor", "files"):
+        shutil.copy(ROOT / "course_utils" / f"{name}.py", folder / "course_utils")
+    for name in ("requirements.txt", "pyproject.toml", environment.LOCK):
+        shutil.copy(ROOT / name, folder)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    mark = (
+        "from course_utils import environment as e; e.stamp().write_text(e.fingerprint(), 'utf8')"
+    )
+    assert python("-c", mark, folder=folder, PYTHONPATH="") == (0, "")
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "ascii", "utf8"])
+def test_a_folder_with_chinese_letters_under_any_encoding(chinese, encoding):
+    variables = {"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding, "PYTHONPATH": ""}
+    code, said = python("-m", "course_utils", "check", folder=chinese, **variables)
+    assert code == 1 and "[OK]   Python" in said  # found ready: nothing is built
+    assert "Traceback" not in said and "Building" not in said and "packaging is not" in said
+
+
+def test_the_stamp_is_the_same_whatever_the_terminal_knows(chinese):
+    ask = "from course_utils import environment as e; print(ascii(e.place()))"
+    said = {
+        python("-c", ask, folder=chinese, PYTHONPATH="", PYTHONUTF8=utf8, LC_ALL=locale)
+        for utf8, locale in (("1", "C.UTF-8"), ("0", "C"), ("0", "POSIX"))
+    }
+    assert len(said) == 1 and "\\u8bfe" in said.pop()[1]
+
+
+def test_an_editable_install_is_ascii_in_a_folder_with_chinese_letters(tmp_path):
+    backend = pytest.importorskip("setuptools.build_meta")
+    folder = tmp_path / "课程"
+    (folder / "course_utils").mkdir(parents=True)
+    (folder / "course_utils" / "__init__.py").touch()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text"):
+        shutil.copy(ROOT / name, folder)
+    project = (folder / "pyproject.toml").read_text(
+        "utf8"
+    )  # older setuptools know no licence names
+    project = re.sub(r"license(-files)? = .*\n", "", project)
+    (folder / "pyproject.toml").write_text(project, "utf8")
+    build = f"from {backend.__name__} import build_editable; build_editable({str(tmp_path)!r})"
+    code, said = python("-c", build, folder=folder, PYTHONUTF8="1")
+    assert code == 0, said
+    import zipfile
+
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        (line,) = (wheel.read(name) for name in wheel.namelist() if name.endswith(".pth"))
+    assert line.isascii()  # Python 3.10 to 3.12 read it in the code page of the day
+
+
+def test_help_survives_a_python_without_docstrings():
+    code, said = python("-OO", "-m", "course_utils")
+    assert code == 0 and "refresh" in said
+    assert python("-m", "course_utils", "train", "--help", PYTHONOPTIMIZE="2") == (0, said)
+
+
+def test_commands_need_no_standard_streams():
+    script = "import os, sys; os.close(0); os.close(1); os.close(2)\n"
+    script += "sys.stdin = sys.stdout = sys.stderr = None\n"
+    script += "from course_utils import __main__ as door; sys.exit(door.main(['nonsense']))"
+    assert python("-c", script) == (2, "")
+
+
+FOREIGN = """
+import os, sys
+os.close(2)
+sys.stderr = None
+from course_utils.backend import keras, quietly, tf
+with quietly():
+    pass
+from course_utils.models import load
+from course_utils import compression
+print(keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format())
+print(keras.layers.Dense(1).dtype, tf.keras.__name__, compression.baseline(load("docs-tiny")))
+"""
+
+
+def test_what_other_courses_left_changes_no_number(tmp_path):
+    said = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps({**said, "backend": "torch"}))
+    left = {"KERAS_HOME": str(tmp_path), "TF_USE_LEGACY_KERAS": "1", "KERAS_MAX_EPOCHS": "1"}
+    code, said = python("-c", FOREIGN, **left)  # 4 s: it needs a TensorFlow of its own
+    assert code == 0, said
+    first, second = said.strip().splitlines()
+    assert first == "float32 1e-07 channels_last"
+    assert second.startswith("float32 keras.") and 600_000 < int(second.split()[-1]) < 700_000
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax", "bogus"])
+def test_another_backend_is_refused_in_a_sentence(backend):
+    code, said = python("-c", "import course_utils.backend", KERAS_BACKEND=backend)
+    assert code and f"the variable KERAS_BACKEND says '{backend}'" in said.splitlines()[-1]
+    code, said = python("-m", "course_utils", "lab", KERAS_BACKEND=backend)
+    assert code == 2 and said.startswith("The course computes with TensorFlow") and backend in said
+
+
+@pytest.mark.parametrize(
+    "settings, sentence",
+    [
+        ({"floatx": "bfloat16"}, "floatx is 'bfloat16'; allowed are float16, float32, float64"),
+        ({"image_data_format": 3}, "image_data_format is 3"),
+        ({"epsilon": 1}, "epsilon is 1, no float"),
+        ([], "must hold names and values, got []"),
+    ],
+)
+def test_a_keras_json_that_stops_keras_is_named(settings, sentence, tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    code, said = python("-c", "import course_utils.backend", KERAS_HOME=str(tmp_path))
+    last = said.strip().splitlines()[-1]
+    assert code and sentence in last and "keras.json" in last
+
+
+def test_words_about_a_package_index_that_is_not_there(monkeypatch):
+    for name in (*environment.IN_THE_WAY, *environment.TRUST):
+        monkeypatch.delenv(name, raising=False)
+    lost = "ERROR: No matching distribution found for tensorflow"
+    assert "look at the network first" in environment.advice(lost)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://me:secret@127.0.0.1:9/simple")
+    said = environment.advice(lost)
+    assert "PIP_INDEX_URL says 'http://***@127.0.0.1:9/simple'" in said and "secret" not in said
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:7890")
+    said = environment.advice("InvalidSchema: Missing dependencies for SOCKS support.")
+    assert "ALL_PROXY says 'socks5h" in said and environment.unset(["ALL_PROXY"]) in said
+    monkeypatch.setenv("PIP_CERT", "/etc/other.pem")
+    assert "PIP_CERT" in environment.advice("SSLError: CERTIFICATE_VERIFY_FAILED")
+    assert "GB free" in environment.advice("OSError: [Errno 28] No space left on device")
+    assert environment.advice("error: subprocess-exited-with-error") == ""
+
+
+def test_without_a_network_no_minutes_are_lost(course, monkeypatch):
+    noting = environment.run
+
+    def run(command):
+        found = "index" in map(str, command)
+        return "ERROR: No matching distribution found" if noting(command) or found else None
+
+    monkeypatch.setattr(environment, "run", run)
+    with pytest.raises(environment.BuildError, match="index could not be reached"):
+        environment.build()
+    assert not any("requirements.txt" in call for call in environment.calls)
+
+
+def test_a_full_disk_is_said_before_and_after(course, monkeypatch):
+    monkeypatch.setattr(
+        environment.shutil, "disk_usage", lambda path: type("", (), {"free": 5e8})()
+    )
+    with pytest.raises(environment.BuildError, match="wants 3 GB, .* has 0.5 GB free"):
+        environment.build()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_an_environment_that_is_a_link(course):
+    target = course / "elsewhere"
+    environment.home().symlink_to(target, target_is_directory=True)
+    with pytest.raises(
+        environment.BuildError, match="is a link to .*elsewhere, which is not there"
+    ):
+        environment.build()
+    target.mkdir()
+    (target / "mine").touch()
+    with pytest.raises(environment.BuildError, match="no environment of this course: remove the"):
+        environment.build()
+    assert (target / "mine").exists()
+    (target / "mine").unlink()
+    environment.build()
+    assert environment.state() == "ready" and environment.home().is_symlink()
+    (target / "pyvenv.cfg").unlink()
+    environment.build()  # broken, and ours: built afresh where the link leads
+    assert environment.state() == "ready" and environment.home().is_symlink()
+
+
+def test_a_deep_folder_on_windows_gets_a_sentence():
+    assert environment.too_deep(pathlib.PureWindowsPath("C:/course/.venv")) is None
+    deep = pathlib.PureWindowsPath("C:/Users/somebody", *["a long name of a folder"] * 4, ".venv")
+    assert re.search(r"too deep by \d+ letters .*move the course", environment.too_deep(deep))
+
+
+def test_no_command_ends_in_a_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("COURSE_UTILS_ENV", "current")
+    (tmp_path / "broken.ipynb").write_text("{}")
+    for arguments, words in {
+        ("train", "bogus"): "unknown model 'bogus'; choose from: .*docs-tiny",
+        ("train",): "train wants one name",
+        ("results", "bogus"): "unknown results 'bogus'",
+        ("refresh", "nosuch.ipynb"): "nosuch.ipynb does not exist",
+        ("refresh", str(tmp_path)): "is a folder",
+        ("refresh", str(ROOT / "LICENSE")): "is no notebook",
+        ("refresh", str(tmp_path / "broken.ipynb")): "no notebook that can be read .KeyError",
+        ("check", "more"): "check takes no more words, got 'more'",
+    }.items():
+        assert door.main(list(arguments)) == 2
+        assert re.search(words, capsys.readouterr().err), arguments
+
+    def broken(arguments):
+        raise OSError(28, "No space left on device", "/full")
+
+    monkeypatch.setattr(environment, "check", broken)
+    assert environment.main("check", []) == 1
+    said = capsys.readouterr().err
+    assert "check stopped: [Errno 28] No space left on device: '/full'" in said
+    log = pathlib.Path(re.search(r"that: (.*)\)", said)[1])
+    assert "Traceback" in log.read_text("utf8")
+    log.unlink()
+
+
+# --- Jupyter ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """What other courses leave behind: a kernel called python3, a configuration, start-up files, and
+    a home that cannot be written."""
+    kernel = {"argv": ["no-such-python", "{connection_file}"], "display_name": "old"}
+    (tmp_path / "share/kernels/python3").mkdir(parents=True)
+    (tmp_path / "share/kernels/python3/kernel.json").write_text(json.dumps(kernel))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/jupyter_server_config.py").write_text(
+        "c.ServerApp.root_dir = '/elsewhere'; c.ServerApp.default_url = '/nowhere'\n"
+        "c.KernelSpecManager.allowed_kernelspecs = {'old'}; c.ServerApp.port = 1\n"
+    )
+    (tmp_path / "startup").mkdir()
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "no" / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "no" / "home"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("COURSE_UTILS_ENV", "current")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+ANYWHERE = """
+import os, sys, pathlib
+from course_utils import environment
+from course_utils.editions import refresh
+with environment.settled():
+    print([cell.outputs for cell in refresh.run(pathlib.Path(sys.argv[1]))[0].cells])
+"""
+
+
+def test_a_notebook_runs_with_our_kernel_from_any_folder(hostile):
+    import nbformat
+
+    source = "import os, sys\nfrom course_utils import lesson, quantization\n"
+    source += "lesson.source(quantization.absmax)\nprint(sys.executable, os.getcwd(), 7 * 6)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    path = hostile / "练习.ipynb"
+    nbformat.write(notebook, path)
+    folder = pathlib.Path(path.anchor)
+    code, said = python("-c", ANYWHERE, path, folder=folder)
+    assert code == 0 and f"{sys.executable} {hostile} 42" in said, said
+
+
+def test_lab_opens_the_first_lesson_whatever_was_configured(hostile):  # 5 s: a server starts
+    group = {"creationflags": 0x200} if os.name == "nt" else {}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "course_utils", "lab", "--no-browser", "--ServerApp.port=0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **group,
+    )
+    try:
+        said = ""
+        while "server.log" not in said and (line := child.stdout.readline()):
+            said += line.decode()
+        assert "To stop, press Ctrl+C" in said and "Shift+Enter" in said, said
+        address = re.search(r"http\S+/lab/tree/notebooks/00_start_here.ipynb\?token=\w+", said)[0]
+
+        def get(place):
+            return urllib.request.urlopen(address.replace("lab/tree", place), timeout=20).read()
+
+        assert json.loads(get("api/contents"))["name"] == "00_start_here.ipynb"
+        page = get("lab/tree").decode()
+        assert "@jupyterlab/apputils-extension:announcements" in page  # among what is switched off
+        known = urllib.request.urlopen(
+            re.sub(r"lab/tree/.*\?", "api/kernelspecs?", address), timeout=20
+        )
+        kernels = json.loads(known.read())
+        assert kernels["default"] == "python3"
+        assert kernels["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+    finally:
+        child.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
+        rest = child.communicate(timeout=60)[0].decode()
+    assert child.returncode == 0 and "Stopping" in rest
+    log = pathlib.Path(re.search(r"goes to (.*)\)", said)[1])
+    assert not log.parent.exists()
+    with pytest.raises(OSError):
+        get("api/contents")
+
+
+def test_a_server_that_does_not_open_says_where_its_words_are(hostile):
+    code, said = python("-m", "course_utils", "lab", "--ServerApp.no_such_thing=1", "--ip=no.such")
+    assert code == 1 and "JupyterLab did not open; all it said is in " in said
+    log = pathlib.Path(said.strip().splitlines()[-1].split("said is in ")[1])
+    assert log.is_file()
+    shutil.rmtree(log.parent)
+
+
+# --- check -----------------------------------------------------------------------------------------
+
+
+def test_check_knows_every_file_that_should_be_there(tmp_path):
+    def tell():
+        return [f"{verdict} {line}" for verdict, line in doctor.data(tmp_path / "data")]
+
+    import numpy as np
+
+    from course_utils import container
+
+    (tmp_path / "data").mkdir()
+    kept = {
+        "one.safetensors": container.pack({"a": np.ones(9)}, {}),
+        "two.safetensors": container.pack({"a": np.zeros(7)}, {}),
+        "three.json": b'{\n"a": 1}\n',
+        "font.otf": b"OTTO" + bytes(40),
+    }
+    import hashlib
+
+    listed = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in kept.items()
+    }
+    put = lambda name, content: (tmp_path / "data" / name).write_bytes(content)  # noqa: E731
+    assert tell() == [f"FAIL {tmp_path / 'data' / 'manifest.json'}: missing"]
+    put("manifest.json", json.dumps(listed).encode())
+    for name, content in kept.items():
+        put(name, content)
+    assert [line[:4] for line in tell()] == ["OK 4"]
+    (tmp_path / "data/one.safetensors").unlink()
+    assert tell()[0] == "FAIL data/one.safetensors: missing"
+    put("one.safetensors", kept["two.safetensors"])
+    assert tell()[0].endswith("not the file this course came with, but two.safetensors")
+    put("one.safetensors", container.pack({"a": np.zeros(9)}, {}))
+    assert "not the file this course came with (" in tell()[0]
+    put("one.safetensors", kept["one.safetensors"][:-1] + b"x")
+    assert "data/one.safetensors: damaged (" in tell()[0]
+    for name in kept:
+        put(name, kept[name][:5])
+    assert len(tell()) == 4 and all(": damaged (5 bytes" in line for line in tell())
+    put("three.json", kept["three.json"].replace(b"\n", b"\r\n"))
+    put("font.otf", b"version https://git-lfs.github.com/spec/v1\n")
+    assert "line ends" in tell()[2] and "git lfs pull" in tell()[3]
+    put("manifest.json", json.dumps(listed).encode()[:100])
+    assert len(tell()) == 1 and "manifest.json: damaged" in tell()[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals there")
+def test_check_outlives_a_tensorflow_that_stops_the_processor(tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    ((verdict, line),) = doctor.computed()
+    assert verdict == "FAIL" and line.startswith("TensorFlow computes 1 + 1: ") and "AVX" in line
+
+
+def test_ends_of_a_process_are_told_in_words():
+    assert "SIGKILL; memory" in doctor.stopped(-9) and "AVX" in doctor.stopped(0xC000001D)
+    assert "ended with 3" in doctor.stopped(3)
+
+
+def test_check_prints_each_line_as_it_comes(monkeypatch, capsys):
+    def lines(variables):
+        yield "OK", "first"
+        assert "[OK]   first" in capsys.readouterr().out
+        yield "FAIL", "second"
+
+    monkeypatch.setattr(doctor, "everything", lines)
+    assert doctor.check() == 1
+    assert capsys.readouterr().out == "[FAIL] second\n"
