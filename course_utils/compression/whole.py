@@ -154,7 +154,7 @@ def load(path):
     if not path.is_file():
         raise ValueError(f"no compressed model at {path}")
     tensors, described = decode(path.read_bytes(), path.name)
-    model = rebuild(described)
+    model = rebuild(described, tensors.values())
     fill(model, tensors)
     return model
 
