@@ -1,6 +1,7 @@
 """Data: splits that share nothing, the same windows each time, and text that comes back from
 tokens."""
 
+import os
 import subprocess
 import sys
 
@@ -121,3 +122,43 @@ def test_digits_are_split_three_ways():
 
 def test_digits_are_the_same_each_time():
     np.testing.assert_array_equal(digits.load("test")[0], digits.load("test")[0])
+
+
+@pytest.fixture
+def read_anew(tmp_path, monkeypatch):
+    """Counts how often a split is read from its sources, with an empty temporary folder."""
+    monkeypatch.setattr(docs.tempfile, "gettempdir", lambda: str(tmp_path))
+    times = []
+
+    def encoded(split, whole=docs.encoded):
+        times.append(split)
+        return whole(split)
+
+    monkeypatch.setattr(docs, "encoded", encoded)
+    return times
+
+
+def test_tokens_are_kept_for_the_next_kernel(read_anew, tmp_path):
+    first, again = docs.tokens.__wrapped__("validation"), docs.tokens.__wrapped__("validation")
+    np.testing.assert_array_equal(first, again)
+    assert read_anew == ["validation"] and first.dtype == again.dtype == np.int32
+    (kept,) = tmp_path.rglob("*.bin")
+    kept.write_bytes(kept.read_bytes()[:-2])  # damaged: read again, not believed
+    np.testing.assert_array_equal(docs.tokens.__wrapped__("validation"), first)
+    assert read_anew == ["validation"] * 2
+
+
+def test_tokens_of_other_sources_have_another_name(read_anew, monkeypatch):
+    before = docs.kept_at("validation")
+    monkeypatch.setattr(docs, "_described", lambda: "another tokenizer")
+    assert docs.kept_at("validation") != before
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows gives each user a folder")
+def test_a_folder_that_others_can_write_into_is_not_believed(read_anew, tmp_path):
+    folder = tmp_path / f"course_utils-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    docs.tokens.__wrapped__("validation")
+    docs.tokens.__wrapped__("validation")
+    assert read_anew == ["validation"] * 2 and not list(folder.iterdir())
