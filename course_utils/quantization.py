@@ -521,10 +521,11 @@ def pack_bits(codes, bits):
         ValueError: If a code does not fit, or the width is not allowed.
     """
     codes, bits = np.asarray(codes), whole("bits", bits, 0, 32)
-    if codes.size and (codes.dtype.kind not in "biu" or codes.min() < 0 or codes.max() >> bits):
+    are_whole = codes.dtype.kind in "biu" or not codes.size
+    if not are_whole or codes.size and (codes.min() < 0 or codes.max() >> bits):
+        got = f"{codes.min()} to {codes.max()}" if are_whole else codes.dtype
         raise ValueError(
-            f"codes of {bits} bits must be whole numbers from 0 to {2**bits - 1}, got "
-            f"{codes.dtype} from {codes.min()} to {codes.max()}"
+            f"codes of {bits} bits must be whole numbers from 0 to {2**bits - 1}, got {got}"
         )
     codes = np.ascontiguousarray(codes, dtype=np.uint32).ravel()
     planes, low = [], 0

@@ -383,3 +383,54 @@ def test_any_values_give_a_well_formed_picture_with_finite_numbers(values, log_x
     picture = svg(chart)
     ElementTree.fromstring(picture)
     assert "nan" not in picture and "inf" not in picture
+
+
+# --- sizes and ends ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e5, 4001, 5, 0, -1, np.nan, np.inf, "100", None])
+def test_a_chart_has_a_size_that_can_be_drawn(size):
+    for side in ("width", "height"):
+        with pytest.raises(ValueError, match=f"{side} must be a number from 10 to 4000, got "):
+            Chart([Line([0, 1], [0, 1])], **{side: size})
+
+
+def test_a_picture_has_a_size_that_can_be_drawn():
+    large = Chart([Line([0, 1], [0, 1])], width=4000, height=4000)
+    with pytest.raises(ValueError, match="a picture may have at most 100,000,000 pixels, got 192"):
+        png(large, large, large)
+    for scale in (0, 11, np.nan):
+        with pytest.raises(ValueError, match="scale must be a number from 0.1 to 10"):
+            png(Chart([]), scale=scale)
+
+
+RARE = (0.0, 1.0, -1.0, 1e-320, 1e-300, 1e300, -1e300, 1e308, -1e308, np.nan, np.inf, 1 + 2.3e-16)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_rare_values_are_drawn_or_named(log):
+    axis = Axis(log=log)
+    for one, other in itertools.product(RARE, RARE):
+        for describe in (
+            lambda a, b: Chart([Line([0, 1], [a, b])], y=axis),
+            lambda a, b: Chart([Bars([0, 1, 2], [a, b])], y=axis),
+            lambda a, b: Chart([Points([0, 1], [0, 1]), Rule(a), Band(a, b)], x=axis),
+            lambda a, b: Chart([Line([0, 1], [0, 1])], y=Axis(log=log, low=a, high=b)),
+        ):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    drawn = svg(describe(one, other))
+                except ValueError as e:
+                    assert re.search("the ends of a log axis|must lie within|low < high", str(e))
+                else:
+                    assert "nan" not in drawn and ">inf" not in drawn
+
+
+def test_a_log_axis_reaches_over_600_powers_of_ten():
+    frame, _ = layout(Chart([Line([0, 1], [1e-300, 1e300])], y=Axis(log=True)))
+    assert frame.y(1e-300) > frame.y(1.0) > frame.y(1e300)
+    assert len(frame.y.ticks()) > 2
+    for ends in ((-1e308, 1e308), (0, 0), (0, 1e-320), (np.nan, 1)):
+        with pytest.raises(ValueError, match="ticks need low < high"):
+            nice_ticks(*ends)

@@ -162,3 +162,20 @@ def test_a_folder_that_others_can_write_into_is_not_believed(read_anew, tmp_path
     docs.tokens.__wrapped__("validation")
     docs.tokens.__wrapped__("validation")
     assert read_anew == ["validation"] * 2 and not list(folder.iterdir())
+
+
+# --- sizes ---------------------------------------------------------------------------------------
+
+
+def test_sizes_of_every_type_cut_the_same_windows():
+    windows = docs.sequences("validation", np.uint8(200), np.uint8(16))
+    np.testing.assert_array_equal(windows, docs.sequences("validation", 200, 16))
+    np.testing.assert_array_equal(windows, docs.sequences("validation", 200.0, 16.0))
+
+
+@pytest.mark.parametrize("bad", [-1, 0, 1.5, 10**9, np.inf, np.nan, "4", 4j, None])
+def test_sizes_that_are_none_are_named(bad):
+    with pytest.raises(ValueError, match="length must be a whole number from 1 to"):
+        docs.sequences("validation", 2, bad)
+    with pytest.raises(ValueError, match="count must be a whole number from 1 to"):
+        docs.sequences("validation", bad)

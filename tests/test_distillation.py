@@ -176,6 +176,73 @@ def test_hints_pull_the_hidden_vectors_together():
     assert hinted((teacher, aim), (student, aim)) == plain(teacher, student)
 
 
+# --- quiet and loud ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 0.1, 1.0, 100.0, 1e3, 1e4, 1e5])
+@pytest.mark.parametrize("seed", range(3))
+def test_divergences_are_right_at_every_temperature(temperature, seed):
+    a, b = (np.random.default_rng([seed, one]).standard_normal((4, 10)) for one in (0, 1))
+    a, b = (np.longdouble(one.astype(np.float32)) / temperature for one in (a, b))
+    log = [one - one.max(-1, keepdims=True) for one in (a, b)]
+    log = [one - np.log(np.exp(one).sum(-1, keepdims=True)) for one in log]
+    a, b = np.float64(a * temperature), np.float64(b * temperature)
+    for loss, (p, q) in ((distillation.kl, log), (distillation.reverse_kl, log[::-1])):
+        true = float((np.exp(p) * (p - q)).sum(-1).mean() * temperature**2)
+        assert float(loss(temperature)(a, b)) == pytest.approx(true, rel=1e-5)
+    crossed = float(-(np.exp(log[0]) * log[1]).sum(-1).mean() * temperature**2)
+    ours = float(distillation.cross_entropy(temperature)(a, b))
+    assert ours == pytest.approx(crossed, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1e4, 1e5])
+def test_no_divergence_is_below_zero(temperature):
+    for seed in range(30):
+        a = np.random.default_rng(seed).standard_normal((4, 10))
+        for loss in (distillation.kl, distillation.reverse_kl):
+            assert float(loss(temperature)(a, a + 1e-4 * a[::-1])) >= 0
+            assert float(loss(temperature)(a, a)) == 0
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e-6, 1e6, np.inf, np.nan, 4j, "2", 0, -1])
+def test_temperatures_that_cool_or_heat_too_much_are_named(temperature):
+    losses = distillation.kl, distillation.reverse_kl, distillation.cross_entropy
+    for call in (*losses, lambda T: distillation.soften([1.0, 2.0], T)):
+        with pytest.raises(ValueError, match="temperature must be a number"):
+            call(temperature)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3.4e38, 1e300])
+def test_a_logit_that_nobody_could_learn_from_is_named(bad):
+    wrong, fine = np.array([[bad, 5, 0]]), np.ones((1, 3))
+    for call in (
+        lambda: distillation.encode_logits(wrong),
+        lambda: distillation.soften(wrong),
+        lambda: distillation.top_k(wrong, 1),
+        lambda: distillation.label_smoothing()([0], wrong),
+        lambda: distillation.squared_error(fine, wrong),
+        lambda: distillation.kl()(wrong, fine),
+        lambda: distillation.cross_entropy()(fine, wrong),
+        lambda: distillation.with_hints(distillation.kl())((fine, wrong), (fine, fine)),
+        lambda: distillation.TeacherLogits(lambda x: wrong, lambda step: (fine, None), 1),
+    ):
+        with pytest.raises(ValueError, match=r"(must be finite|must lie from -1e\+15 to 1e\+15)"):
+            call()
+
+
+def test_logits_far_apart_stay_finite():
+    loud, fine = np.float32([[1e15, -1e15, 0]]), np.float32([[0, 1, 2]])
+    for loss in (
+        *(kind(T) for kind in (distillation.kl, distillation.reverse_kl) for T in (1e-5, 1, 1e5)),
+        *(distillation.cross_entropy(T) for T in (1e-5, 1, 1e5)),
+        distillation.squared_error,
+    ):
+        assert np.isfinite(float(loss(loud, fine))) and np.isfinite(float(loss(fine, loud)))
+    kept = distillation.top_k(np.float32([[0, -1000, -1001]]), 1)
+    np.testing.assert_allclose(kept, [[0, -1000.38, -1000.38]], atol=1e-3)
+    assert distillation.top_k(loud, np.uint8(3)).shape == (1, 3)
+
+
 # --- whole students ------------------------------------------------------------------------------
 
 

@@ -113,6 +113,27 @@ def test_wilson_against_published_values():
         assert evaluation.wilson(hits / count, count) == pytest.approx((low, high), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("share", "count"), [(0.5, 0), (0.5, -1), (0.5, 2.5), (1.1, 3), (np.nan, 3), (0.5, np.inf)]
+)
+def test_a_share_of_nothing_has_no_interval(share, count):
+    with pytest.raises(ValueError, match="(share|count) must be"):
+        evaluation.wilson(share, count)
+
+
+def test_counts_of_every_type_have_the_same_interval():
+    assert evaluation.wilson(0.3, np.uint8(200)) == evaluation.wilson(0.3, 200)
+    assert evaluation.wilson(0.3, np.int32(10**6)) == evaluation.wilson(0.3, 10**6)
+
+
+@pytest.mark.parametrize("second", [[1.0], [1.0, 2.0], [1.0, np.nan, 2.0]])
+def test_runs_are_compared_one_by_one(second):
+    with pytest.raises(ValueError, match="(same runs|second must be finite)"):
+        evaluation.paired([1.0, 2.0, 3.0], second)
+    with pytest.raises(ValueError, match="at least two"):
+        evaluation.paired([1.0], [2.0])
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,42 @@ def test_taylor_predicts_what_removal_costs():
     np.testing.assert_allclose(pruning.taylor(gradient)(w).ravel(), change, rtol=0.1)
 
 
+SIZES = [1e-45, 1e-30, 1e-12, 1e-3, 1e3, 1e12, 1e29]
+
+
+@pytest.mark.parametrize("score", [pruning.magnitude, pruning.document, *UNIT_SCORES])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_weight_that_is_there_has_a_score(score, size):
+    weights = (np.array([[4, 2, 0], [-2, 0, 0], [3, 0.5, 0]]) * size).astype(np.float32)
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        scores = score(weights)
+    assert np.isfinite(scores).all()
+    there = weights != 0 if scores.shape == weights.shape else weights.any(0, keepdims=True)
+    np.testing.assert_array_equal(scores > 0, there)
+    if size > 1e-40:  # smaller ones have few digits of their own
+        np.testing.assert_allclose(scores, score(weights.astype(np.float64)), rtol=1e-5)
+
+
+def test_a_score_keeps_the_type_of_the_weights_where_it_can():
+    for score in (pruning.document, *UNIT_SCORES):
+        assert score(normal).dtype == np.float32 and score(normal * 1.0e-12).dtype == np.float32
+    assert pruning.document(normal * np.float32(1e-30)).dtype == np.float64  # up to 1e60
+
+
+def test_loud_inputs_and_small_gradients_do_not_leave_the_floats():
+    quiet = normal * np.float32(1e-30)
+    with np.errstate(over="raise", invalid="raise"):
+        scores = pruning.wanda(normal, np.full((9, 64), 1e25, np.float32))
+        np.testing.assert_allclose(scores, np.abs(normal) * 3e25, rtol=1e-5)
+        assert np.all(pruning.wanda(quiet, np.full((9, 64), 1e-30, np.float32)) > 0)
+        assert np.all(pruning.taylor(quiet)(quiet) > 0)
+        assert np.isfinite(pruning.wanda(normal * np.float32(1e29), 1e29 * np.ones((9, 64)))).all()
+    for score in (pruning.magnitude, pruning.document, *UNIT_SCORES):
+        if score is not pruning.magnitude:
+            with pytest.raises(ValueError, match=r"weights must lie from -1e\+30 to 1e\+30"):
+                score(np.full((2, 1), 3e38, np.float32))
+
+
 # --- masks ---------------------------------------------------------------------------------------
 
 
@@ -144,6 +180,40 @@ def test_above_is_a_strict_threshold_and_nested(weights, theta):
     scores = pruning.magnitude(weights)
     np.testing.assert_array_equal(pruning.above(theta)(scores), scores > theta)
     assert np.all(pruning.above(theta)(scores) >= pruning.above(theta + 1)(scores))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        pruning.above(0.1),
+        pruning.fraction(0.5),
+        pruning.fraction_per_unit(0.5),
+        pruning.n_of_m(1, 2),
+    ],
+)
+def test_a_score_of_nan_has_no_rank(mask):
+    with pytest.raises(ValueError, match="scores must be numbers, got 1 NaN of 4"):
+        mask(np.array([[1.0, np.nan], [2.0, 3.0]]))
+    whole = np.array([[4, 1], [2, 3]], np.uint8)
+    np.testing.assert_array_equal(mask(whole), mask(whole.astype(float)))
+    assert mask(np.array([[np.inf], [1.0]]))[0, 0]  # what must stay
+
+
+def test_runs_longer_than_the_matrix_cost_nothing():
+    scores = pruning.magnitude(normal)
+    best = pruning.n_of_m(3, 2**31)(scores)
+    np.testing.assert_array_equal(best, pruning.n_of_m(3, 64)(scores))
+    assert pruning.n_of_m(70, 100)(scores).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_patterns_and_schedules_take_numbers_of_every_type(kind):
+    assert repr(pruning.n_of_m(kind(2), kind(4))) == "n_of_m(n=2, m=4)"
+    assert pruning.n_of_m(kind(2), kind(4)) == pruning.n_of_m(2, 4)
+    assert pruning.cubic(kind(1), kind(2), kind(100), 0.8) == 0
+    assert pruning.cubic(kind(50), kind(0), kind(100), 0.8) == pytest.approx(0.7)
+    half = pruning.fraction(np.float16(0.5))(np.arange(100_001))
+    assert half.sum() == 50_001 and not half[:50_000].any()
 
 
 def test_ties_fall_in_order_of_place():

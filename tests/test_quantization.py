@@ -178,6 +178,110 @@ def test_affine_wastes_no_code_on_an_empty_side():
     )
 
 
+# --- quiet and loud ------------------------------------------------------------------------------
+
+RULES = {
+    **{name: lambda w, rule=rule: rule(w, 4) for name, (rule, _) in SCALED.items()},
+    "nf4": quantization.nf4,
+    "fp4": quantization.fp4,
+    "binary": quantization.binary,
+    "kmeans": lambda w: quantization.kmeans(w, 4),
+    "step": lambda w: quantization.step(w, np.abs(w).max() / 10),
+}
+SIZES = [0, 1e-45, 1e-44, 1e-38, 1e-30, 1e-20, 1, 1e20, 9e29, 3e38, 1e-320, 1e-200, 1e200]
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("size", SIZES)
+def test_finite_weights_stay_finite_or_the_range_is_named(name, size):
+    for kind in (np.float32, np.float64):
+        with np.errstate(over="ignore"):
+            weights = np.array([[1, size], [-0.5, -size / 3], [0.1, 0]]).astype(kind)
+        if not np.isfinite(weights).all():
+            continue
+        with np.errstate(divide="raise", invalid="raise", over="raise"):
+            if size > quantization.LARGEST:
+                with pytest.raises(ValueError, match=r"weights must lie from -1e\+30 to 1e\+30"):
+                    RULES[name](weights)
+                continue
+            rounded = RULES[name](weights).dequantize()
+        assert np.isfinite(rounded).all()
+        if name not in ("step", "kmeans") and size != 0:  # each unit has a scale of its own
+            alone = RULES[name](weights[:, 1:]).dequantize()
+            worst = 0.6 if size > 1e-44 else 1  # a scale too small for float32: all codes are 0
+            assert np.abs(alone - weights[:, 1:]).max() <= worst * weights[0, 1]
+        if name in SCALED:
+            np.testing.assert_allclose(rounded[:, 0], weights[:, 0], atol=0.08)
+
+
+@pytest.mark.parametrize("name", sorted(SCALED))
+def test_quiet_and_loud_weights_are_rounded_like_others(name):
+    weights = normal[:64, :8]
+    codes = SCALED[name][0](1024 * weights, 4).codes  # scales that do not fit in float16
+    for power in (-100, -60, 30, 90):
+        twin = SCALED[name][0](weights * np.float32(2) ** power, 4)
+        assert np.mean(twin.codes != codes) < 0.002
+
+
+def test_step_must_be_a_float32():
+    for step in (1e39, 1e-46, 1e31):
+        with pytest.raises(ValueError, match="step must be a number from 1.17"):
+            quantization.step(np.ones(2), step)
+    with np.errstate(all="raise"), pytest.raises(ValueError, match="step must be at least"):
+        quantization.step(np.full(2, 1e20, np.float32), 1e-30)
+    with pytest.raises(ValueError, match="weights must lie from"):
+        quantization.step(np.array([1e300]), 1e29)
+
+
+@pytest.mark.parametrize("size", [65, 1000, np.uint16(1000), 10**7, 2**31])
+def test_a_group_larger_than_the_matrix_is_a_channel(size):
+    weights = normal[:64]
+    for rule in RULES:
+        if rule in ("step", "kmeans"):
+            continue
+        wide = {**SCALED, "nf4": (quantization.nf4,), "fp4": (quantization.fp4,)}
+        method = wide.get(rule, (quantization.binary,))[0]
+        bits = (4,) if rule in SCALED else ()
+        ours, channel = (method(weights, *bits, group) for group in (size, "channel"))
+        np.testing.assert_array_equal(ours.codes, channel.codes)
+        np.testing.assert_array_equal(ours.dequantize(), channel.dequantize())
+        assert ours.scale.shape == channel.scale.shape and ours.group_size == 64
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int8, np.int64, float, np.float32])
+def test_bits_of_every_type_give_the_same_codes(kind):
+    weights = normal[:32, :8]
+    for rule, _ in SCALED.values():
+        ours, plain = rule(weights, kind(4), kind(16)), rule(weights, 4, 16)
+        np.testing.assert_array_equal(ours.codes, plain.codes)
+        assert type(ours.bits) is type(ours.group_size) is int
+    tensor = quantization.round_to(weights, quantization.absmax(weights, 4).scale, kind(4))
+    np.testing.assert_array_equal(tensor.codes, quantization.absmax(weights, 4).codes)
+    assert quantization.packed_bytes(kind(4), kind(100)) == 50
+    x, eight = normal[:4, :32], quantization.absmax(weights, 8)
+    np.testing.assert_array_equal(
+        quantization.quantized_matmul(x, eight, kind(8)), quantization.quantized_matmul(x, eight)
+    )
+
+
+@pytest.mark.parametrize("bits", [np.inf, np.nan, 4j, "4", np.array(4), [4], None, 1, 9])
+def test_bits_that_are_none_are_named(bits):
+    for call in (
+        lambda: quantization.absmax(normal, bits),
+        lambda: quantization.clipped(normal, bits),
+        lambda: quantization.round_to(normal, np.ones((1, 256)), bits),
+    ):
+        with pytest.raises(ValueError, match="bits must be a whole number from 2 to 8"):
+            call()
+
+
+def test_binary_refuses_what_was_removed():
+    kept = np.abs(normal) > 0.5
+    with pytest.raises(ValueError, match="binary has no level for 0, and .* were removed before"):
+        quantization.binary(np.where(kept, normal, 0), kept=kept)
+    quantization.binary(normal, kept=np.ones_like(normal, bool))
+
+
 # --- codebooks -----------------------------------------------------------------------------------
 
 
@@ -291,6 +395,11 @@ def test_integer_product_refuses_what_does_not_fit():
         quantization.matmul_integer(large, large.T)
     with pytest.raises(ValueError, match="needs integers"):
         quantization.matmul_integer(np.ones((1, 2)), np.ones((2, 1), np.int8))
+    with pytest.raises(ValueError, match=r"needs numbers, got shapes \(0, 3\)"):
+        quantization.matmul_integer(np.ones((0, 3), np.int8), np.ones((3, 1), np.int8))
+    loud = quantization.absmax(np.full((3, 1), 1e25), 4)
+    with pytest.raises(ValueError, match="x @ weights must lie from"):
+        quantization.quantized_matmul(np.full((2, 3), 1e25), loud)
 
 
 @pytest.mark.parametrize("per", ["token", "tensor"])
@@ -339,6 +448,27 @@ def test_packing_gives_back_every_width(bits, count, seed):
     assert packed.dtype == np.uint8 and len(packed) == quantization.packed_bytes(bits, count)
     assert 0 <= 8 * len(packed) - bits * count < 8
     np.testing.assert_array_equal(quantization.unpack_bits(packed, bits, count), codes)
+
+
+@pytest.mark.parametrize(
+    ("codes", "bits"), [([5, 1], 2), ([-1, 0], 8), ([256], 8), ([1.7], 8), (["1"], 8), ([1], 0)]
+)
+def test_packing_refuses_what_does_not_fit(codes, bits):
+    with pytest.raises(ValueError, match=f"codes of {bits} bits must be whole numbers from 0"):
+        quantization.pack_bits(np.array(codes), bits)
+
+
+@pytest.mark.parametrize("bits", [-1, 33, 64, 1.5])
+def test_widths_end_at_32(bits):
+    for call in (
+        lambda: quantization.pack_bits(np.zeros(2, int), bits),
+        lambda: quantization.unpack_bits(np.zeros(2, np.uint8), bits, 1),
+        lambda: quantization.packed_bytes(bits, 1),
+    ):
+        with pytest.raises(ValueError, match="bits must be a whole number from 0 to 32"):
+            call()
+    with pytest.raises(ValueError, match="count must be a whole number"):
+        quantization.unpack_bits(np.zeros(0, np.uint8), 3, -1)
 
 
 def test_unpacking_refuses_another_length():

@@ -217,6 +217,126 @@ def test_what_all_inputs_share_is_kept_in_the_rows_that_stay():
     )  # four copies of one input: one weight does the work of four
 
 
+# --- what was removed before ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("mask", [pruning.fraction(0.5), pruning.n_of_m(2, 4)])
+@pytest.mark.parametrize("bits", [3, 4])
+def test_gptq_leaves_removed_what_was_removed_and_still_helps(seed, mask, bits):
+    weights, inputs = layer(seed)
+    kept = mask(pruning.magnitude(weights))
+    pruned = np.where(kept, weights, 0)
+    plain = quantization.absmax(pruned, bits, 32).dequantize()
+    ours = second_order.gptq(pruned, inputs, bits, 32, kept=kept)
+    assert not ours.codes[~kept].any()
+    # of what rounding breaks, and of what removing and rounding break together
+    assert output_error(pruned, ours.dequantize(), inputs) < 0.5 * output_error(
+        pruned, plain, inputs
+    )
+    assert output_error(weights, ours.dequantize(), inputs) < output_error(weights, plain, inputs)
+    free = second_order.gptq(pruned, inputs, bits, 32)
+    assert free.codes[~kept].any()  # without `kept` some come back
+
+
+def test_removed_weights_stay_where_the_original_is_followed():
+    weights, original = layer(5)
+    inputs = original + 0.1 * np.random.default_rng(5).standard_normal(original.shape)
+    kept = pruning.n_of_m(2, 4)(pruning.magnitude(weights))
+    pruned = np.where(kept, weights, 0)
+    tensor = second_order.gptq(pruned, inputs, 4, 32, original_inputs=original, kept=kept)
+    assert not tensor.codes[~kept].any() and tensor.codes[kept].any()
+
+
+def test_sparsegpt_counts_what_was_removed_before():
+    weights, inputs = layer(6)
+    kept = pruning.n_of_m(2, 4)(pruning.magnitude(weights))
+    pruned = np.where(kept, weights, 0)
+    same = second_order.sparsegpt(pruned, inputs, pruning.n_of_m(2, 4), kept=kept)
+    np.testing.assert_array_equal(same != 0, kept)  # half was to go, and half had gone
+    fewer = second_order.sparsegpt(pruned, inputs, pruning.n_of_m(1, 4), kept=kept)
+    assert not fewer[~kept].any()
+    assert (np.count_nonzero(fewer.reshape(-1, 4, 40), axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("kept", [np.ones((8, 3)), np.ones((3, 8), bool), True, "all"])
+def test_kept_must_be_a_mask_of_the_weights(kept):
+    for call in (
+        lambda: second_order.gptq(weights, inputs, 4, kept=kept),
+        lambda: second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), kept=kept),
+    ):
+        with pytest.raises(ValueError, match=r"kept must hold True or False .* shape \(8, 3\)"):
+            call()
+
+
+def test_runs_that_would_cross_blocks_are_refused():
+    weights, inputs = layer(7, inputs=48, units=8)
+    with pytest.raises(ValueError, match=r"block must be a multiple of 3 for n_of_m\(n=1, m=3\)"):
+        second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 3))
+    for block in (15, 48, 64):  # 64: a single block
+        sparse = second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 3), block)
+        assert (np.count_nonzero(sparse.reshape(-1, 3, 8), axis=1) == 1).all()
+
+
+# --- quiet and loud calibration ------------------------------------------------------------------
+
+
+def solved(weights, inputs, original):
+    return (
+        second_order.gptq(weights, inputs, 4, 32, original_inputs=original).codes,
+        second_order.sparsegpt(weights, inputs, pruning.fraction(0.5)),
+    )
+
+
+@pytest.mark.parametrize("power", [-100, -70, 60, 100, 120])
+def test_the_unit_of_calibration_does_not_matter(power):
+    weights, inputs = layer(8)
+    original, unit = inputs + 0.1 * layer(9)[1], np.float32(2.0) ** power
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = solved(weights, inputs * unit, original * unit)
+    for ours, plain in zip(found, solved(weights, inputs, original)):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def test_one_quiet_or_loud_input_is_alive():
+    weights, inputs = layer(10)
+    for size in (1e-30, 1e-44, 1e30):
+        mixed = inputs.copy()
+        mixed[:, 2] = size
+        products = second_order.hessian(mixed, damping=0)
+        np.testing.assert_allclose(products[2, 2], np.float64(np.float32(size)) ** 2, rtol=1e-5)
+        assert np.isfinite(products).all()
+        row = second_order.gptq(weights, mixed, 8).dequantize()[2]
+        np.testing.assert_allclose(row, weights[2], atol=0.5 if size > 1 else 0.2)
+    dead = inputs.copy()
+    dead[:, 2] = 0
+    assert second_order.hessian(dead, damping=0)[2, 2] == 1
+    assert not second_order.gptq(weights, dead, 8).codes[2].any()
+
+
+def test_calibration_that_float64_cannot_square_is_named():
+    _, inputs = layer(11)
+    with pytest.raises(ValueError, match="inputs must reach 1e-100, got at most"):
+        second_order.hessian(inputs.astype(np.float64) * 1e-200)
+    with pytest.raises(ValueError, match=r"inputs must lie from -1e\+100 to 1e\+100"):
+        second_order.hessian(inputs.astype(np.float64) * 1e200)
+
+
+def test_rare_weights_and_bits_of_numpy():
+    weights, inputs = layer(12)
+    weights[:, 1] = 1e-45
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        assert np.isfinite(second_order.gptq(weights, inputs, 4).dequantize()).all()
+    np.testing.assert_array_equal(
+        second_order.gptq(weights, inputs, np.uint8(8)).codes,
+        second_order.gptq(weights, inputs, 8).codes,
+    )
+    np.testing.assert_array_equal(
+        second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), np.uint8(16)),
+        second_order.sparsegpt(weights, inputs, pruning.fraction(0.5), 16),
+    )
+
+
 # --- a real model --------------------------------------------------------------------------------
 
 

@@ -108,10 +108,10 @@ def nice_ticks(low, high, count=5, log=False):
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.01, 0.1, 1.0, 10.0])
     """
     low, high = float(low), float(high)
-    if not LEAST <= high - low <= 2 * LARGEST or log and not low > 0:
+    if not (0 < low < high < math.inf if log else LEAST <= high - low < math.inf):
+        above = ", both > 0" if log else ""
         raise ValueError(
-            f"ticks need low < high{', both > 0' if log else ''}, at most {LARGEST:g} in size, got "
-            f"{low:g} and {high:g}"
+            f"ticks need low < high{above}, less than 1e308 apart, got {low:g} and {high:g}"
         )
     if log and high / low >= 10:
         first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
