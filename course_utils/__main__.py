@@ -3,6 +3,7 @@
 
 from __future__ import print_function
 
+import errno
 import os
 import platform
 import shutil
@@ -113,5 +114,18 @@ def main(arguments):
     return environment.main(arguments[0], arguments[1:])
 
 
+def written(arguments):
+    """Runs `main`; where what it says cannot be written, says that, and that alone."""
+    try:
+        code = main(arguments)
+        sys.stdout.flush()
+    except EnvironmentError as error:  # a full disk, or `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno != errno.EPIPE:
+            print("what this command says cannot be written: {}".format(error), file=sys.stderr)
+        code = 1
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(written(sys.argv[1:]))

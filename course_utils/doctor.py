@@ -278,7 +278,7 @@ def attempt(what, function):
 def add():
     from course_utils.backend import tf
 
-    if int(tf.constant(1) + tf.constant(1)) != 2:
+    if int(tf.function(tf.add, jit_compile=True)(1, 1)) != 2:  # XLA too, as the sliders do
         raise ArithmeticError("1 + 1 is not 2")
 
 

@@ -497,9 +497,8 @@ def main(command, arguments):
     except KeyboardInterrupt:
         print("\nStopped. The next run begins again where it must.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+    except BrokenPipeError:  # `| head` has read enough; the door knows
+        raise
     except ModuleNotFoundError as error:
         print(
             f"{error.name} is not installed for {sys.executable}: type   {sys.executable} -m pip "

@@ -410,6 +410,15 @@ def test_commands_need_no_standard_streams():
     assert python("-c", script) == (2, "")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has a full device")
+def test_output_that_cannot_be_written_is_a_sentence():
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "course_utils"]
+        ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"what this command says cannot be written: [Errno 28]")
+
+
 FOREIGN = """
 import os, sys
 os.close(2)
