@@ -61,7 +61,12 @@ def check(described, most=None):
 
 def _check_name(value):
     name, module = value["class_name"], value.get("module")
-    if not isinstance(name, str) or not isinstance(value.get("config"), (dict, str)):
+    where = (module, value.get("registered_name"))
+    if not (
+        isinstance(name, str)
+        and isinstance(value.get("config"), (dict, str))
+        and all(text is None or isinstance(text, str) for text in where)
+    ):
         raise ValueError(f"a class is described by its name and configuration, got {value!r:.80}")
     if name in VALUES or known(value.get("registered_name", name)):
         return
