@@ -63,9 +63,13 @@ def participation_ratio(weights):
 
 def _near_one(name, values, each=False):
     """Values over a power of two near the largest of their column, or near each, and that power: so
-    a fourth power is neither lost nor too large, and no digit changes."""
-    sizes = np.abs(finite(name, values, LARGEST))
-    unit = power_of_two(sizes if each else sizes.max(axis=0, keepdims=True))
+    a fourth power is neither lost nor too large, and no digit changes. Where all are so already the
+    power is 1."""
+    values = finite(name, values, LARGEST)
+    sizes = np.abs(values) if each else np.abs(values).max(axis=0, keepdims=True)
+    if np.all((sizes == 0) | (sizes > 1e-9) & (sizes < 1e9)):
+        return values, 1.0
+    unit = power_of_two(sizes)
     return values / unit, unit
 
 
@@ -76,6 +80,8 @@ def _ratio(above, below):
 
 def _scores(values, unit, power=1):
     """`values * unit**power`, in float64 where a score would leave float32."""
+    if np.ndim(unit) == 0:
+        return values * unit**power
     with np.errstate(over="ignore"):
         exact = values * np.power(unit, power, dtype=np.float64)
         short = exact.astype(np.result_type(values, unit))
@@ -106,7 +112,8 @@ def wanda(weights, inputs):
             f"inputs must have shape (samples, {weights.shape[0]}), got {inputs.shape}"
         )
     inputs, unit = _near_one("inputs", inputs)
-    return _scores(np.abs(weights), (np.linalg.norm(inputs, axis=0) * unit).T)
+    loud = np.linalg.norm(inputs, axis=0, keepdims=True) * unit
+    return _scores(np.abs(weights), loud.T)
 
 
 def taylor(gradients):

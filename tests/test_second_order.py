@@ -368,8 +368,8 @@ def test_both_take_perplexity_back(perplexity):
     removed, repaired = (
         perplexity(step)
         for step in (
-            Prune(pruning.magnitude, four, only="up/"),
-            Apply(second_order.sparsegpt, only="up/", mask=four, block=4),
+            Prune(pruning.magnitude, four, only="up"),
+            Apply(second_order.sparsegpt, only="up", mask=four, block=4),
         )
     )
     assert repaired - exact < 0.75 * (removed - exact)
