@@ -727,3 +727,25 @@ def test_check_prints_each_line_as_it_comes(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "everything", lines)
     assert doctor.check() == 1
     assert capsys.readouterr().out == "[FAIL] second\n"
+
+
+def test_text_is_found_wherever_packages_lie_and_missing_ones_are_named(tmp_path, monkeypatch):
+    from course_utils.datasets import docs
+
+    for name in docs.PACKAGES:  # one of them at home, as after `pip install --user`
+        (tmp_path / name / name).mkdir(parents=True)
+        (tmp_path / name / name / "__init__.py").write_text("x = 1")
+    places = {name: [str(tmp_path / name / name)] for name in docs.PACKAGES}
+    spec = type("Spec", (), {"submodule_search_locations": None})
+    find = lambda name: type("", (spec,), {"submodule_search_locations": places.get(name)})  # noqa: E731
+    monkeypatch.setattr(docs.importlib.util, "find_spec", find)
+    docs.folder.cache_clear()
+    try:
+        found = docs.sources.__wrapped__()
+        assert found == tuple(sorted(f"{name}/__init__.py" for name in docs.PACKAGES))
+        places.pop("matplotlib")
+        docs.folder.cache_clear()
+        with pytest.raises(ValueError, match="matplotlib is not installed for .*: pip install"):
+            docs.sources.__wrapped__()
+    finally:
+        docs.folder.cache_clear()
