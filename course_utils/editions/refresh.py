@@ -20,6 +20,10 @@ def refresh(paths=()):
     Args:
         paths: Notebooks; all of the course if left out. Of any other page, such as `README.md`,
             only the tables are made again, as they are after every refresh.
+
+    Raises:
+        ValueError: If a notebook is read-only, or somebody saved it while it ran; it is then left
+            alone.
     """
     import nbformat
 
@@ -27,7 +31,13 @@ def refresh(paths=()):
         if path.suffix != ".ipynb":
             continue
         print(f"running {path.name}", flush=True)
+        before = path.read_bytes()
+        files.writable(path)  # said before the minutes that it takes to run
         notebook, seconds = run(path)
+        if path.read_bytes() != before:
+            raise ValueError(
+                f"{path} was saved while it ran, and stays as it was saved; run it again"
+            )
         files.write(path, nbformat.writes(notebook) + "\n")
         print(f"  {seconds:.0f} s", flush=True)
         if path.resolve().parent == files.NOTEBOOKS:
