@@ -20,7 +20,7 @@ from course_utils import (
     storage,
 )
 from course_utils.backend import keras, tf
-from course_utils.compression import Prune, Quantize, compress
+from course_utils.compression import Prune, Quantize, compress, finetuning
 from course_utils.datasets import digits
 from course_utils.files import ROOT
 from course_utils.models import checkpoint, description
@@ -267,10 +267,47 @@ def test_much_that_was_left_is_told_first():
     model = keras.Sequential([keras.Input((8,)), Foreign(name="mine"), keras.layers.Dense(2)])
     small = compress(model, [Quantize(quantization.absmax, bits=4)])
     assert small.left == (32 + 9 + 2) / (32 + 9 + 8 + 2)
-    assert str(small).startswith("84% of the weights were left as they are; the most of them: mine")
+    assert str(small).startswith("84% of the weights were left as they are; the most of them: ")
+    assert "mine/kernel: Foreign is not a layer this course knows\n" in str(small)
     assert str(small).endswith(str(small.ledger)) and repr(small) == str(small)
     known = keras.Sequential([keras.Input((80,)), keras.layers.Dense(2)])
     assert str(whole := compress(known, [])) == str(whole.ledger)
+
+
+EIGHT = Quantize(quantization.absmax, bits=8)
+WITH_ONLY = {
+    "compress": lambda m, only: compress(m, [Quantize(quantization.absmax, bits=8, only=only)]),
+    "sensitivity": lambda m, only: compression.sensitivity(m, [EIGHT], id, only=only),
+    "sensitivity's recipe": lambda m, only: compression.sensitivity(
+        m, [Quantize(quantization.absmax, bits=8, only=only)], id
+    ),
+    "change_inputs": lambda m, only: compression.change_inputs(m, lambda w, x: x, only),
+    "quantize_activations": lambda m, only: compression.quantize_activations(
+        m, 8, "token", only=only
+    ),
+    "unit_scores": lambda m, only: compression.unit_scores(m, pruning.unit_magnitude, only=only),
+    "finetune": lambda m, only: finetuning.finetune(
+        m,
+        lambda step: (TOKENS[:, :-1], TOKENS[:, 1:]),
+        1,
+        lambda step: [Quantize(quantization.absmax, bits=8, only=only)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_ONLY)
+@pytest.mark.parametrize("only", ["blok", "norm", "Block", "lock_0", "block_0/u", 7, None])
+def test_only_that_touches_nothing_is_refused(decoder, name, only):
+    with pytest.raises(ValueError, match="only"):
+        WITH_ONLY[name](decoder, only)
+
+
+@pytest.mark.parametrize("only, blocks", [("block_1", {1}), ("block", set(range(12)))])
+def test_only_names_whole_parts_of_a_path(only, blocks):
+    deep = small.decoder(depth=12)
+    made = compress(deep, [Quantize(quantization.absmax, only=only, bits=4)]).tensors
+    rounded = [n for n, t in made.items() if isinstance(t, quantization.QuantizedTensor)]
+    assert {name.split("/")[1] for name in rounded} == {f"block_{i}" for i in blocks}
 
 
 def test_steps_touch_only_what_they_name(decoder):

@@ -5,7 +5,7 @@ import numpy as np
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
 from course_utils.compression.recipe import Prune, compress_weight
-from course_utils.compression.weights import matched, weights
+from course_utils.compression.weights import chosen, matched, weights
 from course_utils.models.checkpoint import clone
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -37,7 +37,7 @@ def finetune(
         rounds it.
 
     Raises:
-        ValueError: If a step of the recipe asks for calibration inputs.
+        ValueError: If a step of the recipe asks for calibration inputs, or touches no matrix.
     """
     twin = clone(model)
     matrices = [
@@ -104,6 +104,8 @@ def _compress_in_place(matrices, recipe):
     rounded."""
     if any(step.needs_inputs for step in recipe):
         raise ValueError("a recipe for fine-tuning cannot ask for calibration inputs")
+    for step in recipe:
+        chosen(matrices, step.only)  # each step touches something
     pruned = []
     for weight in matrices:
         floating = compress_weight(weight, [step for step in recipe if isinstance(step, Prune)])
