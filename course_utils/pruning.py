@@ -66,7 +66,10 @@ def _near_one(name, values, each=False):
     a fourth power is neither lost nor too large, and no digit changes. Where all are so already the
     power is 1."""
     values = finite(name, values, LARGEST)
-    sizes = np.abs(values) if each else np.abs(values).max(axis=0, keepdims=True)
+    low, high = (
+        (values, values) if each else (f(values, 0, keepdims=True) for f in (np.min, np.max))
+    )
+    sizes = np.maximum(high, -low)
     if np.all((sizes == 0) | (sizes > 1e-9) & (sizes < 1e9)):
         return values, 1.0
     unit = power_of_two(sizes)
