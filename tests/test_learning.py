@@ -142,3 +142,24 @@ def test_curves_show_the_floor():
     }
     chart = curve_chart(record, 0.5, "t")
     assert chart.marks[-1].y == [0.5, 0.5] and "0.500" in chart.description
+
+
+# --- sizes and seeds -----------------------------------------------------------------------------
+
+
+def test_sizes_and_seeds_of_every_type_train_the_same():
+    line = np.arange(200) % 7
+    plain = learning.learn(line, 7, steps=3, rows=200, seed=3)
+    for kind in (np.uint8, np.int64, float):
+        same = learning.learn(line, kind(7), steps=kind(3), rows=kind(200), seed=kind(3))
+        np.testing.assert_array_equal(same, plain)
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, np.inf, np.nan, 4j, "3", None, [3]])
+def test_sizes_and_seeds_that_are_none_are_named(bad):
+    line = np.arange(20) % 7
+    for name in ("steps", "rows", "seed"):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number from "):
+            learning.learn(line, 7, **{"steps": 1, name: bad})
+    with pytest.raises(ValueError, match="vocabulary must be a whole number from 1"):
+        learning.pair_model(bad)

@@ -603,3 +603,23 @@ def test_pretraining_line_holds_whole_stories_of_both_languages_and_no_mark():
     }
     languages = collections.Counter(told[one] for one in text)
     assert min(languages.values()) > 0.35 * len(text)
+
+
+def test_sizes_and_seeds_of_every_type_tell_the_same():
+    for kind in (np.uint8, np.int64, float):
+        assert tales.stories("test", kind(3), seed=kind(2)) == tales.stories("test", 3, seed=2)
+        np.testing.assert_array_equal(
+            tales.instruction_batch("train", kind(2), kind(128), kind(1), kind(3))[0],
+            tales.instruction_batch("train", 2, 128, 1, 3)[0],
+        )
+    for bad in (-1, 1.5, np.inf, 4j, "3", None):
+        for call in (
+            lambda bad: tales.stories("test", 1, seed=bad),
+            lambda bad: tales.entropy_floor("test", "english", 2, seed=bad),
+            lambda bad: tales.pretraining_line("test", 9, seed=bad),
+            lambda bad: tales.instruction_batch("test", 1, seed=bad),
+            lambda bad: tales.translation_batch("test", 1, seed=bad),
+        ):
+            with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+                call(bad)
+    assert tales.decode(np.uint8([7])) == tales.decode([7]) == tales.decode([7.0])
