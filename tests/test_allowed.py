@@ -105,7 +105,7 @@ def test_a_vocabulary_is_no_path(tmp_path):
     [
         *((nothing, "a model is described by its class") for nothing in (None, 3, "Dense", [], {})),
         (changed(units=2**31), "asks for more numbers than the file holds"),
-        (changed(units=-1), "builds no model: .*units"),
+        (changed(units=-1), "builds no model"),
         (changed({"class_name": "TextVectorization"}), "builds no model"),
         ({"class_name": "__numpy__", "config": {"value": [1], "dtype": "f4"}}, "builds no model"),
     ],

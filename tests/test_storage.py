@@ -523,6 +523,11 @@ def test_more_weights_than_a_file_may_hold_are_refused_where_it_is_written(monke
         storage.encode({"w": np.zeros(1001, np.float32)})
 
 
+def test_a_header_that_could_not_be_read_is_not_written():
+    with pytest.raises(ValueError, match="repeats itself more than a reader believes"):
+        storage.encode({}, model=["x" * 10**7])
+
+
 def test_a_tensor_of_an_unknown_type_is_named():
     header = b'{"w":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}'
     with pytest.raises(ValueError, match="F8_E4M3"):

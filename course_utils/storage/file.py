@@ -157,14 +157,25 @@ def decode(content, name="the file"):
 
 
 def _write_header(described, model):
-    text = json.dumps({"tensors": described, "model": model}, separators=(",", ":"))
-    return np.frombuffer(zlib.compress(text.encode(), 9), np.uint8)
+    text = json.dumps({"tensors": described, "model": model}, separators=(",", ":")).encode()
+    header = np.frombuffer(zlib.compress(text, 9), np.uint8)
+    if len(text) > most_text(header):
+        raise ValueError(
+            f"a model described by {len(text)} bytes that shrink to {len(header)} repeats itself "
+            "more than a reader believes"
+        )
+    return header
+
+
+def most_text(header):
+    """Returns how long the text of a header may be: a few kB of zlib can stand for gigabytes."""
+    return 2**20 + 64 * len(header)
 
 
 def _read_header(header, notes):
     """Returns what the header says of each tensor, `[name, shape, layout, constants]`, and the
     `model` entry."""
-    most, unpacking = 2**22 + 64 * len(header), zlib.decompressobj()
+    most, unpacking = most_text(header), zlib.decompressobj()
     try:
         text = unpacking.decompress(header.tobytes(), most)
     except zlib.error as problem:
