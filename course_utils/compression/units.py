@@ -8,7 +8,9 @@ import numpy as np
 from course_utils.backend import keras
 from course_utils.checks import one_of
 from course_utils.compression.weights import touches
+from course_utils.models import by_hand
 from course_utils.models.checkpoint import clone, put
+from course_utils.models.description import describe
 from course_utils.models.introspection import in_a_row
 
 
@@ -132,6 +134,7 @@ def remove_units(model, keep):
                 values[id(variable)] = values[id(variable)][..., kept]
         values[id(part.reader.kernel)] = values[id(part.reader.kernel)][kept]
     smaller = _resized(model, {name: int(np.sum(mask)) for name, mask in keep.items()})
+    by_hand.apply(smaller, describe(model).get("changes", []))
     put(smaller, list(values.values()))
     return smaller
 

@@ -1,21 +1,22 @@
 """One compiled function for all models of one architecture: their weights are its arguments.
 
 XLA takes a second or more to compile a function. A compressed copy has other weights and the same
-layers, so it need not be compiled again. A model changed by hand shares with none: its graph is run
-as it is.
+layers, so it need not be compiled again. A model changed by hand shares only with models that were
+changed alike; one whose layers run other functions shares with none, and its graph is run as it is.
 """
 
+import contextvars
 import json
 import weakref
 
 from course_utils.backend import keras, tf
-from course_utils.models.description import describe
+from course_utils.models.by_hand import fingerprint
+from course_utils.models.description import configuration
 from course_utils.models.introspection import changed_by_hand
 
-_shared = {}  # (function, architecture) -> compiled function
-_bound = (
-    weakref.WeakKeyDictionary()
-)  # model -> {function: the shared one with this model's weights}
+_shared = {}  # (function, architecture, fingerprint) -> compiled function
+_bound = weakref.WeakKeyDictionary()  # model -> {function: (fingerprint, compiled function)}
+_caller = contextvars.ContextVar("caller")  # the model that a compiled function works for now
 
 
 def compiled(model, function):
@@ -26,31 +27,56 @@ def compiled(model, function):
         function: A function of a model and tensors, defined at module level.
 
     Returns:
-        A function of the tensors alone. It reads the model's weights anew at each call.
+        A function of the tensors alone. At each call it reads the model's weights anew, and looks
+        whether a layer was changed by hand.
     """
-    known = _bound.setdefault(model, {})
-    if function not in known:
+    here = weakref.ref(model)
+
+    def run(*tensors):
+        model = here()
+        before = _caller.set(model)
+        try:
+            return suited(model, function)(
+                [variable.value for variable in model.variables], *tensors
+            )
+        finally:
+            _caller.reset(before)
+
+    return run
+
+
+def suited(model, function):
+    """Returns the compiled function that computes what the model computes as it is now."""
+    known, now = _bound.setdefault(model, {}), fingerprint(model)
+    if function not in known or known[function][0] != now:
         if changed_by_hand(model):  # not like its class; for a few batches XLA would not pay
-            run = with_weights(weakref.ref(model), function, xla=False)
+            known[function] = now, with_weights(function, xla=False)
         else:
-            described = describe(model)
-            described["config"].pop("name", None)
-            key = function, json.dumps(described, sort_keys=True)
-            run = _shared[key] = _shared.get(key) or with_weights(lambda: model, function)
-        here = weakref.ref(model)
-        known[function] = lambda *tensors: run(
-            [variable.value for variable in here().variables], *tensors
-        )
-    return known[function]
+            key = function, architecture(model), now
+            run = _shared[key] = _shared.get(key) or with_weights(function)
+            known[function] = now, run
+    return known[function][1]
 
 
-def with_weights(model, function, xla=True):
-    """Compiles a function that takes the values of a model's variables first; `model()` returns the
-    model."""
+def architecture(model):
+    """Returns what a model is built from, without its name; for one that no configuration describes
+    something that no other model has."""
+    try:
+        described = configuration(model)
+    except ValueError:
+        return object()
+    described["config"].pop("name", None)
+    return json.dumps(described, sort_keys=True)
+
+
+def with_weights(function, xla=True):
+    """Compiles a function that takes the values of a model's variables first. It is traced with the
+    model it is called for, and may be called for any that has the same fingerprint."""
 
     @tf.function(jit_compile=xla, autograph=False)
     def run(values, *tensors):
-        with keras.StatelessScope(state_mapping=list(zip(model().variables, values))):
-            return function(model(), *tensors)
+        model = _caller.get()
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, values))):
+            return function(model, *tensors)
 
     return run

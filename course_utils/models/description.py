@@ -10,6 +10,7 @@ from course_utils.container import inside
 # Their classes must be known before a file names them.
 from course_utils.models import (
     allowed,
+    by_hand,
     catalogue,  # noqa: F401
 )
 from course_utils.models.introspection import layers
@@ -23,11 +24,19 @@ ZEROS = {
 
 
 def describe(model):
-    """Returns class and configuration of a Keras model, as JSON can hold them.
+    """Returns class and configuration of a Keras model, and what was changed in it by hand since,
+    as JSON can hold them.
 
     Raises:
-        ValueError: If that names what no file may hold; see `allowed`.
+        ValueError: If that names what no file may hold; see `allowed` and `by_hand`.
     """
+    described = configuration(model)
+    done = by_hand.changes(model, described, rebuild) if model.built else []
+    return {**described, "changes": done} if done else described
+
+
+def configuration(model):
+    """Returns what a model was built from; see `describe`."""
     try:
         with vocabularies(model):
             described = portable(keras.saving.serialize_keras_object(model))
@@ -106,13 +115,15 @@ def rebuild(described, tensors=None):
     allowed.check(described, None if sizes is None else sum(sizes))
     try:
         with contextlib.nullcontext() if sizes is None else no_more_than(sizes):
-            model = keras.saving.deserialize_keras_object(without_news(described))
+            built_from = {k: v for k, v in described.items() if k != "changes"}
+            model = keras.saving.deserialize_keras_object(without_news(built_from))
             if not model.built:
                 model.build()
     except Exception as problem:  # Keras has no one kind of error for what it cannot build
         raise ValueError(f"a description builds no model: {first(problem)}") from None
     if not isinstance(model, keras.layers.Layer):
         raise ValueError(f"a description builds no model, but a {type(model).__name__}")
+    by_hand.apply(model, described.get("changes", []))
     return model
 
 

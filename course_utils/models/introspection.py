@@ -14,11 +14,16 @@ def layers(model):
     return list(model._flatten_layers())
 
 
+def own_weights(layer):
+    """Returns the variables that a layer made itself, without those of the layers inside it."""
+    return layer._trainable_variables + layer._non_trainable_variables
+
+
 def owners(model):
     """Returns the layer that made each variable, by the variable's id."""
     found = {}
     for layer in layers(model):
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
+        for variable in own_weights(layer):
             found.setdefault(id(variable), layer)
     return found
 
