@@ -7,7 +7,10 @@ import inspect
 import json
 import re
 import string
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from course_utils import document, files, lesson, text
@@ -41,6 +44,126 @@ def test_not_attempted_and_raised(id):
     if callable(EXERCISES[id].solution):
         assert lesson.exercise(id).check(lambda *args, **kwargs: None).outcome == "not attempted"
         assert lesson.exercise(id).check(lambda *args, **kwargs: 1 / 0).outcome == "raised"
+
+
+# ---- any answer ---------------------------------------------------------------------------------
+
+
+def cells():
+    """Returns for each exercise its cell's source and the imports of its lesson's first cell."""
+    found = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        lesson_cells = [
+            "".join(cell["source"])
+            for cell in json.loads(path.read_text("utf8"))["cells"]
+            if cell["cell_type"] == "code"
+        ]
+        imports = "".join(
+            f"{ast.unparse(node)}\n"
+            for node in ast.parse(lesson_cells[0]).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        )
+        for source in lesson_cells:
+            for id in re.findall(r'lesson\.exercise\("([\w-]+)"\)\.check', source):
+                found[id] = source, imports
+    return found
+
+
+CELLS = cells()
+FUNCTIONS = [id for id, one in EXERCISES.items() if callable(one.solution)]
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_a_pasted_solution_passes(id):
+    source, imports = CELLS[id]
+    shown = lesson.exercise(id).solution().data.split("```")[1].removeprefix("python\n")
+    asked = re.search(r"\.check\((\w+)\)", source)[1]
+    if id in FUNCTIONS:
+        assert re.search(r"def .*:", source)[0] == re.search(r"def .*:", shown)[0]
+    else:
+        shown = f"{asked} = {shown}"
+    room = {}
+    exec(imports + shown, room)
+    if id in FUNCTIONS:
+        assert lesson.exercise(id).check(room[asked]).outcome == "correct"
+    else:
+        assert room[asked] == EXERCISES[id].solution
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_a_cell_that_is_run_first_says_what_is_missing(id):
+    room = {}
+    exec("\n".join(CELLS[id][0].splitlines()[:-1]), room)  # its import, and a function of dots
+    last = CELLS[id][0].splitlines()[-1]
+    assert eval(last, room).outcome == "not attempted"
+    if id in FUNCTIONS:
+        outcome = lesson.exercise(id).check(eval("lambda *given: np.sum(given)", {}))
+        assert outcome.outcome == "raised" and "first code cell" in outcome.message
+
+
+NONSENSE = {
+    "a text": "text",
+    "nan": float("nan"),
+    "an object": object(),
+    "a function": len,
+    "a dictionary": {"a": 1},
+    "an empty list": [],
+    "another shape": np.zeros((7, 9, 2)),
+    "an array of nan": np.full((2, 3), np.nan),
+    "a complex number": 1j,
+}
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_nonsense_is_incorrect_and_never_an_error_of_the_check(id):
+    view = lesson.exercise(id)
+    for name, nonsense in NONSENSE.items():
+        with np.errstate(all="ignore"):
+            answer = (lambda *given, _it=nonsense: _it) if id in FUNCTIONS else nonsense
+            outcome = view.check(answer)
+        assert outcome.outcome == "incorrect" and len(outcome.message) < 300, (name, outcome)
+    if id in FUNCTIONS:
+        assert view.check(5).outcome == view.check("text").outcome == "incorrect"
+
+
+def test_an_answer_of_the_wrong_kind_is_described_in_plain_words():
+    said = lesson.exercise("03-3-gain").check(lambda labels, taught: 3.5).message
+    assert said == "The answer should be 2 values; yours is a number: 3.5"
+    said = lesson.exercise("07-agreement").check(lambda logits, other: [1]).message
+    assert said == "The answer should be a number; yours is 1 values: [1]"
+    assert "nan" in lesson.exercise("03-3-divergence").check(lambda p, q: np.float32("nan")).message
+
+
+@pytest.mark.parametrize("id", FUNCTIONS)
+def test_an_error_is_shown_with_its_line(id):
+    def broken(*given):
+        missing = {}
+        return missing["key"]
+
+    outcome = lesson.exercise(id).check(broken)
+    line = inspect.getsourcelines(broken)[1] + 2
+    assert outcome.outcome == "raised"
+    assert outcome.message == f"KeyError: 'key', in line {line}: return missing[\"key\"]"
+
+
+def test_checks_hold_where_python_optimizes():
+    code = (
+        "from course_utils.lesson.answers import ExerciseView\n"
+        "from course_utils.lessons.quantization.exercises import EXERCISES\n"
+        "for one in EXERCISES:\n"
+        "    for mistake in (lambda *given: 0, *one.mistakes):\n"
+        "        print(ExerciseView(one).check(mistake).outcome)\n"
+    )
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert set(done.stdout.split()) == {"incorrect"}, done.stderr
+
+
+def test_every_lesson_with_exercises_says_how_to_be_helped():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        text = path.read_text("utf8")
+        helped = re.findall(r'"Stuck\? `lesson\.exercise\(\\"([\w-]+)\\"\)', text)
+        ids = re.findall(r'exercise\(\\"([\w-]+)\\"\)\.check', text)
+        assert len(helped) == bool(ids) and set(helped) <= set(ids), path.name
 
 
 class Marked(dict):
@@ -85,7 +208,7 @@ def test_claims_are_translated_where_they_are_shown(marked):
 
 
 def is_a_sentence(message):
-    """Whether an assertion's message is `_("...")`, with every name of it in `.format(...)`."""
+    """Whether a message is `_("...")`, with every name of it in `.format(...)`."""
     given = set()
     if isinstance(message, ast.Call) and getattr(message.func, "attr", "") == "format":
         given = {keyword.arg for keyword in message.keywords}
@@ -98,9 +221,12 @@ def is_a_sentence(message):
 
 
 def not_translatable(code):
-    """Returns the lines of assertions whose message could not be had in another language."""
-    asserts = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert))
-    return [node.lineno for node in asserts if node.msg and not is_a_sentence(node.msg)]
+    """Returns the lines of checks whose message could not be had in another language, or that
+    Python leaves out when it optimizes."""
+    nodes = list(ast.walk(ast.parse(code)))
+    calls = (node for node in nodes if getattr(getattr(node, "func", 0), "id", "") == "expect")
+    bad = [node.lineno for node in calls if not is_a_sentence(node.args[1])]
+    return bad + [node.lineno for node in nodes if isinstance(node, ast.Assert)]
 
 
 CODE = sorted((ROOT / "course_utils/lessons").glob("*/exercises.py"))
@@ -121,12 +247,14 @@ def test_messages_are_whole_sentences_with_named_places(path):
         '_("you found {got}").format(found=got)',
         '_("you found {}").format(got)',
         '_("you found ") + str(got)',
+        None,
     ],
 )
 def test_a_message_that_cannot_be_translated_is_found(message):
     code = CODE[0].read_text("utf8")
     line = code.count("\n") + 1
-    assert not_translatable(f"{code}assert got == 4, {message}\n") == [line]
+    check = f"expect(got == 4, {message})" if message else "assert got == 4, _('not 4')"
+    assert not_translatable(f"{code}{check}\n") == [line]
 
 
 def test_every_exercise_stands_in_a_notebook_and_the_other_way_round():

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from again import overwritten
 
 from course_utils import document
 from course_utils.files import ROOT
@@ -188,3 +189,39 @@ def test_the_readme_counts_the_verdicts():
     assert f"{len(document.CLAIMS)} claims. The verdicts: {counted}." in (
         ROOT / "README.md"
     ).read_text(encoding="utf8")
+
+
+def code(path):
+    """Returns the code cells of a notebook: `(id, source)` of each."""
+    cells = json.loads(path.read_text("utf8"))["cells"]
+    return [(one["id"], "".join(one["source"])) for one in cells if one["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_can_be_run_again_from_any_cell_on(path):
+    ids, sources = zip(*code(path))
+    assert [(ids[number], name) for number, name in overwritten(sources)] == []
+
+
+@pytest.mark.parametrize(
+    "cells, found",
+    [
+        (["w = 1", "print(w)", "w = 2"], [(1, "w")]),
+        (["h = 1", "h = h + 1"], [(1, "h")]),
+        (["h = 1", "for one in range(3):\n    h += one"], [(1, "h")]),
+        (["w = 1", "def f(): return w", "w = 2\nf()"], [(1, "w")][:0]),
+        (["w = 1", "def f(): return w", "f()", "w = 2"], [(2, "w")]),
+        (["w = 1", "x = [w for w in range(3)]", "w = 2"], []),
+        (["import numpy as np", "np.zeros(3)", "import numpy as np"], []),
+        (["import numpy as np", "np.zeros(3)", "import numpy.ma as np"], [(1, "np")]),
+        (["w = 1", "w = 2\nprint(w)"], []),
+    ],
+)
+def test_a_name_that_is_overwritten_is_found(cells, found):
+    assert overwritten(cells) == found
+
+
+def test_next_leads_through_all_lessons_in_order():
+    following = [path.stem for path in NOTEBOOKS[1:]]
+    said = [json.loads(path.read_text("utf8"))["cells"][-1]["source"] for path in NOTEBOOKS[:-1]]
+    assert [re.search(r"Next: \[(\w+)\]", "".join(one))[1] for one in said] == following

@@ -6,6 +6,25 @@ import pkgutil
 from collections.abc import Callable
 
 
+class Incorrect(Exception):
+    """An answer is wrong; the message says what about it."""
+
+
+def expect(right, message):
+    """Refuses an answer unless something holds of it. A function, for Python leaves out every
+    `assert` where it is told to optimize, and all answers would be right there.
+
+    Args:
+        right: What must hold.
+        message: What the learner reads if it does not.
+
+    Raises:
+        Incorrect: If it does not.
+    """
+    if not right:
+        raise Incorrect(message)
+
+
 @dataclasses.dataclass(frozen=True)
 class Exercise:
     """One exercise.
@@ -16,9 +35,11 @@ class Exercise:
 
     Attributes:
         id: As the notebook calls it; the lesson's number first.
-        test: Takes the learner's answer and raises `AssertionError`, with what is wrong, if it is.
+        test: Takes the learner's answer and raises `Incorrect`, with what is wrong, if it is.
         hint: One step towards the answer.
-        solution: An answer that passes: a function, or a value.
+        solution: An answer that passes: a function, or a value. A function has the name that the
+            lesson asks for and uses only what the lesson's first cell imports, so that it can be
+            pasted there.
         mistakes: Answers people give that must not pass.
         why: What the solution's reader should take away.
     """

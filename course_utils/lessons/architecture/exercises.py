@@ -1,9 +1,11 @@
 """Exercises of lesson 2.1."""
 
+import functools
+
 import numpy as np
 
 from course_utils.document.code import softmax
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -34,20 +36,32 @@ def without_last_norm(vocabulary, width, depth, context):
     return parameters(vocabulary, width, depth, context) - width
 
 
-def test_parameters(answer):
+@functools.cache
+def counted(shape):
+    """What Keras counts in a decoder of that shape."""
     from course_utils.models.language import DecoderLM
 
+    vocabulary, width, depth, context = shape
+    model = DecoderLM(vocabulary, width, depth, 4, context=context)
+    model.build()
+    return model.count_params()
+
+
+def test_parameters(answer):
     for shape in ((512, 128, 4, 128), (40, 16, 3, 12), (7, 8, 1, 50)):
-        vocabulary, width, depth, context = shape
-        model = DecoderLM(vocabulary, width, depth, 4, context=context)
-        model.build()
-        got, wanted = answer(*shape), model.count_params()
-        assert got >= wanted, _(
-            "with V, d, L, C = {shape} Keras counts {expected:,}, you {got:,}: {apart:,} too few"
-        ).format(shape=shape, expected=wanted, got=got, apart=wanted - got)
-        assert got == wanted, _(
-            "with V, d, L, C = {shape} Keras counts {expected:,}, you {got:,}: {apart:,} too many"
-        ).format(shape=shape, expected=wanted, got=got, apart=got - wanted)
+        got, wanted = answer(*shape), counted(shape)
+        expect(
+            got >= wanted,
+            _(
+                "with V, d, L, C = {shape} Keras counts {expected:,}, you {got:,}: {apart:,} too few"
+            ).format(shape=shape, expected=wanted, got=got, apart=wanted - got),
+        )
+        expect(
+            got == wanted,
+            _(
+                "with V, d, L, C = {shape} Keras counts {expected:,}, you {got:,}: {apart:,} too many"
+            ).format(shape=shape, expected=wanted, got=got, apart=got - wanted),
+        )
 
 
 def attention(q, k, v):
@@ -85,27 +99,36 @@ def test_attention(answer):
     rng = np.random.default_rng(21)
     q, k, v = rng.normal(0, 2, (3, 6, 4))
     got, wanted = np.asarray(answer(q, k, v)), attention(q, k, v)
-    assert got.shape == (6, 4), _(
-        "6 positions with vectors of 4: shape (6, 4), yours has {shape}"
-    ).format(shape=got.shape)
-    assert np.allclose(got[0], v[0]), _("position 0 sees nothing but itself: its output is v[0]")
+    expect(
+        got.shape == (6, 4),
+        _("6 positions with vectors of 4: shape (6, 4), yours has {shape}").format(shape=got.shape),
+    )
+    expect(np.allclose(got[0], v[0]), _("position 0 sees nothing but itself: its output is v[0]"))
     later = v.copy()
     later[4:] += 10
-    assert np.allclose(np.asarray(answer(q, k, later))[:4], got[:4]), _(
-        "values of positions 4 and 5 reach positions before them"
+    expect(
+        np.allclose(np.asarray(answer(q, k, later))[:4], got[:4]),
+        _("values of positions 4 and 5 reach positions before them"),
     )
     shares = np.asarray(answer(q, k, np.ones_like(v)))
-    assert np.allclose(shares, 1), _(
-        "the weights of a row must sum to 1, yours sum to {sums}"
-    ).format(sums=shares[:, 0].round(3).tolist())
-    unlike = np.asarray(answer(np.zeros_like(q), k, v))
-    assert np.allclose(unlike[5], v.mean(0)), _(
-        "with queries of zeros each position takes the mean of all it sees, itself included"
+    expect(
+        np.allclose(shares, 1),
+        _("the weights of a row must sum to 1, yours sum to {sums}").format(
+            sums=shares[:, 0].round(3).tolist()
+        ),
     )
-    assert np.allclose(got, wanted, atol=1e-6), _(
-        "the shape and the mask are right, the weights are not: off by up to {most:.2g}. By what "
-        "are the scores divided?"
-    ).format(most=np.abs(got - wanted).max())
+    unlike = np.asarray(answer(np.zeros_like(q), k, v))
+    expect(
+        np.allclose(unlike[5], v.mean(0)),
+        _("with queries of zeros each position takes the mean of all it sees, itself included"),
+    )
+    expect(
+        np.allclose(got, wanted, atol=1e-6),
+        _(
+            "the shape and the mask are right, the weights are not: off by up to {most:.2g}. By what "
+            "are the scores divided?"
+        ).format(most=np.abs(got - wanted).max()),
+    )
 
 
 def all_right(chosen, wanted):
@@ -132,18 +155,23 @@ def test_all_right(answer):
     wanted = np.array([[5, 6, 7, 1], [5, 1, 0, 0], [8, 9, 1, 0], [8, 1, 0, 0]])
     chosen = np.array([[5, 6, 7, 1], [5, 1, 9, 4], [8, 0, 1, 0], [7, 1, 0, 0]])
     got = np.asarray(answer(chosen, wanted))
-    assert got.shape == (4,), _(
-        "one answer for each of 4 rows: shape (4,), yours has {shape}"
-    ).format(shape=got.shape)
-    assert got[0], _("row 0 agrees everywhere and should be right")
-    assert got[1], _(
-        "row 1 differs only after its end mark, where the reference is padding (0): it is right"
+    expect(
+        got.shape == (4,),
+        _("one answer for each of 4 rows: shape (4,), yours has {shape}").format(shape=got.shape),
     )
-    assert not got[2], _("row 2 chose 0 where 9 was wanted: it is wrong")
-    assert not got[3], _("row 3 begins with the wrong token: it is wrong")
-    assert got.dtype == bool, _(
-        "the answer is yes or no for each row, dtype bool; yours has {dtype}"
-    ).format(dtype=got.dtype)
+    expect(got[0], _("row 0 agrees everywhere and should be right"))
+    expect(
+        got[1],
+        _("row 1 differs only after its end mark, where the reference is padding (0): it is right"),
+    )
+    expect(not got[2], _("row 2 chose 0 where 9 was wanted: it is wrong"))
+    expect(not got[3], _("row 3 begins with the wrong token: it is wrong"))
+    expect(
+        got.dtype == bool,
+        _("the answer is yes or no for each row, dtype bool; yours has {dtype}").format(
+            dtype=got.dtype
+        ),
+    )
 
 
 EXERCISES = (

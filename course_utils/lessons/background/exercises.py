@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -19,14 +19,18 @@ def inverse_of_mean(p):
 
 
 def test_perplexity(answer):
-    assert abs(answer(np.full(10, 1 / 512)) - 512) < 1e-6, _(
-        "who gives every one of 512 tokens the same share has perplexity 512"
+    expect(
+        abs(answer(np.full(10, 1 / 512)) - 512) < 1e-6,
+        _("who gives every one of 512 tokens the same share has perplexity 512"),
     )
     got = answer(np.array([0.5, 0.125]))
-    assert abs(got - 4) < 1e-9, _(
-        "for shares of 1/2 and 1/8 the mean surprise is (log 2 + log 8) / 2 = log 4, so the "
-        "perplexity is 4; got {got:.3f}"
-    ).format(got=got)
+    expect(
+        abs(got - 4) < 1e-9,
+        _(
+            "for shares of 1/2 and 1/8 the mean surprise is (log 2 + log 8) / 2 = log 4, so the "
+            "perplexity is 4; got {got:.3f}"
+        ).format(got=got),
+    )
 
 
 def continuation(bigrams, word):
@@ -48,13 +52,17 @@ def test_continuation(answer):
         ("two", "glasses"),
     ]
     got = answer(bigrams, "Francisco"), answer(bigrams, "glasses")
-    assert abs(got[0] - 8 / 11) > 1e-9, _(
-        "Francisco occurs 8 times, but only ever after San: count different words before it"
+    expect(
+        abs(got[0] - 8 / 11) > 1e-9,
+        _("Francisco occurs 8 times, but only ever after San: count different words before it"),
     )
-    assert np.allclose(got, (0.25, 0.75)), _(
-        "of 4 different bigrams 1 ends in Francisco and 3 in glasses; got {francisco} and {glasses}"
-    ).format(francisco=got[0], glasses=got[1])
-    assert answer(bigrams, "San") == 0, _("San ends no bigram of this list: its share is 0")
+    expect(
+        np.allclose(got, (0.25, 0.75)),
+        _(
+            "of 4 different bigrams 1 ends in Francisco and 3 in glasses; got {francisco} and {glasses}"
+        ).format(francisco=got[0], glasses=got[1]),
+    )
+    expect(answer(bigrams, "San") == 0, _("San ends no bigram of this list: its share is 0"))
 
 
 def hear(belief, moves, says, token):
@@ -75,16 +83,21 @@ def hear_backwards(belief, moves, says, token):
 def test_hear(answer):
     moves, says = np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.8, 0.2], [0.1, 0.9]])
     belief, likely = answer(np.array([0.5, 0.5]), moves, says, 1)
-    assert abs(likely - 0.41) < 1e-9, _(
-        "before the token it is in state 0 with 0.7 and in state 1 with 0.3, so token 1 has 0.7 * "
-        "0.2 + 0.3 * 0.9 = 0.41; got {likely:.3f}"
-    ).format(likely=likely)
-    assert abs(np.sum(belief) - 1) < 1e-9, _(
-        "what it believes afterwards must sum to 1: divide by the probability of the token"
+    expect(
+        abs(likely - 0.41) < 1e-9,
+        _(
+            "before the token it is in state 0 with 0.7 and in state 1 with 0.3, so token 1 has 0.7 * "
+            "0.2 + 0.3 * 0.9 = 0.41; got {likely:.3f}"
+        ).format(likely=likely),
     )
-    assert np.allclose(belief, [0.14 / 0.41, 0.27 / 0.41]), _(
-        "expected about [0.341, 0.659], got {got}"
-    ).format(got=np.round(belief, 3).tolist())
+    expect(
+        abs(np.sum(belief) - 1) < 1e-9,
+        _("what it believes afterwards must sum to 1: divide by the probability of the token"),
+    )
+    expect(
+        np.allclose(belief, [0.14 / 0.41, 0.27 / 0.41]),
+        _("expected about [0.341, 0.659], got {got}").format(got=np.round(belief, 3).tolist()),
+    )
 
 
 def gigabytes(parameters, bits):
@@ -101,11 +114,14 @@ def gibibytes(parameters, bits):
 
 def test_gigabytes(answer):
     got = answer(7e9, 16)
-    assert abs(got - 112) > 1e-6, _("these are gigabits: a byte has 8 bits")
-    assert abs(got - 14) < 1e-6, _(
-        "7 billion parameters of 16 bits are 14 GB, if a GB is 10**9 bytes; got {got:.3f}"
-    ).format(got=got)
-    assert abs(answer(1e12, 4) - 500) < 1e-6, _("a trillion parameters of 4 bits are 500 GB")
+    expect(abs(got - 112) > 1e-6, _("these are gigabits: a byte has 8 bits"))
+    expect(
+        abs(got - 14) < 1e-6,
+        _(
+            "7 billion parameters of 16 bits are 14 GB, if a GB is 10**9 bytes; got {got:.3f}"
+        ).format(got=got),
+    )
+    expect(abs(answer(1e12, 4) - 500) < 1e-6, _("a trillion parameters of 4 bits are 500 GB"))
 
 
 EXERCISES = (

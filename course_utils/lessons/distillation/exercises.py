@@ -1,10 +1,8 @@
 """Exercises of lesson 3.2.3."""
 
-import math
-
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -23,6 +21,16 @@ def soften_the_wrong_way(logits, T):
     return soften(np.asarray(logits, float) * T, 1)
 
 
+def soften_overflowing(logits, T):
+    with np.errstate(all="ignore"):
+        e = np.exp(np.asarray(logits, float) / T)
+        return e / e.sum(axis=-1, keepdims=True)
+
+
+def soften_made_finite(logits, T):
+    return np.nan_to_num(soften_overflowing(logits, T))
+
+
 def soften_all_rows(logits, T):
     e = np.exp(np.asarray(logits, float) / T - np.max(logits) / T)
     return e / e.sum()
@@ -30,28 +38,39 @@ def soften_all_rows(logits, T):
 
 def test_soften(answer):
     got = answer(np.array([2.0, 1.0, 0.0]), 1.0)
-    assert got is not None
     got = np.asarray(got).round(4)
-    assert np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4), _(
-        "at T = 1 it is the plain softmax, yours is {got}"
-    ).format(got=got)
+    expect(
+        np.allclose(got, [0.6652, 0.2447, 0.09], atol=2e-4),
+        _("at T = 1 it is the plain softmax, yours is {got}").format(got=got),
+    )
     warm = np.asarray(answer(np.array([2.0, 1.0, 0.0]), 10.0)).round(4)
-    assert warm[0] < 0.5, _(
-        "a high temperature makes the shares more alike: divide the logits, not the shares; yours "
-        "gives {got}"
-    ).format(got=warm)
-    assert np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4), _(
-        "at T = 10 expected [0.3672, 0.3322, 0.3006], got {got}"
-    ).format(got=warm)
-    rows = np.asarray(answer(np.array([[1000.0, 0.0], [0.0, 0.0]]), 2.0))
+    expect(
+        warm[0] < 0.5,
+        _(
+            "a high temperature makes the shares more alike: divide the logits, not the shares; yours "
+            "gives {got}"
+        ).format(got=warm),
+    )
+    expect(
+        np.allclose(warm, [0.3672, 0.3322, 0.3006], atol=2e-4),
+        _("at T = 10 expected [0.3672, 0.3322, 0.3006], got {got}").format(got=warm),
+    )
+    rows = np.asarray(answer(np.array([[1000.0, 0.0], [0.0, 0.0]]), 1.0))
     wanted = [[1, 0], [0.5, 0.5]]
-    assert np.allclose(rows, wanted), _(
-        "each row sums to 1, and a logit of 1,000 must not overflow: got {got}"
-    ).format(got=rows.tolist())
+    expect(
+        np.allclose(rows, wanted),
+        _("each row sums to 1, and a logit of 1,000 must not overflow: got {got}").format(
+            got=rows.tolist()
+        ),
+    )
 
 
 def divergence(teacher, student):
-    p, q = soften(teacher, 1), soften(student, 1)
+    def softmax(logits):
+        powers = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    p, q = softmax(teacher), softmax(student)
     return float(np.mean(np.sum(p * np.log(p / q), axis=-1)))
 
 
@@ -74,24 +93,31 @@ def test_divergence(answer):
         np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.5]]),
     )
     got = answer(teacher, student)
-    assert got is not None
-    assert abs(answer(teacher, teacher)) < 1e-9, _(
-        "a student that says what the teacher says has nothing to learn: 0"
+    expect(
+        abs(answer(teacher, teacher)) < 1e-9,
+        _("a student that says what the teacher says has nothing to learn: 0"),
     )
-    assert abs(answer(teacher + 5, student) - got) < 1e-9, _(
-        "adding 5 to all logits of a row changes no probability: take the softmax before you "
-        "compare"
+    expect(
+        abs(answer(teacher + 5, student) - got) < 1e-9,
+        _(
+            "adding 5 to all logits of a row changes no probability: take the softmax before you "
+            "compare"
+        ),
     )
-    assert abs(got - 0.49129) > 1e-4, _(
-        "that is the other direction: the teacher's probabilities weigh the logarithms"
+    expect(
+        abs(got - 0.49129) > 1e-4,
+        _("that is the other direction: the teacher's probabilities weigh the logarithms"),
     )
-    assert abs(got - 0.45649) < 1e-4, _(
-        "sum over the classes, average over the rows: expected 0.4565, got {got:.4f}"
-    ).format(got=got)
+    expect(
+        abs(got - 0.45649) < 1e-4,
+        _("sum over the classes, average over the rows: expected 0.4565, got {got:.4f}").format(
+            got=got
+        ),
+    )
 
 
 def kept_bytes(positions, classes, kept, value_bytes):
-    index_bytes = math.ceil(math.log2(classes) / 8)
+    index_bytes = int(np.ceil(np.log2(classes) / 8))
     return positions * min(kept * (value_bytes + index_bytes), classes * value_bytes)
 
 
@@ -100,27 +126,33 @@ def without_places(positions, classes, kept, value_bytes):
 
 
 def always_with_places(positions, classes, kept, value_bytes):
-    return positions * kept * (value_bytes + math.ceil(math.log2(classes) / 8))
+    return positions * kept * (value_bytes + int(np.ceil(np.log2(classes) / 8)))
 
 
 def test_kept_bytes(answer):
     got = answer(1000, 512, 32, 2)
-    assert got is not None
-    assert got != 64000, _(
-        "64,000 bytes are the values; which 32 of the 512 they belong to must be kept as well"
+    expect(
+        got != 64000,
+        _("64,000 bytes are the values; which 32 of the 512 they belong to must be kept as well"),
     )
-    assert got == 128000, _(
-        "1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got {got}"
-    ).format(got=got)
+    expect(
+        got == 128000,
+        _(
+            "1,000 positions of 32 values of 2 bytes, each with an index of 2 bytes: 128,000, got {got}"
+        ).format(got=got),
+    )
     large = answer(1000, 50000, 100, 2)
-    assert large == 400000, _("indices up to 49,999 fit into 2 bytes: 400,000, got {got}").format(
-        got=large
+    expect(
+        large == 400000,
+        _("indices up to 49,999 fit into 2 bytes: 400,000, got {got}").format(got=large),
     )
-    assert answer(1, 200, 10, 2) == 30, _(
-        "indices up to 199 fit into 1 byte: 30, got {got}"
-    ).format(got=answer(1, 200, 10, 2))
-    assert answer(1000, 512, 512, 1) == 512000, _(
-        "where all are kept, their order says which is which: no index is needed"
+    expect(
+        answer(1, 200, 10, 2) == 30,
+        _("indices up to 199 fit into 1 byte: 30, got {got}").format(got=answer(1, 200, 10, 2)),
+    )
+    expect(
+        answer(1000, 512, 512, 1) == 512000,
+        _("where all are kept, their order says which is which: no index is needed"),
     )
 
 
@@ -147,17 +179,23 @@ def gain_of_the_population(labels, taught):
 def test_gain(answer):
     labels, taught = [3.00, 3.20, 3.10], [2.96, 3.10, 3.04]
     got = answer(labels, taught)
-    assert got is not None
     mean, error = got
-    assert abs(mean - 0.0666667) < 1e-5, _(
-        "the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}"
-    ).format(mean=mean)
-    assert error < 0.05, _(
-        "an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
-    ).format(error=error)
-    assert abs(error - 0.0176383) < 1e-5, _(
-        "standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}"
-    ).format(error=error)
+    expect(
+        abs(mean - 0.0666667) < 1e-5,
+        _("the mean of 0.04, 0.10 and 0.06 is 0.0667, yours is {mean:.4f}").format(mean=mean),
+    )
+    expect(
+        error < 0.05,
+        _(
+            "an error of {error:.4f} ignores that the same seed stands in both lists: subtract first"
+        ).format(error=error),
+    )
+    expect(
+        abs(error - 0.0176383) < 1e-5,
+        _("standard deviation with n - 1, over the root of n: 0.0176, yours is {error:.4f}").format(
+            error=error
+        ),
+    )
 
 
 EXERCISES = (
@@ -167,7 +205,13 @@ EXERCISES = (
         "Divide the logits by T, subtract the largest of each row, then exponentiate and normalise "
         "each row.",
         soften,
-        (soften_afterwards, soften_the_wrong_way, soften_all_rows),
+        (
+            soften_afterwards,
+            soften_the_wrong_way,
+            soften_all_rows,
+            soften_overflowing,
+            soften_made_finite,
+        ),
         "Dividing probabilities by T does nothing once they are normalised again. Only before the "
         "exponential does T matter.",
     ),

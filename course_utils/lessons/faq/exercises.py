@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -26,15 +26,21 @@ def without_untouched(quantized, untouched, bits, group_size):
 
 def test_times_smaller(answer):
     got = answer(1024, 0, 4, 32)
-    assert got != 8, _("32 / 4 = 8 forgets the scales: every 32 weights bring a float16")
-    assert abs(got - 64 / 9) < 1e-9, _(
-        "1,024 weights are 4,096 bytes before and 512 + 64 after: 7.11 times, got {got}"
-    ).format(got=got)
+    expect(got != 8, _("32 / 4 = 8 forgets the scales: every 32 weights bring a float16"))
+    expect(
+        abs(got - 64 / 9) < 1e-9,
+        _("1,024 weights are 4,096 bytes before and 512 + 64 after: 7.11 times, got {got}").format(
+            got=got
+        ),
+    )
     got = answer(9000, 1000, 4, 50)
-    assert abs(got - 40000 / 8860) < 1e-9, _(
-        "9,000 weights at 4 bits in groups of 50 and 1,000 left as float32: 40,000 bytes against "
-        "4,500 + 360 + 4,000, which is 4.51 times, got {got:.2f}"
-    ).format(got=got)
+    expect(
+        abs(got - 40000 / 8860) < 1e-9,
+        _(
+            "9,000 weights at 4 bits in groups of 50 and 1,000 left as float32: 40,000 bytes against "
+            "4,500 + 360 + 4,000, which is 4.51 times, got {got:.2f}"
+        ).format(got=got),
+    )
 
 
 def choose(candidates, limit):
@@ -61,16 +67,21 @@ def validation_reported(candidates, limit):
 def test_choose(answer):
     candidates = [(0.2, 0.03, 0.02), (0.4, 0.20, 0.09), (0.1, 0.01, 0.04), (0.3, 0.08, 0.11)]
     got = answer(candidates, 0.1)
-    assert tuple(got) != (0.4, 0.09), _(
-        "0.4 passes on the test set only: the test set must not take part in the choice"
+    expect(
+        tuple(got) != (0.4, 0.09),
+        _("0.4 passes on the test set only: the test set must not take part in the choice"),
     )
-    assert tuple(got) != (0.3, 0.08), _(
-        "0.08 is what validation gave; a choice made there is reported on the test set"
+    expect(
+        tuple(got) != (0.3, 0.08),
+        _("0.08 is what validation gave; a choice made there is reported on the test set"),
     )
-    assert tuple(got) == (0.3, 0.11), _(
-        "0.3 is the largest share whose validation rise is at most 0.1, and its test rise is 0.11: "
-        "expected (0.3, 0.11), got {got}. That it ended above the limit is the honest result"
-    ).format(got=got)
+    expect(
+        tuple(got) == (0.3, 0.11),
+        _(
+            "0.3 is the largest share whose validation rise is at most 0.1, and its test rise is 0.11: "
+            "expected (0.3, 0.11), got {got}. That it ended above the limit is the honest result"
+        ).format(got=got),
+    )
 
 
 def paired_interval(right_before, right_after):
@@ -96,20 +107,28 @@ def test_paired_interval(answer):
     after[:2], after[900:912] = False, True  # breaks 2, mends 12
     low, high = answer(before, after)
     middle = (low + high) / 2
-    assert abs(middle - 0.01) < 1e-6, _(
-        "2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is "
-        "{middle:+.3f}"
-    ).format(middle=middle)
-    assert high - low < 0.1, _(
-        "this is the spread of a single example: a mean of n examples has it over sqrt(n)"
+    expect(
+        abs(middle - 0.01) < 1e-6,
+        _(
+            "2 broken and 12 mended of 1,000 is a change of +0.010; the middle of yours is "
+            "{middle:+.3f}"
+        ).format(middle=middle),
     )
-    assert high - low < 0.02, _(
-        "yours is {width:.4f} wide, as for two groups of different examples; the examples are the "
-        "same: take the difference for each of them first"
-    ).format(width=high - low)
-    assert abs(high - low - 0.01462) < 2e-4, _(
-        "the interval should be 0.0146 wide, yours is {width:.4f}"
-    ).format(width=high - low)
+    expect(
+        high - low < 0.1,
+        _("this is the spread of a single example: a mean of n examples has it over sqrt(n)"),
+    )
+    expect(
+        high - low < 0.02,
+        _(
+            "yours is {width:.4f} wide, as for two groups of different examples; the examples are the "
+            "same: take the difference for each of them first"
+        ).format(width=high - low),
+    )
+    expect(
+        abs(high - low - 0.01462) < 2e-4,
+        _("the interval should be 0.0146 wide, yours is {width:.4f}").format(width=high - low),
+    )
 
 
 EXERCISES = (

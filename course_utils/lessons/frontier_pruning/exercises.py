@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_utils import pruning
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 # --- Wanda's score -------------------------------------------------------------------------------
@@ -29,31 +29,40 @@ def test_wanda_score(answer):
     random = np.random.default_rng(0)
     weights, inputs = random.normal(size=(4, 4)), random.normal(size=(50, 4))
     got = np.asarray(answer(weights, inputs))
-    assert got.shape == weights.shape, _(
-        "one score a weight: expected shape {expected}, got {shape}"
-    ).format(expected=weights.shape, shape=got.shape)
+    expect(
+        got.shape == weights.shape,
+        _("one score a weight: expected shape {expected}, got {shape}").format(
+            expected=weights.shape, shape=got.shape
+        ),
+    )
     loud = inputs * np.array([1, 1, 10, 1])
-    assert not np.allclose(answer(weights, loud), got), _(
-        "an input grew ten times louder and no score changed"
+    expect(
+        not np.allclose(answer(weights, loud), got),
+        _("an input grew ten times louder and no score changed"),
     )
     expected = pruning.wanda(weights, inputs)
-    assert not np.allclose(got, np.abs(weights) * np.linalg.norm(inputs, axis=0)[None, :]), _(
-        "input i belongs to *row* i of the weights; yours multiplies columns"
+    expect(
+        not np.allclose(got, np.abs(weights) * np.linalg.norm(inputs, axis=0)[None, :]),
+        _("input i belongs to *row* i of the weights; yours multiplies columns"),
     )
-    assert not np.allclose(answer(weights, np.concatenate([inputs, -inputs])), 0), _(
-        "an input that swings between + and - has a mean of 0 and is loud all the same: square "
-        "before you sum"
+    expect(
+        not np.allclose(answer(weights, np.concatenate([inputs, -inputs])), 0),
+        _(
+            "an input that swings between + and - has a mean of 0 and is loud all the same: square "
+            "before you sum"
+        ),
     )
     got, expected = got / got.sum(), expected / expected.sum()  # a common factor ranks nothing anew
-    assert np.allclose(got, expected), _(
-        "expected |w| times the L2 norm of the weight's input over the samples"
+    expect(
+        np.allclose(got, expected),
+        _("expected |w| times the L2 norm of the weight's input over the samples"),
     )
 
 
 # --- 2 of 4 --------------------------------------------------------------------------------------
 
 
-def two_of_four(scores):
+def keep_two(scores):
     runs = scores.reshape(-1, 4, scores.shape[1])
     ranks = runs.argsort(axis=1).argsort(axis=1)
     return (ranks >= 2).reshape(scores.shape)
@@ -64,7 +73,7 @@ def half_of_each_unit(scores):
 
 
 def along_a_row(scores):
-    return two_of_four(scores.T).T if scores.shape[1] % 4 == 0 else two_of_four(scores)
+    return keep_two(scores.T).T if scores.shape[1] % 4 == 0 else keep_two(scores)
 
 
 def sorted_places(scores):
@@ -75,30 +84,42 @@ def sorted_places(scores):
 def test_two_of_four(answer):
     column = np.array([[0.9], [0.8], [0.7], [0.6], [0.1], [0.2], [0.3], [0.4]])
     got = np.asarray(answer(column))
-    assert got.shape == column.shape and got.dtype == bool, _(
-        "expected booleans of shape {expected}, got {dtype} of shape {shape}"
-    ).format(expected=column.shape, dtype=got.dtype, shape=got.shape)
-    assert got[4:].any(), _("the second run of four lost everything: every run keeps its own two")
-    assert got[:, 0].tolist() == [True, True, False, False, False, False, True, True], _(
-        "of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got {got}"
-    ).format(got=got[:, 0].tolist())
+    expect(
+        got.shape == column.shape and got.dtype == bool,
+        _("expected booleans of shape {expected}, got {dtype} of shape {shape}").format(
+            expected=column.shape, dtype=got.dtype, shape=got.shape
+        ),
+    )
+    expect(got[4:].any(), _("the second run of four lost everything: every run keeps its own two"))
+    expect(
+        got[:, 0].tolist() == [True, True, False, False, False, False, True, True],
+        _(
+            "of 0.9 0.8 0.7 0.6 the first two stay, of 0.1 0.2 0.3 0.4 the last two; got {got}"
+        ).format(got=got[:, 0].tolist()),
+    )
     scores = np.random.default_rng(1).random((16, 8))
     got = np.asarray(answer(scores))
     counts = got.reshape(4, 4, 8).sum(axis=1)
-    assert (counts == 2).all(), _(
-        "a run is four *inputs* of one unit, four scores below one another; some of yours do not "
-        "keep two"
+    expect(
+        (counts == 2).all(),
+        _(
+            "a run is four *inputs* of one unit, four scores below one another; some of yours do not "
+            "keep two"
+        ),
     )
-    assert np.array_equal(got, pruning.n_of_m(2, 4)(scores)), _(
-        "each run keeps two, but not its two highest: argsort says which score stands at a rank, "
-        "not which rank a score has"
+    expect(
+        np.array_equal(got, pruning.n_of_m(2, 4)(scores)),
+        _(
+            "each run keeps two, but not its two highest: argsort says which score stands at a rank, "
+            "not which rank a score has"
+        ),
     )
 
 
 # --- bytes of 2:4 --------------------------------------------------------------------------------
 
 
-def two_of_four_bytes(weights, bits):
+def pattern_bytes(weights, bits):
     kept = weights // 2
     return kept * (bits + 2) // 8
 
@@ -112,13 +133,17 @@ def places_of_all(weights, bits):
 
 
 def test_two_of_four_bytes(answer):
-    assert answer(1024, 32) != 2048, _(
-        "2,048 bytes are the values; where each stands in its four must be stored as well"
+    expect(
+        answer(1024, 32) != 2048,
+        _("2,048 bytes are the values; where each stands in its four must be stored as well"),
     )
     for bits, expected in ((32, 2176), (4, 384)):
-        assert (got := answer(1024, bits)) == expected, _(
-            "512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}"
-        ).format(bits=bits, expected=expected, got=got)
+        expect(
+            (got := answer(1024, bits)) == expected,
+            _(
+                "512 weights of {bits} bits and 512 places of 2 bits are {expected:,} bytes, got {got}"
+            ).format(bits=bits, expected=expected, got=got),
+        )
 
 
 # --- the cubic schedule --------------------------------------------------------------------------
@@ -141,21 +166,28 @@ def runs_on(step, steps, final):
 
 
 def test_schedule(answer):
-    assert abs(answer(0, 100, 0.8)) < 1e-12, _("nothing is removed at step 0")
-    assert abs(answer(100, 100, 0.8) - 0.8) < 1e-12, _(
-        "at the last step the share is the final one"
+    expect(abs(answer(0, 100, 0.8)) < 1e-12, _("nothing is removed at step 0"))
+    expect(
+        abs(answer(100, 100, 0.8) - 0.8) < 1e-12, _("at the last step the share is the final one")
     )
     middle = answer(50, 100, 0.8)
-    assert middle > 0.4 + 1e-9, _(
-        "fast at first: half way, more than half is gone; yours removed {got:.3f} of 0.8"
-    ).format(got=middle)
-    assert abs(middle - 0.7) < 1e-9, _("half way, 0.8 (1 - 0.5^3) = 0.7, got {got:.3f}").format(
-        got=middle
+    expect(
+        middle > 0.4 + 1e-9,
+        _("fast at first: half way, more than half is gone; yours removed {got:.3f} of 0.8").format(
+            got=middle
+        ),
+    )
+    expect(
+        abs(middle - 0.7) < 1e-9,
+        _("half way, 0.8 (1 - 0.5^3) = 0.7, got {got:.3f}").format(got=middle),
     )
     late = answer(150, 100, 0.8)
-    assert abs(late - 0.8) < 1e-12, _(
-        "after the last step it stays: expected 0.8 at step 150 of 100, got {got:.3f}"
-    ).format(got=late)
+    expect(
+        abs(late - 0.8) < 1e-12,
+        _("after the last step it stays: expected 0.8 at step 150 of 100, got {got:.3f}").format(
+            got=late
+        ),
+    )
 
 
 EXERCISES = (
@@ -173,7 +205,7 @@ EXERCISES = (
         test_two_of_four,
         "Reshape to (runs, 4, units). argsort twice along the four gives each score its rank; keep "
         "ranks 2 and 3.",
-        two_of_four,
+        keep_two,
         (half_of_each_unit, along_a_row, sorted_places),
         "Every four give two, even where all four are strong. That is the factor hardware asks "
         "for, and its price.",
@@ -183,7 +215,7 @@ EXERCISES = (
         test_two_of_four_bytes,
         "Half of the weights stay; each takes its own bits and 2 more, which say at which of four "
         "places it stands.",
-        two_of_four_bytes,
+        pattern_bytes,
         (no_places, places_of_all),
         "With float32 the places are 1/16 of the values. With 4-bit weights they are half of them: "
         "384 bytes, against "

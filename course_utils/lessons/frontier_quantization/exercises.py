@@ -4,7 +4,7 @@ import statistics
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -36,10 +36,13 @@ def test_spread(answer):
         ((1.3, 2.3), 1.0, (1, 3)),
     ):
         got = tuple(float(value) for value in answer(np.array(w), correlation))
-        assert got == right, _(
-            "for weights {weights} and a correlation of {correlation} expected {expected}, got "
-            "{got}"
-        ).format(weights=w, correlation=correlation, expected=right, got=got)
+        expect(
+            got == right,
+            _(
+                "for weights {weights} and a correlation of {correlation} expected {expected}, got "
+                "{got}"
+            ).format(weights=w, correlation=correlation, expected=right, got=got),
+        )
 
 
 def calibrated(products):
@@ -56,16 +59,19 @@ def any_difference(products):
 
 def test_calibrated(answer):
     inputs = np.random.default_rng(0).normal(size=(50, 4)) + 1
-    assert answer(inputs.T @ inputs / 50), _(
-        "this one was calibrated: its entries are means of products of inputs"
+    expect(
+        answer(inputs.T @ inputs / 50),
+        _("this one was calibrated: its entries are means of products of inputs"),
     )
-    assert not answer(np.zeros((4, 4))), _("nothing was ever added to a matrix of zeros")
-    assert not answer(0.01 * np.eye(4)), _(
-        "damping added to zeros leaves 0.01 on the diagonal; nothing was seen"
+    expect(not answer(np.zeros((4, 4))), _("nothing was ever added to a matrix of zeros"))
+    expect(
+        not answer(0.01 * np.eye(4)),
+        _("damping added to zeros leaves 0.01 on the diagonal; nothing was seen"),
     )
     even = np.array([[1.0, 0.5], [0.5, 1.0]])
-    assert answer(even), _(
-        "an even diagonal is no sign of death: these inputs have a correlation of 0.5"
+    expect(
+        answer(even),
+        _("an even diagonal is no sign of death: these inputs have a correlation of 0.5"),
     )
 
 
@@ -88,16 +94,22 @@ def activations_alone(x, w, alpha):
 def test_smooth_scale(answer):
     x, w = np.array([1.0, -16.0, 2.0]), np.array([0.25, -0.1])
     got = float(answer(x, w, 0.5))
-    assert np.isclose(got, 8), _(
-        "the largest values are 16 and 0.25: at 1/2 that is 4 / 0.5 = 8, got {got:g}"
-    ).format(got=got)
+    expect(
+        np.isclose(got, 8),
+        _("the largest values are 16 and 0.25: at 1/2 that is 4 / 0.5 = 8, got {got:g}").format(
+            got=got
+        ),
+    )
     got = float(answer(x, w, 0.75))
-    assert np.isclose(got, 8 * np.sqrt(2)), _(
-        "at alpha = 0.75 it is 16^0.75 / 0.25^0.25 = 11.31, got {got:.4g}"
-    ).format(got=got)
+    expect(
+        np.isclose(got, 8 * np.sqrt(2)),
+        _("at alpha = 0.75 it is 16^0.75 / 0.25^0.25 = 11.31, got {got:.4g}").format(got=got),
+    )
 
 
 def quantile_levels(count):
+    import statistics
+
     middles = (np.arange(count) + 0.5) / count
     levels = np.array([statistics.NormalDist().inv_cdf(p) for p in middles])
     return levels / levels.max()
@@ -113,17 +125,21 @@ def not_scaled(count):
 
 def test_quantile_levels(answer):
     got = np.asarray(answer(4), float)
-    assert got.shape == (4,), _("4 levels were asked for, got shape {shape}").format(
-        shape=got.shape
+    expect(
+        got.shape == (4,), _("4 levels were asked for, got shape {shape}").format(shape=got.shape)
     )
     outermost = np.abs(got).max()
-    assert np.isclose(outermost, 1), _("the outermost level must be 1, yours is {got:.3f}").format(
-        got=outermost
+    expect(
+        np.isclose(outermost, 1),
+        _("the outermost level must be 1, yours is {got:.3f}").format(got=outermost),
     )
     right = np.array([-1, -0.277, 0.277, 1])
-    assert np.allclose(got, right, atol=0.001), _(
-        "expected {expected} for 4 levels, got {got}"
-    ).format(expected=right.tolist(), got=got.round(3).tolist())
+    expect(
+        np.allclose(got, right, atol=0.001),
+        _("expected {expected} for 4 levels, got {got}").format(
+            expected=right.tolist(), got=got.round(3).tolist()
+        ),
+    )
 
 
 EXERCISES = (

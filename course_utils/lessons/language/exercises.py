@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils import evaluation
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -28,21 +29,25 @@ def test_exact_share(answer):
     right = [["anna", "笑", "了"], ["no"], ["at", "the", "lake"], ["tom"]]
     written = [["anna", "笑", "了"], ["no"], ["at", "the", "park"], ["tom", "and", "anna"]]
     got = answer(written, right)
-    assert abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9, _(
-        "an answer counts only as a whole: two right words of three are not right"
+    expect(
+        abs(got - np.mean([1, 1, 2 / 3, 1])) > 1e-9,
+        _("an answer counts only as a whole: two right words of three are not right"),
     )
-    assert abs(got - 0.75) > 1e-9, _(
-        "'tom and anna' begins like 'tom', and is another answer: the lengths must agree, too"
+    expect(
+        abs(got - 0.75) > 1e-9,
+        _("'tom and anna' begins like 'tom', and is another answer: the lengths must agree, too"),
     )
-    assert abs(got - 0.5) < 1e-9, _(
-        "two of the four answers are right in every word: 0.5, got {got}"
-    ).format(got=got)
-    assert answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0, _(
-        "the order of the words matters: who gave what to whom?"
+    expect(
+        abs(got - 0.5) < 1e-9,
+        _("two of the four answers are right in every word: 0.5, got {got}").format(got=got),
+    )
+    expect(
+        answer([["a", "gives", "b"]], [["b", "gives", "a"]]) == 0,
+        _("the order of the words matters: who gave what to whom?"),
     )
 
 
-def whole_from_words(p, n):
+def whole_answer(p, n):
     return p**n
 
 
@@ -54,26 +59,21 @@ def one_word(p, n):
     return p
 
 
-def test_whole_from_words(answer):
-    assert answer(0.99, 1) == 0.99, _("an answer of one word is right as often as the word")
-    assert abs(answer(0.9, 40) + 3) > 1e-9, _(
-        "1 - n (1 - p) falls below zero; the chances that all words are right multiply"
+def test_whole_answer(answer):
+    expect(answer(0.99, 1) == 0.99, _("an answer of one word is right as often as the word"))
+    expect(
+        abs(answer(0.9, 40) + 3) > 1e-9,
+        _("1 - n (1 - p) falls below zero; the chances that all words are right multiply"),
     )
-    assert abs(answer(0.99, 40) - 0.99**40) < 1e-9, _(
-        "0.99 forty times over is 0.669; got {got}"
-    ).format(got=answer(0.99, 40))
-
-
-def wilson_low(hits, count):
-    z, share = 1.96, hits / count
-    middle = share + z * z / (2 * count)
-    return (middle - z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))) / (
-        1 + z * z / count
+    expect(
+        abs(answer(0.99, 40) - 0.99**40) < 1e-9,
+        _("0.99 forty times over is 0.669; got {got}").format(got=answer(0.99, 40)),
     )
 
 
 def really_better(hits, count, chance):
-    return wilson_low(hits, count) > chance
+    interval = evaluation.wilson(hits / count, count)
+    return interval[0] > chance
 
 
 def share_is_enough(hits, count, chance):
@@ -86,16 +86,19 @@ def upper_end(hits, count, chance):
 
 
 def test_really_better(answer):
-    assert not answer(12, 30, 1 / 3), _(
-        "12 of 30 is 40%, but its interval reaches from 25% to 58%: a third lies inside"
+    expect(
+        not answer(12, 30, 1 / 3),
+        _("12 of 30 is 40%, but its interval reaches from 25% to 58%: a third lies inside"),
     )
-    assert answer(400, 1000, 1 / 3), _(
-        "400 of 1,000 is 40%, too, and its interval begins at 37%: better than a third"
+    expect(
+        answer(400, 1000, 1 / 3),
+        _("400 of 1,000 is 40%, too, and its interval begins at 37%: better than a third"),
     )
-    assert not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0), _(
-        "not better than chance if the share itself is not above it"
+    expect(
+        not answer(30, 100, 1 / 3) and not answer(0, 20, 0.0),
+        _("not better than chance if the share itself is not above it"),
     )
-    assert answer(20, 20, 0.5), _("20 of 20 beats a coin")
+    expect(answer(20, 20, 0.5), _("20 of 20 beats a coin"))
 
 
 EXERCISES = (
@@ -110,10 +113,10 @@ EXERCISES = (
     ),
     Exercise(
         "06-1-length",
-        test_whole_from_words,
+        test_whole_answer,
         "All n words must be right at once. If each is right with probability p, whatever the "
         "others are, what is that?",
-        whole_from_words,
+        whole_answer,
         (first_order, one_word),
         "Long answers are the first to die: what one word hardly notices, forty words multiply.",
     ),

@@ -4,8 +4,8 @@ import numpy as np
 
 from course_utils import document
 from course_utils.document.code import softmax
-from course_utils.lesson.exercise import Exercise
-from course_utils.lessons.mathematics.explorers import clip_and_round
+from course_utils.lesson.exercise import Exercise, expect
+from course_utils.lessons.mathematics import explorers as mathematics
 from course_utils.text import _
 
 
@@ -25,27 +25,36 @@ def not_over_theory(weights, Q):
 def test_rounding_error(answer):
     even = np.linspace(-1, 1, 20001)
     got = answer(even, 0.1)
-    assert abs(got - 1) < 0.02, _(
-        "weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
-    ).format(got=got)
+    expect(
+        abs(got - 1) < 0.02,
+        _(
+            "weights spread evenly and Q = 0.1: theory holds, the ratio is 1; you found {got:.4g}"
+        ).format(got=got),
+    )
     got = answer(np.full(4, 0.1), 1.0)
-    assert abs(got - 0.12) < 1e-9, _(
-        "four weights of 0.1 and Q = 1 all round to 0: the error is 0.01 each, over 1/12 that "
-        "makes 0.12; you found {got:.4g}"
-    ).format(got=got)
-    assert answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0, _(
-        "weights that already lie on the levels make no error at all"
+    expect(
+        abs(got - 0.12) < 1e-9,
+        _(
+            "four weights of 0.1 and Q = 1 all round to 0: the error is 0.01 each, over 1/12 that "
+            "makes 0.12; you found {got:.4g}"
+        ).format(got=got),
+    )
+    expect(
+        answer(np.array([0.25, 0.5, -0.75]), 0.25) == 0,
+        _("weights that already lie on the levels make no error at all"),
     )
 
 
 def clip_for(weights, bits):
     clips = np.linspace(0.02, 1, 200) * np.abs(weights).max()
-    errors = [np.mean((clip_and_round(weights, clip, bits) - weights) ** 2) for clip in clips]
+    errors = [
+        np.mean((mathematics.clip_and_round(weights, clip, bits) - weights) ** 2) for clip in clips
+    ]
     return clips[np.argmin(errors)]
 
 
 def error_of(clip, weights, bits):
-    return np.mean((clip_and_round(weights, clip, bits) - weights) ** 2)
+    return np.mean((mathematics.clip_and_round(weights, clip, bits) - weights) ** 2)
 
 
 def largest(weights, bits):
@@ -68,10 +77,13 @@ def test_clip_for(answer):
             ours, yours = (
                 error_of(rule(weights, bits), weights, bits) for rule in (clip_for, answer)
             )
-            assert yours < 1.05 * ours, _(
-                "{weights}, {bits} bits: your clip makes an error {times:.2f} times the smallest "
-                "one"
-            ).format(weights=kind, bits=bits, times=yours / ours)
+            expect(
+                yours < 1.05 * ours,
+                _(
+                    "{weights}, {bits} bits: your clip makes an error {times:.2f} times the smallest "
+                    "one"
+                ).format(weights=kind, bits=bits, times=yours / ours),
+            )
 
 
 def temperature_gradient(z, v, T):
@@ -99,29 +111,43 @@ def test_temperature_gradient(answer):
     for T in (1.0, 2.0, 5.0):
         wanted = np.array([(loss(z + h, T) - loss(z - h, T)) / 2e-5 for h in 1e-5 * np.eye(3)])
         got = np.asarray(answer(z, v, T), float)
-        assert got.shape == (3,), _(
-            "one slope for each of 3 logits: shape (3,), yours has {shape}"
-        ).format(shape=got.shape)
-        assert np.abs(got - wanted).max() < 1e-6, _(
-            "at T = {T:g} the loss changes by {expected} per unit of each logit; you give {got}"
-        ).format(T=T, expected=wanted.round(4).tolist(), got=got.round(4).tolist())
+        expect(
+            got.shape == (3,),
+            _("one slope for each of 3 logits: shape (3,), yours has {shape}").format(
+                shape=got.shape
+            ),
+        )
+        expect(
+            np.abs(got - wanted).max() < 1e-6,
+            _(
+                "at T = {T:g} the loss changes by {expected} per unit of each logit; you give {got}"
+            ).format(T=T, expected=wanted.round(4).tolist(), got=got.round(4).tolist()),
+        )
 
 
 def test_target(answer):
     y = np.asarray(answer, float)
-    assert y.shape == (5,), _(
-        "a target has one share for each of 5 classes, yours has shape {shape}"
-    ).format(shape=y.shape)
-    assert y.min() >= 0, _("a share is never below 0, your smallest is {smallest:g}").format(
-        smallest=y.min()
+    expect(
+        y.shape == (5,),
+        _("a target has one share for each of 5 classes, yours has shape {shape}").format(
+            shape=y.shape
+        ),
     )
-    assert abs(y.sum() - 1) < 1e-6, _(
-        "the shares of a distribution sum to 1, yours sum to {total:g}"
-    ).format(total=y.sum())
+    expect(
+        y.min() >= 0,
+        _("a share is never below 0, your smallest is {smallest:g}").format(smallest=y.min()),
+    )
+    expect(
+        abs(y.sum() - 1) < 1e-6,
+        _("the shares of a distribution sum to 1, yours sum to {total:g}").format(total=y.sum()),
+    )
     loss = document.squared_error_loss(document.CASES["soft_label"], y)
-    assert abs(loss - 0.04) < 5e-4, _(
-        "the loss against the printed soft label should be 0.04, yours makes {loss:.4f}"
-    ).format(loss=loss)
+    expect(
+        abs(loss - 0.04) < 5e-4,
+        _("the loss against the printed soft label should be 0.04, yours makes {loss:.4f}").format(
+            loss=loss
+        ),
+    )
 
 
 EXERCISES = (
@@ -139,8 +165,8 @@ EXERCISES = (
     Exercise(
         "04-clip",
         test_clip_for,
-        "Try many clips up to the largest weight, measure the mean squared error of clip_and_round "
-        "at each, and keep the best.",
+        "Try many clips up to the largest weight, measure the mean squared error of "
+        "mathematics.clip_and_round at each, and keep the best.",
         clip_for,
         (largest, three_sigma),
         "No rule such as 'the largest weight' or 'three standard deviations' fits every shape and "

@@ -1,8 +1,12 @@
 """Exercises of lesson 5."""
 
+import math
+import numbers
+import reprlib
+
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -17,6 +21,17 @@ def overflowing(h, W_y, b_y):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def made_finite(h, W_y, b_y):
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(overflowing(h, W_y, b_y))
+
+
+def largest_of_all(h, W_y, b_y):
+    powers = np.exp(h @ W_y + b_y - np.max(h @ W_y + b_y))
+    with np.errstate(all="ignore"):
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def over_everything(h, W_y, b_y):
     logits = h @ W_y + b_y
     powers = np.exp(logits - logits.max())
@@ -26,22 +41,32 @@ def over_everything(h, W_y, b_y):
 def test_soft_label(answer):
     random = np.random.default_rng(0)
     h, W_y = random.normal(size=(3, 5)), random.normal(size=(5, 4))
+    loud = h.copy()  # one row whose first logit is 1,000, beside rows as usual
+    loud[0] = 1000 * W_y[:, 0] / np.sum(W_y[:, 0] ** 2)
     with np.errstate(over="ignore", invalid="ignore"):
         got, large = (
             np.asarray(answer(h, W_y, np.zeros(4))),
-            np.asarray(answer(h, W_y, np.array([1000.0, 0, 0, 0]))),
+            np.asarray(answer(loud, W_y, np.zeros(4))),
         )
-    assert got.shape == (3, 4), _(
-        "three samples and four classes: the shape must be (3, 4), yours is {shape}"
-    ).format(shape=got.shape)
-    assert np.allclose(got.sum(axis=-1), 1), _(
-        "each row must sum to 1, yours sum to {sums}"
-    ).format(sums=got.sum(axis=-1).round(3).tolist())
-    assert np.allclose(got, soft_label(h, W_y, np.zeros(4))), _(
-        "the rows sum to 1, but the values are not softmax(h W + b)"
+    expect(
+        got.shape == (3, 4),
+        _("three samples and four classes: the shape must be (3, 4), yours is {shape}").format(
+            shape=got.shape
+        ),
     )
-    assert np.isfinite(large).all(), _(
-        "a logit of 1,000 overflows exp: subtract the largest logit of each row first"
+    expect(
+        np.allclose(got.sum(axis=-1), 1),
+        _("each row must sum to 1, yours sum to {sums}").format(
+            sums=got.sum(axis=-1).round(3).tolist()
+        ),
+    )
+    expect(
+        np.allclose(got, soft_label(h, W_y, np.zeros(4))),
+        _("the rows sum to 1, but the values are not softmax(h W + b)"),
+    )
+    expect(
+        np.allclose(large.sum(axis=-1), 1),
+        _("a logit of 1,000 overflows exp: subtract the largest logit of each row first"),
     )
 
 
@@ -50,10 +75,19 @@ def test_choice(answer):
     from course_utils.evaluation import next_token
     from course_utils.evaluation.bench import bench
 
-    assert isinstance(answer, tuple) and len(answer) == 2, _(
-        "give a pair (Q, theta), got {got!r}"
-    ).format(got=answer)
+    expect(
+        isinstance(answer, tuple) and len(answer) == 2,
+        _("give a pair (Q, theta), got {got}").format(got=reprlib.repr(answer)),
+    )
     step, theta = answer
+    expect(
+        all(
+            one is None or (isinstance(one, numbers.Real) and 0 < one < math.inf) for one in answer
+        ),
+        _("Q and theta are numbers above 0, or None for off; got {got}").format(
+            got=reprlib.repr(answer)
+        ),
+    )
     here = bench("docs-base")
     tokens = docs.sequences("validation", 64)
     with here.turn:
@@ -62,12 +96,18 @@ def test_choice(answer):
         )
         after, before = (next_token(model, tokens) for model in (here.twin, here.original))
     rise = after.perplexity / before.perplexity - 1
-    assert seen.times_smaller >= 7.5, _(
-        "the file is {times:.2f} times smaller; perplexity rises by {rise:.1%}"
-    ).format(times=seen.times_smaller, rise=rise)
-    assert rise <= 0.06, _(
-        "perplexity rises by {rise:.1%}; the file is {times:.2f} times smaller"
-    ).format(rise=rise, times=seen.times_smaller)
+    expect(
+        seen.times_smaller >= 7.5,
+        _("the file is {times:.2f} times smaller; perplexity rises by {rise:.1%}").format(
+            times=seen.times_smaller, rise=rise
+        ),
+    )
+    expect(
+        rise <= 0.06,
+        _("perplexity rises by {rise:.1%}; the file is {times:.2f} times smaller").format(
+            rise=rise, times=seen.times_smaller
+        ),
+    )
 
 
 EXERCISES = (
@@ -76,7 +116,7 @@ EXERCISES = (
         test_soft_label,
         "softmax(x) does not change when the same number is subtracted from every logit of a row.",
         soft_label,
-        (overflowing, over_everything),
+        (overflowing, over_everything, made_finite, largest_of_all),
         "Subtracting the row's largest logit changes nothing in exact arithmetic and keeps exp "
         "from overflowing in real one.",
     ),

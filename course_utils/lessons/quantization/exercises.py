@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -16,12 +16,16 @@ def levels_of_floats(w, Q):
 
 def test_levels(answer):
     w = np.array([0.31, -0.29, 0.02, 0.33, 0.11, -0.31])
-    assert answer(w, 0.1) == 4, _(
-        "for {weights} and Q = 0.1 four integers occur: 3, -3, 0 and 1; you found {got}"
-    ).format(weights=w.tolist(), got=answer(w, 0.1))
-    assert answer(np.zeros(5), 0.1) == 1, _("five zeros use one level")
-    assert answer(np.array([0.5, 1.5, 2.5]), 1.0) == 2, _(
-        "0.5 and 1.5 and 2.5 become 0, 2 and 2: halves go to the even neighbour"
+    expect(
+        answer(w, 0.1) == 4,
+        _("for {weights} and Q = 0.1 four integers occur: 3, -3, 0 and 1; you found {got}").format(
+            weights=w.tolist(), got=answer(w, 0.1)
+        ),
+    )
+    expect(answer(np.zeros(5), 0.1) == 1, _("five zeros use one level"))
+    expect(
+        answer(np.array([0.5, 1.5, 2.5]), 1.0) == 2,
+        _("0.5 and 1.5 and 2.5 become 0, 2 and 2: halves go to the even neighbour"),
     )
 
 
@@ -40,15 +44,19 @@ def no_clip(x, scale):
 def test_to_int8(answer):
     x = np.array([0.0, 1.0, -1.28, 2.0, -9.0])
     got = np.asarray(answer(x, 0.01))
-    assert got.dtype == np.int8, _("the result must be int8, yours is {dtype}").format(
-        dtype=got.dtype
+    expect(
+        got.dtype == np.int8, _("the result must be int8, yours is {dtype}").format(dtype=got.dtype)
     )
-    assert got[3] != -56, _(
-        "2.0 / 0.01 is 200; cast to int8 before clamping it wraps around to -56: clamp first"
+    expect(
+        got[3] != -56,
+        _("2.0 / 0.01 is 200; cast to int8 before clamping it wraps around to -56: clamp first"),
     )
-    assert got.tolist() == [0, 100, -128, 127, -128], _(
-        "for {numbers} and a scale of 0.01 expected [0, 100, -128, 127, -128], got {got}"
-    ).format(numbers=x.tolist(), got=got.tolist())
+    expect(
+        got.tolist() == [0, 100, -128, 127, -128],
+        _("for {numbers} and a scale of 0.01 expected [0, 100, -128, 127, -128], got {got}").format(
+            numbers=x.tolist(), got=got.tolist()
+        ),
+    )
 
 
 def honest_bits(weights, bits, group_size):
@@ -65,11 +73,14 @@ def scales_in_float32(weights, bits, group_size):
 
 def test_honest_bits(answer):
     got = answer(4096, 4, 32)
-    assert got != 4, _("the scales are part of the file: one float16 for each group")
-    assert abs(got - 4.5) < 1e-9, _(
-        "4 bits and a float16 scale for every 32 weights make 4.5 bits a weight, got {got}"
-    ).format(got=got)
-    assert abs(answer(1000, 3, 128) - 3.125) < 1e-9, _("try 3 bits with groups of 128: 3.125")
+    expect(got != 4, _("the scales are part of the file: one float16 for each group"))
+    expect(
+        abs(got - 4.5) < 1e-9,
+        _(
+            "4 bits and a float16 scale for every 32 weights make 4.5 bits a weight, got {got}"
+        ).format(got=got),
+    )
+    expect(abs(answer(1000, 3, 128) - 3.125) < 1e-9, _("try 3 bits with groups of 128: 3.125"))
 
 
 EXERCISES = (

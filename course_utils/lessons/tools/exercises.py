@@ -4,7 +4,7 @@ import numpy as np
 
 from course_utils import quantization
 from course_utils.backend import keras
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -29,14 +29,19 @@ def test_weights_used(answer):
     layer.build((None, 3))
     layer.set_weights([kernel, bias])
     got = np.asarray(answer(layer, 3))
-    assert got.shape == (3, 2), _(
-        "a layer with 3 inputs and 2 units has weights of shape (3, 2), yours is {shape}"
-    ).format(shape=got.shape)
-    assert not np.allclose(got, kernel + bias), _(
-        "each row still has the bias in it: what does the layer say to zeros?"
+    expect(
+        got.shape == (3, 2),
+        _("a layer with 3 inputs and 2 units has weights of shape (3, 2), yours is {shape}").format(
+            shape=got.shape
+        ),
     )
-    assert np.allclose(got, kernel, atol=1e-5), _("expected {expected}, got {got}").format(
-        expected=kernel.tolist(), got=got.tolist()
+    expect(
+        not np.allclose(got, kernel + bias),
+        _("each row still has the bias in it: what does the layer say to zeros?"),
+    )
+    expect(
+        np.allclose(got, kernel, atol=1e-5),
+        _("expected {expected}, got {got}").format(expected=kernel.tolist(), got=got.tolist()),
     )
 
     class Scaled(
@@ -51,12 +56,15 @@ def test_weights_used(answer):
 
     scaled = Scaled()
     scaled.build((None, 3))
-    assert np.allclose(answer(scaled, 3), kernel, atol=1e-5), _(
-        "this layer stores codes and a scale: do not read what it stores, ask it what it computes"
+    expect(
+        np.allclose(answer(scaled, 3), kernel, atol=1e-5),
+        _(
+            "this layer stores codes and a scale: do not read what it stores, ask it what it computes"
+        ),
     )
 
 
-def agreement(logits, other):
+def agreement_of(logits, other):
     return np.mean(np.argmax(logits, -1) == np.argmax(other, -1))
 
 
@@ -70,14 +78,16 @@ def over_the_wrong_axis(logits, other):
 
 def test_agreement(answer):
     logits = np.array([[[0.0, 1.0, 0.0], [5.0, 0.0, 0.0]], [[0.0, 0.0, 2.0], [0.0, 3.0, 0.0]]])
-    assert abs(answer(logits, 10 * logits + 7) - 1) < 1e-9, _(
-        "ten times the logits and 7 more: every first choice is the same, so the agreement is 1"
+    expect(
+        abs(answer(logits, 10 * logits + 7) - 1) < 1e-9,
+        _("ten times the logits and 7 more: every first choice is the same, so the agreement is 1"),
     )
     other = logits.copy()
     other[0, 1] = [0.0, 0.1, 0.0]
-    assert abs(answer(logits, other) - 0.75) < 1e-9, _(
-        "three of four positions agree: 0.75, got {got}"
-    ).format(got=answer(logits, other))
+    expect(
+        abs(answer(logits, other) - 0.75) < 1e-9,
+        _("three of four positions agree: 0.75, got {got}").format(got=answer(logits, other)),
+    )
 
 
 def calibrated(weights, nearest, theirs, inputs):
@@ -104,16 +114,21 @@ def test_calibrated(answer):
     weights = random.normal(size=(32, 16)).astype(np.float32)
     nearest = quantization.absmax(weights, bits=3).dequantize()
     theirs = second_order.gptq(weights, inputs, bits=3).dequantize()
-    assert answer(weights, nearest, theirs, inputs), _(
-        "GPTQ lets weights move further away than rounding would, so that the layer's output stays "
-        "closer: compare errors of the output, inputs @ weights"
+    expect(
+        answer(weights, nearest, theirs, inputs),
+        _(
+            "GPTQ lets weights move further away than rounding would, so that the layer's output stays "
+            "closer: compare errors of the output, inputs @ weights"
+        ),
     )
-    assert not answer(weights, nearest, nearest.copy(), inputs), _(
-        "a copy of plain rounding has not looked at any data"
+    expect(
+        not answer(weights, nearest, nearest.copy(), inputs),
+        _("a copy of plain rounding has not looked at any data"),
     )
     worse = nearest + random.normal(size=nearest.shape).astype(np.float32) * 1e-3
-    assert not answer(weights, nearest, worse, inputs), _(
-        "rounding with a little noise on top is new, but no better"
+    expect(
+        not answer(weights, nearest, worse, inputs),
+        _("rounding with a little noise on top is new, but no better"),
     )
 
 
@@ -132,7 +147,7 @@ EXERCISES = (
         "07-agreement",
         test_agreement,
         "np.argmax over the last axis gives the first choice at each position.",
-        agreement,
+        agreement_of,
         (close_logits, over_the_wrong_axis),
         "Agreement needs no labels and sees what accuracy hides: two models can be right equally "
         "often at different places.",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -20,15 +20,20 @@ def the_faster_one(operations, size, bandwidth, peak):
 
 def test_least_seconds(answer):
     from_memory, by_arithmetic = answer(10, 400, 100, 1000), answer(4000, 400, 100, 1000)
-    assert abs(from_memory - 4) < 1e-9, _(
-        "400 bytes at 100 a second take 4 s, 10 operations at 1,000 a second 0.01 s meanwhile: 4 "
-        "s, got {got}"
-    ).format(got=from_memory)
-    assert abs(by_arithmetic - 4) < 1e-9, _("both take 4 s and run at once: 4 s, got {got}").format(
-        got=by_arithmetic
+    expect(
+        abs(from_memory - 4) < 1e-9,
+        _(
+            "400 bytes at 100 a second take 4 s, 10 operations at 1,000 a second 0.01 s meanwhile: 4 "
+            "s, got {got}"
+        ).format(got=from_memory),
     )
-    assert abs(answer(8000, 400, 100, 1000) - 8) < 1e-9, _(
-        "8,000 operations take 8 s: now arithmetic decides"
+    expect(
+        abs(by_arithmetic - 4) < 1e-9,
+        _("both take 4 s and run at once: 4 s, got {got}").format(got=by_arithmetic),
+    )
+    expect(
+        abs(answer(8000, 400, 100, 1000) - 8) < 1e-9,
+        _("8,000 operations take 8 s: now arithmetic decides"),
     )
 
 
@@ -46,14 +51,18 @@ def whatever_the_bits(parameters, bits, bandwidth):
 
 def test_tokens_per_second(answer):
     got = answer(7e9, 16, 140e9)
-    assert got != 1.25, _("the bandwidth counts bytes and a weight has 16 bits: divide them by 8")
-    assert abs(got - 10) < 1e-6, _(
-        "7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
-    ).format(got=got)
+    expect(got != 1.25, _("the bandwidth counts bytes and a weight has 16 bits: divide them by 8"))
+    expect(
+        abs(got - 10) < 1e-6,
+        _(
+            "7 billion weights of 2 bytes are 14 GB; 140 GB/s read them 10 times a second, not {got}"
+        ).format(got=got),
+    )
     fewer = answer(7e9, 4.5, 140e9)
-    assert abs(fewer - 140 / 3.9375) < 1e-6, _(
-        "at 4.5 bits it is {expected:.1f}, got {got}"
-    ).format(expected=140 / 3.9375, got=fewer)
+    expect(
+        abs(fewer - 140 / 3.9375) < 1e-6,
+        _("at 4.5 bits it is {expected:.1f}, got {got}").format(expected=140 / 3.9375, got=fewer),
+    )
 
 
 def exact_product(x, w):
@@ -75,15 +84,27 @@ def in_sixteen_bits(x, w):
 def test_exact_product(answer):
     random = np.random.default_rng(0)
     small = np.asarray(answer(np.array([[100, 3]], np.int8), np.array([[2], [1]], np.int8)))
-    assert small.tolist() == [[203]], _(
-        "100 * 2 + 3 * 1 is 203, got {got}: NumPy multiplies int8 in 8 bits and wraps around"
-    ).format(got=small.tolist())
+    expect(
+        small.shape == (1, 1),
+        _("one row times one column is one number: shape (1, 1), yours has {shape}").format(
+            shape=small.shape
+        ),
+    )
+    expect(
+        small.tolist() == [[203]],
+        _(
+            "100 * 2 + 3 * 1 is 203, got {got}: NumPy multiplies int8 in 8 bits and wraps around"
+        ).format(got=small.tolist()),
+    )
     x, w = (random.integers(100, 128, shape).astype(np.int8) for shape in ((4, 512), (512, 3)))
     got = np.asarray(answer(x, w))
-    assert np.array_equal(got, x.astype(np.int64) @ w.astype(np.int64)), _(
-        "512 products of up to 127 * 127 do not fit in 16 bits: the sums need 32"
+    expect(
+        np.array_equal(got, x.astype(np.int64) @ w.astype(np.int64)),
+        _("512 products of up to 127 * 127 do not fit in 16 bits: the sums need 32"),
     )
-    assert got.dtype == np.int32, _("the sums are int32, yours are {dtype}").format(dtype=got.dtype)
+    expect(
+        got.dtype == np.int32, _("the sums are int32, yours are {dtype}").format(dtype=got.dtype)
+    )
 
 
 EXERCISES = (

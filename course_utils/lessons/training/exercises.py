@@ -1,10 +1,8 @@
 """Exercises of lesson 2.2."""
 
-import math
-
 import numpy as np
 
-from course_utils.lesson.exercise import Exercise
+from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
@@ -26,17 +24,22 @@ def in_bits(p):
 
 def test_perplexity(answer):
     got = answer(np.array([0.5, 0.125]))
-    assert abs(got - 1 / 0.3125) > 1e-6, _(
-        "take the mean over the surprises, -log p, and not over the probabilities"
+    expect(
+        abs(got - 1 / 0.3125) > 1e-6,
+        _("take the mean over the surprises, -log p, and not over the probabilities"),
     )
-    assert abs(got - 5) > 1e-6, _(
-        "the mean of 1/p is not it: take the mean of -log p first, then exp"
+    expect(
+        abs(got - 5) > 1e-6, _("the mean of 1/p is not it: take the mean of -log p first, then exp")
     )
-    assert abs(got - 4) < 1e-9, _(
-        "for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
-    ).format(got=got)
-    assert abs(answer(np.full(7, 0.1)) - 10) < 1e-9, _(
-        "a model that gives 0.1 each time hesitates between 10: perplexity 10"
+    expect(
+        abs(got - 4) < 1e-9,
+        _(
+            "for probabilities 1/2 and 1/8 the perplexity is 4, as between 4 equal tokens; got {got}"
+        ).format(got=got),
+    )
+    expect(
+        abs(answer(np.full(7, 0.1)) - 10) < 1e-9,
+        _("a model that gives 0.1 each time hesitates between 10: perplexity 10"),
     )
 
 
@@ -62,58 +65,75 @@ def test_answer_loss(answer):
         np.array([[0, 1, 1, 1], [0, 0, 0, 1]]),
     )
     got = answer(nats, counts)
-    assert got != nats.mean(), _(
-        "the prompts and the padding are counted too; only the answers, where `counts` is 1, "
-        "should be"
+    expect(
+        got != nats.mean(),
+        _(
+            "the prompts and the padding are counted too; only the answers, where `counts` is 1, "
+            "should be"
+        ),
     )
-    assert abs(got - 1) > 1e-9, _("you divide by all positions; divide by how many count")
-    assert abs(got - 3) > 1e-9, _(
-        "you average each row first: a one-word answer then counts as much as a whole translation"
+    expect(abs(got - 1) > 1e-9, _("you divide by all positions; divide by how many count"))
+    expect(
+        abs(got - 3) > 1e-9,
+        _(
+            "you average each row first: a one-word answer then counts as much as a whole translation"
+        ),
     )
-    assert abs(got - 2) < 1e-9, _(
-        "four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}"
-    ).format(got=got)
+    expect(
+        abs(got - 2) < 1e-9,
+        _("four tokens are answers, with 1 + 1 + 1 + 5 nats: 2 nats a token; got {got}").format(
+            got=got
+        ),
+    )
 
 
 def rate(step, steps, highest, warm_up):
     if step < warm_up:
         return highest * step / warm_up
-    return highest * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2
+    done = (step - warm_up) / (steps - warm_up)
+    return highest * (1 + np.cos(np.pi * done)) / 2
 
 
 def cosine_from_the_start(step, steps, highest, warm_up):
     if step < warm_up:
         return highest * step / warm_up
-    return highest * (1 + math.cos(math.pi * step / steps)) / 2
+    return highest * (1 + np.cos(np.pi * step / steps)) / 2
 
 
 def no_warm_up(step, steps, highest, warm_up):
-    return highest * (1 + math.cos(math.pi * step / steps)) / 2
+    return highest * (1 + np.cos(np.pi * step / steps)) / 2
 
 
 def up_to_one(step, steps, highest, warm_up):
     return (
         min(1, step / warm_up)
-        * (1 + math.cos(math.pi * max(0, step - warm_up) / (steps - warm_up)))
+        * (1 + np.cos(np.pi * max(0, step - warm_up) / (steps - warm_up)))
         / 2
     )
 
 
 def test_rate(answer):
     got = [answer(step, 100, 0.01, 20) for step in (0, 10, 20, 60, 100)]
-    assert abs(got[0]) < 1e-12, _("before the first step the rate is 0, got {got}").format(
-        got=got[0]
+    expect(
+        abs(got[0]) < 1e-12, _("before the first step the rate is 0, got {got}").format(got=got[0])
     )
-    assert abs(got[1] - 0.005) < 1e-9, _(
-        "half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got:.4f}"
-    ).format(got=got[1])
-    assert abs(got[2] - 0.01) < 1e-9, _(
-        "at the end of the ramp the rate is the highest, 0.01; got {got:.4f}"
-    ).format(got=got[2])
-    assert abs(got[3] - 0.005) < 1e-9, _(
-        "step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got:.4f}"
-    ).format(got=got[3])
-    assert abs(got[4]) < 1e-12, _("at the last step nothing is left, got {got}").format(got=got[4])
+    expect(
+        abs(got[1] - 0.005) < 1e-9,
+        _("half-way up the ramp, at step 10 of 20, the rate is half of 0.01; got {got:.4f}").format(
+            got=got[1]
+        ),
+    )
+    expect(
+        abs(got[2] - 0.01) < 1e-9,
+        _("at the end of the ramp the rate is the highest, 0.01; got {got:.4f}").format(got=got[2]),
+    )
+    expect(
+        abs(got[3] - 0.005) < 1e-9,
+        _(
+            "step 60 is half-way between 20 and 100: the cosine is at half of 0.01; got {got:.4f}"
+        ).format(got=got[3]),
+    )
+    expect(abs(got[4]) < 1e-12, _("at the last step nothing is left, got {got}").format(got=got[4]))
 
 
 EXERCISES = (
