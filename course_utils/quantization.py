@@ -155,10 +155,11 @@ def as_stored(scale):
     return scale.astype(np.float16 if fits else np.float32).astype(np.float32)
 
 
-def as_divisor(scale):
-    """`as_stored`, for scales that weights are divided by. Where one is 0, or too small for
-    float32, it is 1 instead: every code of the group becomes 0."""
-    return as_stored(np.where(scale.astype(np.float32) > 0, scale, 1.0))
+def as_divisor(scale, alive):
+    """`as_stored`, for scales that weights are divided by. Where a group is not alive, holding
+    nothing but zeros, or a scale is too small for float32, it is 1: all codes become 0."""
+    stored = as_stored(np.where(alive, scale, 1.0))
+    return np.where(stored > 0, stored, np.float32(1))
 
 
 def absmax(weights, bits, group_size="channel"):
@@ -184,7 +185,7 @@ def absmax(weights, bits, group_size="channel"):
     """
     weights, levels = finite("weights", weights, LARGEST), 2 ** (whole("bits", bits, 2, 8) - 1) - 1
     largest = np.abs(groups(weights, group_size)).max(axis=1)  # (groups, units)
-    return round_to(weights, as_divisor(largest / levels), bits, group_size)
+    return round_to(weights, as_divisor(largest / levels, largest > 0), bits, group_size)
 
 
 def round_to(weights, scale, bits, group_size="channel"):
@@ -240,7 +241,7 @@ def clipped(weights, bits, group_size="channel"):
     unit = power_of_two(largest)  # in this unit squares are neither lost nor too large
     grouped, best, least = grouped / unit, None, np.inf
     for shrink in np.linspace(1, 0.2, 33):
-        scale = as_divisor(shrink * largest / levels)
+        scale = as_divisor(shrink * largest / levels, largest > 0)
         rounded = np.clip(np.rint(grouped / (scale / unit)), -levels, levels) * (scale / unit)
         error = np.square(rounded - grouped).sum(axis=1, keepdims=True)
         best = scale if best is None else np.where(error < least, scale, best)
@@ -281,7 +282,7 @@ def affine(weights, bits, group_size="channel"):
         np.minimum(grouped.min(axis=1), 0),
         np.maximum(grouped.max(axis=1), 0),
     )  # (groups, units)
-    scale = as_divisor((high - low) / top)
+    scale = as_divisor((high - low) / top, high > low)
     zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
     zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
     tensor = _placed(weights, scale, bits, group_size, zero_point=zero_point)
@@ -386,7 +387,7 @@ def fp4(weights, group_size=64):
 def _on_levels(weights, levels, group_size):
     weights = finite("weights", weights, LARGEST)
     largest = np.abs(groups(weights, group_size)).max(axis=1)
-    tensor = _placed(weights, as_divisor(largest), 4, group_size, codebook=levels)
+    tensor = _placed(weights, as_divisor(largest, largest > 0), 4, group_size, codebook=levels)
     return dataclasses.replace(
         tensor, codes=nearest(weights / tensor.broadcast(tensor.scale), levels)
     )
