@@ -6,6 +6,7 @@ while it starts, and only then: real warnings later on are still seen.
 """
 
 import contextlib
+import contextvars
 import gc
 import json
 import os
@@ -134,3 +135,17 @@ with quietly(), for_good():
     import keras
 
     ours(keras)
+
+
+narrow = contextvars.ContextVar("narrow", default=False)
+
+
+@contextlib.contextmanager
+def narrow_range():
+    """Lets models avoid very large constants for a while: with 8 bits for a whole tensor, they would
+    leave one level for all other values."""
+    before = narrow.set(True)
+    try:
+        yield
+    finally:
+        narrow.reset(before)

@@ -12,9 +12,8 @@ import io
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from course_utils.backend import quietly, tf
+from course_utils.backend import narrow_range, quietly, tf
 from course_utils.checks import one_of, token_ids, whole
-from course_utils.models.language import narrow_scores
 
 MODES = ("float", "dynamic", "int8", "int4")
 tf.get_logger().setLevel("WARNING")  # the converter would tell each of its temporary folders
@@ -89,7 +88,7 @@ def convert(function, shape, variables, mode, samples=None):
     module = tf.Module()  # the converter silently loses variables that no module holds
     module.held = [getattr(variable, "value", variable) for variable in variables]
     module.run = tf.function(function, input_signature=[shape], autograph=False)
-    narrow = narrow_scores() if mode == "int8" else contextlib.nullcontext()
+    narrow = narrow_range() if mode == "int8" else contextlib.nullcontext()
     with quietly(), narrow:
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [module.run.get_concrete_function()], module

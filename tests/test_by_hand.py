@@ -12,7 +12,6 @@ from course_utils.compression import activations, compress
 from course_utils.evaluation import sweeps
 from course_utils.models import by_hand, checkpoint
 from course_utils.models.description import describe, rebuild
-from course_utils.models.introspection import replace_call
 from course_utils.models.language import Block
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (6, 9)).astype(np.int32)
@@ -59,7 +58,7 @@ def swapped_blocks(model):
 
 def own_call(model):
     layer = model.blocks[0].up
-    replace_call(layer, lambda x, call=layer.call: 0 * call(x))
+    layer.call = lambda x, call=layer.call: 0 * call(x)
 
 
 def own_method(model):

@@ -148,8 +148,10 @@ def changes(model, described, build):
     for place, ((path, kind, mine), (_, _, other)) in enumerate(zip(found, fresh)):
         own = kind.__module__.startswith("keras.")
         for name in {**mine, **other}:
-            if mine.get(name) == other.get(name):
+            if mine.get(name) == other.get(name) or name == "dtype" and not mine["weights"]:
                 continue
+            if name == "call" and getattr(mine.get(name), "here_alone", False):
+                continue  # see `introspection.replace_call`
             if name not in MADE and name in mine and portable(mine[name]) and name in other:
                 done.append([place, name, spelled(mine[name])])
             elif name in MADE or not (own and (name not in mine or kept(mine[name]))):

@@ -67,7 +67,10 @@ def in_a_row(model, chain):
 
 
 def replace_call(layer, call):
-    """Lets one layer run another function: an attribute of it hides the method of its class."""
+    """Lets one layer run another function: an attribute of it hides the method of its class. The
+    change lives in this object alone: a clone or a saved file does not have it."""
+    with contextlib.suppress(AttributeError):  # a method takes no note
+        call.here_alone = True
     layer.call = call
 
 

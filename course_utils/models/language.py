@@ -1,31 +1,17 @@
 """A decoder-only language model, small enough to read: embedding, blocks of attention and MLP,
 logits."""
 
-import contextlib
-import contextvars
 import math
 
-from course_utils.backend import keras, tf
+from course_utils.backend import keras, narrow, tf
 
 MASKED = -1e30  # beside it no score counts, and its e^x is exactly 0: the future stays hidden
 NARROW = -30.0  # below the best visible score: e^-30 is almost 0, and 8 bits can still hold it
-_narrow = contextvars.ContextVar("narrow", default=False)
-
-
-@contextlib.contextmanager
-def narrow_scores():
-    """Lets attention hide positions within a range that survives 8-bit activations: MASKED would
-    leave one level for all real scores."""
-    before = _narrow.set(True)
-    try:
-        yield
-    finally:
-        _narrow.reset(before)
 
 
 def looking(scores, visible):
     """Returns who looks where, `(batch, heads, queries, keys)`: exactly 0 where `visible` is 0."""
-    if not _narrow.get():
+    if not narrow.get():  # as wide as can be, but where LiteRT has 8 bits for all scores
         lowest = max(MASKED, float(scores.dtype.min) / 2)  # float16 ends at -65504
         return tf.nn.softmax(scores + lowest * (1.0 - visible))
     seen = visible > 0
