@@ -184,15 +184,6 @@ def tried(tensor, entropy):
     return flat, list(layouts.code_layouts(flat, 0, entropy))
 
 
-@pytest.mark.parametrize("tensor", [some(3719), codes(some(2878)), codes(some(2))])
-def test_the_smallest_file_is_chosen_and_not_the_smallest_layout(tensor):
-    """Notes and one more part in the header may take more than a layout saves."""
-    for kind in storage.STORAGE:
-        content, _ = storage.encode({"w": tensor}, kind)
-        for layout in tried(tensor, kind == "entropy")[1]:
-            assert len(content) <= len(file._write({"w": tensor}, {"w": layout}, None)[0])
-
-
 def test_every_layout_has_such_a_place():
     assert {kind for kind, _, _ in SMALLEST} == set(layouts.LAYOUTS.values())
 

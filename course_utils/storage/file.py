@@ -25,9 +25,6 @@ from course_utils.storage.ledger import PARTS, Ledger
 STORAGE = ("fixed", "entropy")
 # What a quantized tensor needs beside its codes, and the part that it goes to.
 CONSTANTS = {"scale": "scales", "zero_point": "scales", "codebook": "codebooks"}
-# What a layout other than the simplest must save, in bytes, to be worth its notes in the header:
-# known only once the header is written, so that these are tried.
-MARGINS = (0, 32, 128)
 
 
 def encode(tensors, storage="fixed", model=None):
@@ -84,26 +81,26 @@ def _layouts(tensor, entropy):
 
 
 def _choices(tried):
-    """Returns a few ways to choose one layout for each tensor, of which one gives the smallest
-    file."""
+    """Returns one or two ways to choose a layout for each tensor, of which one gives the smallest
+    file: what the entropy coder saves may be less than its notes take in the header."""
 
-    def choose(margin, coded=True):
+    def choose(coded):
         return [
             min(
                 (one for one in layouts if coded or not isinstance(one[0], Ans)),
-                key=lambda one: one[1] + margin * (one is not layouts[0]),
+                key=lambda one: one[1],
             )
             for layouts in tried.values()
         ]
 
-    choices = [choose(margin) for margin in MARGINS]
-    fixed = [choose(margin, coded=False) for margin in MARGINS]
-    coded = sum(isinstance(layout, Ans) for layout, _ in choices[0])
-    saved = sum(size for _, size in fixed[0]) - sum(size for _, size in choices[0])
-    if saved < 128 * (coded + 1):  # else the coder's notes can never take what it saves
-        choices += fixed
-    layouts = [[layout for layout, _ in choice] for choice in choices]
-    return [dict(zip(tried, one)) for i, one in enumerate(layouts) if one not in layouts[:i]]
+    choices = [choose(coded=True)]
+    coders = sum(isinstance(layout, Ans) for layout, _ in choices[0])
+    if coders:
+        fixed = choose(coded=False)
+        saved = sum(size for _, size in fixed) - sum(size for _, size in choices[0])
+        if saved < 128 * (coders + 1):  # more than this its notes never take
+            choices.append(fixed)
+    return [dict(zip(tried, [layout for layout, _ in choice])) for choice in choices]
 
 
 def _write(tensors, layouts, model):
