@@ -208,7 +208,8 @@ def child(pipe, path):
     """Loads each file that it is sent and answers with what came of it."""
     warm(pipe, path)
     at_start, modules = used()[0], set(sys.modules)
-    while content := pipe.recv():
+    while True:
+        content = pipe.recv()
         pathlib.Path(path).write_bytes(content)
         began = time.process_time()
         try:
