@@ -2,6 +2,7 @@
 stays measured."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -295,6 +296,181 @@ def test_a_row_is_measured_anew_when_anything_it_rests_on_changes(model, tmp_pat
         assert (
             len(measured) == before + 1 and row.recipe == "the same"
         )  # once, and a new name costs nothing
+
+
+SCALE = 1.0
+
+
+def scale(by):
+    def rule(weights, by=by):
+        return weights * np.float32(by)
+
+    return rule
+
+
+def scale_by_keyword(by):
+    def rule(weights, *, by=by):
+        return weights * np.float32(by)
+
+    return rule
+
+
+def nested(by):
+    inner = scale(by)
+
+    def rule(weights):
+        return inner(weights)
+
+    return rule
+
+
+class Rule:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, weights):
+        return weights * np.float32(self.by)
+
+    def __repr__(self):
+        return "Rule"
+
+
+def closed_over(by):
+    held = Rule(by)
+
+    def rule(weights):
+        return held(weights)
+
+    return rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    values: object
+
+    def __call__(self, weights):
+        return weights * np.float32(np.asarray(self.values)[1000])
+
+
+def like(weights, of):
+    return weights * np.float32(np.any(np.asarray(of.get_weights()[0])))
+
+
+def times(weights, values):
+    return weights * np.float32(np.asarray(values)[1000])
+
+
+def by_global(weights):
+    return weights * np.float32(SCALE)
+
+
+def middle(value):
+    values = np.ones(2000, np.float32)
+    values[1000] = value
+    return values
+
+
+def silent(by):
+    model = small.decoder()
+    if not by:
+        model.set_weights([0 * weight for weight in model.get_weights()])
+    return model
+
+
+PAIRS = {
+    "lambdas": lambda by: (lambda w: w) if by else (lambda w: 0 * w),
+    "defaults": scale,
+    "defaults of keywords": scale_by_keyword,
+    "a function in a closure": nested,
+    "an object that always says the same": Rule,
+    "a closure over one": closed_over,
+    "an array in a dataclass": lambda by: Held(middle(by)),
+    "a tensor in a dataclass": lambda by: Held(tf.constant(middle(by))),
+}
+ARGUMENTS = {
+    "a model": lambda by: Apply(like, of=silent(by)),
+    "a tensor": lambda by: Apply(times, values=tf.constant(middle(by))),
+    "an array in a list": lambda by: Apply(
+        lambda w, values: times(w, values[0]), values=[middle(by)]
+    ),
+    "an object": lambda by: Apply(lambda w, then: then(w), then=Rule(by)),
+}
+
+
+def step_of(kind, by):
+    return ARGUMENTS[kind](by) if kind in ARGUMENTS else Apply(PAIRS[kind](by))
+
+
+@pytest.mark.parametrize("kind", [*PAIRS, *ARGUMENTS])
+def test_two_recipes_share_a_row_only_if_they_are_the_same(model, rows, tmp_path, kind):
+    recipes = {"all": [step_of(kind, 1)], "none": [step_of(kind, 0)]}
+    (all_of_it, __), none = rows[:2], sweeps.sweep(model, recipes, TOKENS, jobs=1)
+    assert none[0].perplexity == pytest.approx(all_of_it.perplexity, rel=1e-6)
+    assert none[1].perplexity == pytest.approx(64, rel=1e-6)  # it knows nothing
+    path, known = tmp_path / "rows.jsonl", {}
+    for by in (1, 0):
+        try:
+            (row,) = sweeps.sweep(model, {"one": [step_of(kind, by)]}, TOKENS, path=path, jobs=1)
+            known[by] = row.perplexity
+        except ValueError as refusal:
+            assert "needs a name" in str(refusal)
+    assert known in ({}, {1: none[0].perplexity, 0: none[1].perplexity})
+
+
+def test_a_global_that_a_rule_reads_is_part_of_it(model, tmp_path, monkeypatch):
+    found = []
+    for value in (1.0, 0.0, 1.0):
+        monkeypatch.setitem(globals(), "SCALE", value)
+        (row,) = sweeps.sweep(
+            model, {"one": [Apply(by_global)]}, TOKENS, path=tmp_path / "rows.jsonl", jobs=1
+        )
+        found.append(row)
+    assert found[0].perplexity != found[1].perplexity and found[0] == found[2]
+
+
+def test_a_changed_model_has_an_identity_of_its_own(model):
+    other = small.decoder(width=32)
+    assert sweeps.identity(other) == sweeps.identity(model)
+    other.blocks[0].mlp_norm.epsilon = 10.0
+    assert sweeps.identity(other) != sweeps.identity(model)
+
+
+def test_keys_of_the_package_s_own_recipes_stay_as_they_were():
+    steps = [
+        Prune(pruning.magnitude, pruning.above(0.1)),
+        Quantize(quantization.absmax, bits=4, group_size=32),
+    ]
+    assert (
+        sweeps.key(["a", "b", "fixed"], steps, None, "x")
+        == hashlib.sha256(json.dumps(["a", "b", "fixed", repr(steps), []]).encode()).hexdigest()
+    )
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"accuracy": float("nan")},
+        {"accuracy": "much"},
+        {"bytes": -5},
+        {"bytes": 5.5},
+        {"perplexity": "much"},
+        {"perplexity": float("nan")},
+        {"seconds": None},
+        {"recipe": 5},
+        {"bits_per_weight": True},
+    ],
+)
+def test_rows_that_no_measurement_gives_are_refused(tmp_path, odd):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**json.loads(line(0)), **odd}) + "\n")
+    with pytest.raises(ValueError, match="line 1, is no row of a sweep"):
+        sweeps.finished(path)
+
+
+def test_reading_never_writes(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(LINES[:-20])  # another process may be adding to it
+    assert len(sweeps.finished(path)) == 3 and path.read_bytes() == LINES[:-20]
 
 
 def test_a_rule_without_a_name_is_refused_where_rows_are_kept(model, tmp_path):

@@ -6,7 +6,6 @@ between two running processes: no pickle is ever a file, and what is kept is one
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import os
 import pathlib
@@ -17,16 +16,17 @@ import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
-from course_utils import files, models
+from course_utils import models
 from course_utils.backend import tf
 from course_utils.checks import one_of
 from course_utils.compression import compress
 from course_utils.container import digest
-from course_utils.evaluation import tasks
+from course_utils.evaluation import exact, tasks
 from course_utils.models.description import describe, rebuild
 from course_utils.storage import STORAGE, encode
 
 START = b'{"key": "'  # how each line of a file begins
+CUT = b" was cut off"  # how a line ends that a run did not finish
 _loaded = {}  # the model this process is working on, by its digest
 _turn = threading.Lock()  # a cluster's worker may have several threads, but they share that model
 
@@ -81,7 +81,8 @@ def sweep(
 
     Raises:
         ValueError: If there are no recipes, a name is unknown, `path` holds something else, or a
-            recipe would not be recognised in a later run although there is a `path`.
+            recipe would not be recognised in a later run although there is a `path`. Without one, a
+            recipe that cannot be told exactly is measured and shares its row with no other.
     """
     kinds = [storage] if isinstance(storage, str) else list(storage)
     for kind in kinds:
@@ -98,7 +99,9 @@ def sweep(
     parts = [who, digest({**named("tokens", data), **named("calibration", calibration)}, None)]
     parts += [] if isinstance(task, tasks.Docs) else [type(task).__qualname__]
     keys = {
-        (name, kind): key([*parts, kind], recipes[name], path) for name in recipes for kind in kinds
+        (name, kind): key([*parts, kind], recipes[name], path, str(name))
+        for name in recipes
+        for kind in kinds
     }
     rows = finished(path) if path else {}
     missing = {name: [kind for kind in kinds if keys[name, kind] not in rows] for name in recipes}
@@ -189,63 +192,96 @@ def identity(model):
     )
 
 
-def key(parts, steps, path):
-    """Returns the digest that a row is known by: model, data, storage, and the recipe as it
-    describes itself."""
+def key(parts, steps, path, alone):
+    """Returns the digest that a row is known by: model, data, storage, and exactly what the recipe
+    is.
+
+    Args:
+        parts: Digests of model and data, and the storage.
+        steps: The recipe.
+        path: Where rows are kept, if they are.
+        alone: A name that no other row of the call has, for a recipe that cannot be told exactly:
+            it shares its row with no other.
+
+    Raises:
+        ValueError: If rows are kept and a later run would not know this recipe.
+    """
     described = repr(list(steps))
-    if path and ("<lambda>" in described or " at 0x" in described):
+    try:
+        told = exact.told([[type(step), vars(step)] for step in steps])
+    except exact.Unknown as unknown:
+        if path:
+            raise ValueError(
+                "with a path, each rule needs a name by which a later run can know it, and so does "
+                f"all that it rests on; got {unknown} in {described}: write a function of a module "
+                "or a cell, and give it numbers, texts and arrays as arguments"
+            ) from None
+        return hashlib.sha256(json.dumps([*parts, alone]).encode()).hexdigest()
+    if path and "<lambda>" in json.dumps(told):
         raise ValueError(
             f"with a path, each rule needs a name by which a later run can know it; got {described}"
         )
-    return hashlib.sha256(json.dumps([*parts, described, own_code(steps)]).encode()).hexdigest()
-
-
-def own_code(steps):
-    """Returns the source of rules that the learner wrote: their names stay the same while they are
-    edited.
-
-    What such a rule reads from outside is not seen here: hand it to the rule as an argument.
-    """
-    rules = [rule for step in steps for rule in (step.rule, getattr(step, "mask", None))]
-    return [
-        inspect.getsource(rule)
-        for rule in rules
-        if inspect.isfunction(rule) and not rule.__module__.startswith("course_utils.")
-    ]
+    # What rests on the package and on numbers alone is told by its words, and has been from the
+    # first: rows of earlier versions stay valid.
+    words = (described, []) if exact.plain(told) else ("exactly", told)
+    return hashlib.sha256(json.dumps([*parts, *words]).encode()).hexdigest()
 
 
 def finished(path):
-    """Reads the rows of an earlier run, by key; a last line that was cut off is taken out of the
-    file.
+    """Reads the rows of an earlier run, by key. A line that was cut off is passed over: the file
+    stays as it is, for another process may be adding to it.
 
     Raises:
         ValueError: If the file holds anything but rows.
     """
     path, rows = pathlib.Path(path), {}
     content = path.read_bytes() if path.exists() else b""
-    lines, torn = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
-    for number, line in enumerate(lines.splitlines(), 1):
+    *lines, torn = content.split(b"\n")
+    for number, line in enumerate([*lines, torn], 1):
         try:
-            entry = json.loads(line)
-            known_as = entry.pop("key")
-            rows[known_as] = Row(**entry)
+            entry = json.loads(line) if line and number <= len(lines) else None
+        except ValueError:
+            entry = None
+        if entry is None and line:
+            begun = line.removesuffix(CUT)[: len(START)]
+            if begun == START[: len(begun)]:
+                continue
+            raise ValueError(f"{path.name} is no file of a sweep: line {number} is {line[:60]!r}")
+        try:
+            if line:
+                known_as = entry.pop("key")
+                rows[known_as] = checked(Row(**entry))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(
                 f"{path.name}, line {number}, is no row of a sweep: {line[:60]!r}"
             ) from None
-    if torn[: len(START)] != START[: len(torn)]:
-        raise ValueError(f"{path.name} is no file of a sweep: it ends in {torn[:60]!r}")
-    if torn:
-        files.write(path, lines)
     return rows
 
 
+def checked(row):
+    """Returns a row that a measurement may have given, and raises `ValueError` for any other."""
+    numbers = row.accuracy, row.bits_per_weight, row.seconds
+    if not all(type(text) is str for text in (row.recipe, row.storage)):
+        raise ValueError("names must be text")
+    if not all(type(number) in (int, float) and np.isfinite(number) for number in numbers):
+        raise ValueError("numbers must be finite")
+    if type(row.perplexity) not in (int, float) or not row.perplexity >= 0:  # infinite is allowed
+        raise ValueError("a perplexity is at least 0")
+    if type(row.bytes) is not int or min(row.bytes, row.bits_per_weight, row.seconds) < 0:
+        raise ValueError("sizes and times are at least 0")
+    return row
+
+
 def append(path, known_as, row):
-    """Adds one row in one write, and leaves only when the disk has it."""
+    """Adds one row in one write, behind a line that was cut off on a line of its own, and leaves
+    only when the disk has it."""
     line = json.dumps({"key": known_as, **dataclasses.asdict(row)}).encode() + b"\n"
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", buffering=0) as file:
+    with open(path, "a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else CUT + b"\n" + line
         if file.write(line) != len(line):
             raise OSError(f"{path} could not take the whole row; is the disk full?")
         os.fsync(file.fileno())
