@@ -10,6 +10,7 @@ import numpy as np
 from course_utils import quantization, second_order
 from course_utils.checks import fraction as checked_fraction
 from course_utils.checks import positive, whole
+from course_utils.checks import seed as checked_seed
 from course_utils.compression.calibration import capture
 from course_utils.compression.weights import weights
 from course_utils.models.checkpoint import clone
@@ -64,7 +65,8 @@ def plant_outliers(model, channels=6, factor=30, seed=0):
     Returns:
         A model of the same function.
     """
-    twin, random, factor = clone(model), np.random.default_rng(seed), positive("factor", factor)
+    twin, factor = clone(model), positive("factor", factor)
+    random = np.random.default_rng(checked_seed(seed))
     for norm, layers in norms(twin):
         scales = np.ones(norm.scale.shape[0], np.float32)
         scales[random.permutation(len(scales))[: whole("channels", channels, 1, len(scales))]] /= (
@@ -134,7 +136,7 @@ def awq(model, calibration, bits, group_size="channel", grid=20):
     >>> steps = [Quantize(clipped_absmax, only="block", bits=4)]
     >>> small = compress(scaled, steps, calibration=tokens)
     """
-    twin = clone(model)
+    twin, bits = clone(model), whole("bits", bits, 2, 8)
     for norm, layers, inputs in _with_inputs(twin, calibration):
         kernels, products = (
             [np.asarray(layer.kernel) for layer in layers],
@@ -197,7 +199,7 @@ def clipped_absmax(weights, inputs, bits, group_size="channel"):
     starts = range(0, len(weights), size)
     best = least = None
     for shrink in np.linspace(1, 0.5, 21):
-        scale = quantization.as_stored(shrink * widest.scale)
+        scale = quantization.as_divisor(shrink * widest.scale, True)
         change = quantization.round_to(weights, scale, bits, group_size).dequantize() - weights
         error = np.stack(
             [
