@@ -28,6 +28,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # of this course stands beside a named box with the same value, so this one finding, on this one
 # element, is known.
 KNOWN = {"aria-input-field-name": ".noUi-handle"}
+JUPYTER_DATA = "share"  # of a server's own folder: where it keeps whom it trusts
 
 
 @contextlib.contextmanager
@@ -60,7 +61,7 @@ class Server:
     """One `jupyter lab` process."""
 
     def __init__(self, base, folder):
-        self.folder, self.token = folder, secrets.token_hex(16)
+        self.base, self.folder, self.token = base, folder, secrets.token_hex(16)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -75,7 +76,7 @@ class Server:
                 "HOME": "home",
                 "USERPROFILE": "home",
                 "JUPYTER_CONFIG_DIR": "config",
-                "JUPYTER_DATA_DIR": "share",
+                "JUPYTER_DATA_DIR": JUPYTER_DATA,
                 "JUPYTER_RUNTIME_DIR": "runtime",
                 "JUPYTERLAB_SETTINGS_DIR": "settings",
                 "JUPYTERLAB_WORKSPACES_DIR": "workspaces",

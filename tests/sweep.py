@@ -77,7 +77,8 @@ class _Sweep:
     def move(self, thing, place):
         _, _, control, trait, values, explorer = self.things[thing]
         if place == 0:
-            self.before = getattr(control, trait)
+            self.before, self.idle = getattr(control, trait), getattr(control, "idle", "")
+            self.pictures = {self.shown(explorer)} if explorer is not None else set()
         setattr(control, trait, values[place])
         if explorer is not None:
             import re
@@ -85,8 +86,29 @@ class _Sweep:
             seen = re.sub(r"<[^>]*>", "", explorer.picture.value).strip()
             if not seen and "<svg" not in explorer.picture.value:
                 raise AssertionError("what is shown is empty")
+            self.pictures.add(self.shown(explorer))
         if place == len(values) - 1:
             setattr(control, trait, self.before)
+            if explorer is not None and len(values) > 1:
+                self.judge(len(self.pictures) > 1)
+
+    def judge(self, moved):
+        """A control that changes nothing where the others stand is closed and says why; no other
+        is."""
+        if self.idle and moved:
+            raise AssertionError(f"is closed ({self.idle}) and changes what is shown")
+        if not self.idle and not moved:
+            raise AssertionError("changes nothing and is not closed")
+
+    @staticmethod
+    def shown(explorer):
+        """What is on the page, without the time it took and without the trail of earlier moves."""
+        import re
+
+        if hasattr(explorer, "trail"):
+            explorer.trail.clear()
+            explorer._show(explorer.result)
+        return re.sub(r"studio-time.*?<", "", explorer.picture.value) + explorer.message.value
 
 _sweep = _Sweep(dict(globals()))
 print(__import__("json").dumps(_sweep.moves()))

@@ -57,6 +57,12 @@ broken = Explorer(lambda bits: 1 // (8 - bits), str, bits=slider("bits", 2, 8, 1
     "empty": """
 from course_utils.widgets import Explorer, slider
 broken = Explorer(lambda bits: bits, lambda bits: "" if bits == 8 else "seen", bits=slider("bits", 2, 8, 1, 4))""",
+    "dead": """
+from course_utils.widgets import Explorer, slider
+broken = Explorer(lambda bits: 1, str, bits=slider("bits", 2, 8, 1, 4))""",
+    "closed, yet alive": """
+from course_utils.widgets import Explorer, slider
+broken = Explorer(lambda bits: bits, str, lambda values: {"bits": "Not used."}, bits=slider("bits", 2, 8, 1, 4))""",
     "interact": """
 import ipywidgets
 bits = ipywidgets.IntSlider(4, 2, 8, description="bits")

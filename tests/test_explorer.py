@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils import chart, widgets
+from course_utils.widgets.controls import without_use
 
 
 @dataclass
@@ -254,3 +255,32 @@ def test_cards_escape_what_they_show():
         and "R&amp;D" in card
     )
     assert widgets.cards(card, card).count("1 &lt; 2") == 2
+
+
+def test_a_control_that_changes_nothing_is_closed_and_says_why():
+    def idle(values):
+        return {} if values["on"] else {"x": "Not used: <it> is off."}
+
+    explorer = widgets.Explorer(
+        lambda x, on: x if on else 0,
+        str,
+        idle,
+        x=widgets.slider("x", 0, 9, 1, 3, "how many"),
+        on=widgets.checkbox("on", False),
+    )
+    x, on = explorer.controls["x"], explorer.controls["on"]
+    note = x.widget.children[-1]
+    assert x.box.disabled and x.slider.disabled and not on.control.disabled
+    assert "Not used: &lt;it&gt; is off." in note.value and "how many" not in note.value
+    on.value = True
+    assert not x.box.disabled and not x.slider.disabled and "how many" in note.value
+    on.value = False
+    assert x.box.disabled and "Not used" in note.value and explorer.result == 0
+
+
+@pytest.mark.parametrize("rule", ["step", "absmax"])
+@pytest.mark.parametrize("theta", [None, 0.1])
+def test_the_studios_know_what_is_of_no_use(rule, theta):
+    closed = without_use({"rule": rule, "theta": theta, "step": 0.1, "bits": 4})
+    assert ("bits" in closed, "step" in closed) == (rule == "step", rule != "step")
+    assert ("score" in closed, "on" in closed) == (theta is None, theta is None)

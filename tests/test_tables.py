@@ -85,3 +85,11 @@ def test_markup_is_shown_as_it_is_and_read_without_tags():
     shown = table._repr_html_()
     assert "<mark>a &amp; b</mark>" in shown and "width: 3em" in shown and "100%" in shown
     assert repr(table).splitlines()[1].split() == ["1", "a", "&", "b"]
+
+
+def test_on_a_narrow_page_numbers_stay_whole_and_the_table_scrolls():
+    shown = Table(["rule", "between", "said"], [["absmax", "9.9 to 12.2", 9 * "so it goes, "]])
+    cells = shown._repr_html_().split("<td ")[1:]
+    assert "overflow-x: auto" in shown._repr_html_() and "tabindex='0'" in shown._repr_html_()
+    assert ["white-space: pre;" in cell for cell in cells] == [True, True, False]
+    assert all("padding" in cell for cell in cells)  # a widget's page has no style for tables

@@ -1,5 +1,6 @@
 """What a chart is made of: axes, marks, and a sentence that can be read aloud."""
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,8 +169,14 @@ class Chart:
     def _repr_mimebundle_(self, **kwargs):
         from course_utils.chart.png import picture  # which draws what is described here
 
-        data, metadata = picture(self)
-        return {**data, "text/plain": spoken(self)}, metadata
+        data, shown = picture(self)
+        shown = shown["image/png"]
+        # JupyterLab gives a PNG no words for those who cannot see it; an image in HTML has them.
+        page = (
+            f'<img alt="{html.escape(shown["alt"])}" width="{shown["width"]:g}" '
+            f'style="max-width: 100%" src="data:image/png;base64,{data["image/png"]}">'
+        )
+        return {"text/html": page, "text/plain": spoken(self)}
 
 
 def spoken(chart):

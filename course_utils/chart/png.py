@@ -8,8 +8,8 @@ import numpy as np
 
 from course_utils import checks, files
 from course_utils.chart.layout import Shape, Word, layout
-from course_utils.chart.marks import FONT
-from course_utils.chart.scale import WIDE
+from course_utils.chart.marks import FONT, LETTER, spoken
+from course_utils.chart.scale import WIDE, breadth
 
 INK = "#222222"
 PIXELS = 10**8  # 400 MB while it is drawn
@@ -20,7 +20,8 @@ def picture(*charts, caption=""):
     """Returns what Jupyter shows of charts that run nothing, data and metadata: a PNG, no larger
     than a live chart."""
     data = base64.b64encode(png(*charts, caption=caption)).decode()
-    return {"image/png": data}, {"image/png": {"width": sum(chart.width for chart in charts)}}
+    shown = {"width": sum(chart.width for chart in charts), "alt": " ".join(map(spoken, charts))}
+    return {"image/png": data}, {"image/png": shown}
 
 
 def png(*charts, scale=2, caption=""):
@@ -29,7 +30,7 @@ def png(*charts, scale=2, caption=""):
     Args:
         *charts: One `Chart` or more.
         scale: Pixels of the picture for one pixel of the chart.
-        caption: A line above them.
+        caption: Words above them, on as many lines as they need.
 
     Returns:
         The bytes of the file.
@@ -42,15 +43,16 @@ def png(*charts, scale=2, caption=""):
     if not charts:
         raise ValueError("png needs at least one chart, got none")
     width, height = sum(chart.width for chart in charts), max(chart.height for chart in charts)
-    above, scale = 24 if caption else 0, checks.within("scale", scale, 0.1, 10)
+    lines, scale = _lines(caption, width - 24), checks.within("scale", scale, 0.1, 10)
+    above = 8 + 16 * len(lines) if lines else 0
     if (pixels := width * (height + above) * scale**2) > PIXELS:
         raise ValueError(f"a picture may have at most {PIXELS:,} pixels, got {pixels:,.0f}")
     figure = Figure(figsize=(width / 72, (height + above) / 72), dpi=72 * scale, facecolor="white")
     canvas = figure.add_axes((0, 0, 1, 1))
     canvas.set(xlim=(0, width), ylim=(height, -above))
     canvas.axis("off")
-    if caption:
-        _png_word(canvas, Word(12, -6, caption, "start"), None, 0)
+    for row, line in enumerate(reversed(lines)):
+        _png_word(canvas, Word(12, -6 - 16 * row, line, "start"), None, 0)
     offset = 0
     for chart in charts:
         frame, drawn = layout(chart)
@@ -60,6 +62,18 @@ def png(*charts, scale=2, caption=""):
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _lines(text, width):
+    """Splits a text into lines that have room in a width of pixels."""
+    lines = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and LETTER * breadth(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _png_shape(canvas, shape, frame, offset):

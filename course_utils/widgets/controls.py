@@ -2,6 +2,7 @@
 
 import html
 import math
+import textwrap
 
 import ipywidgets
 import numpy as np
@@ -27,6 +28,22 @@ class Control(traitlets.HasTraits):
 
     value = Value()
     problem = traitlets.Unicode()
+    idle = ""  # why it changes nothing now, where that is so
+
+    def rest(self, reason=""):
+        """Closes the control and says why it changes nothing now; without a reason, opens it."""
+        *parts, note = self.widget.children
+        if not self.idle:
+            self.described = note.value
+        note.value = noted(reason) if reason else self.described
+        for part in parts:
+            part.disabled = bool(reason)
+        self.idle = reason
+
+    @property
+    def said(self):
+        """The value in the words of the page, short enough for a caption."""
+        return _("off") if self.value is None else textwrap.shorten(str(self.value), 40)
 
     def positions(self):
         """The values worth visiting: minimum, middle and maximum, or every option."""
@@ -121,11 +138,12 @@ class Chosen(Control):
     """One of several options, or a box to tick: wraps the ipywidgets control that shows it.
 
     `codes[i]` is what that control calls `options[i]`: it cannot hold every value itself, `None`
-    for one.
+    for one. `texts[i]` is what a caption calls it.
     """
 
-    def __init__(self, name, control, codes, options, value, description):
+    def __init__(self, name, control, codes, options, texts, value, description):
         self.name, self.options, self.control = name, options, control
+        self.texts = texts
         self.widget = row(control, description)
         super().__init__(value=value)
 
@@ -142,17 +160,42 @@ class Chosen(Control):
     def _allowed_only(self, proposal):
         return checks.one_of(self.name, proposal["value"], self.options)
 
+    @property
+    def said(self):
+        return textwrap.shorten(self.texts[self.options.index(self.value)], 40)
+
     def positions(self):
         return list(self.options)
+
+
+def without_use(values):
+    """Names which of Q, bits and what belongs to θ change nothing at these values, and why.
+
+    Args:
+        values: Of the controls by name: `rule`, `step`, `bits`, `theta`, and others.
+
+    Returns:
+        By name, a sentence: what `Explorer` asks of its `idle`.
+    """
+    if values["rule"] == "step":
+        reasons = {"bits": _("Not used: the rule step rounds to multiples of Q.")}
+    else:
+        reasons = {"step": _("Not used: this rule takes its steps from bits.")}
+    if values["theta"] is None:
+        nothing = _("Not used: θ is off, and nothing is removed.")
+        reasons.update(score=nothing, on=nothing)
+    return reasons
+
+
+def noted(text):
+    """A remark beside a control, as HTML."""
+    return f'<span class="course-note">{html.escape(text)}</span>'
 
 
 def row(*controls_and_description):
     """Controls and what they do, side by side where there is room."""
     *controls, description = controls_and_description
-    note = ipywidgets.HTML(
-        f'<span class="course-note">{html.escape(description)}</span>',
-        layout={"flex": "1 1 200px", "min_width": "0"},
-    )
+    note = ipywidgets.HTML(noted(description), layout={"flex": "1 1 200px", "min_width": "0"})
     widget = ipywidgets.HBox([*controls, note])
     widget.add_class("course-control")
     return widget
@@ -226,9 +269,8 @@ def choice(name, options, value, description=""):
     )
     if short:
         control.style.button_width = "auto"
-    return Chosen(
-        name, control, range(len(pairs)), [option for text, option in pairs], value, description
-    )
+    texts, values = [text for text, option in pairs], [option for text, option in pairs]
+    return Chosen(name, control, range(len(pairs)), values, texts, value, description)
 
 
 def checkbox(name, value, description=""):
@@ -236,4 +278,5 @@ def checkbox(name, value, description=""):
     control = ipywidgets.Checkbox(
         description=name, indent=False, layout={"width": "auto", "margin": "2px 12px 2px 106px"}
     )
-    return Chosen(name, control, [False, True], [False, True], value, description)
+    ticks = [False, True]
+    return Chosen(name, control, ticks, ticks, [_("no"), _("yes")], value, description)

@@ -2,12 +2,10 @@
 computed."""
 
 import html
-import textwrap
 
 import ipywidgets
 
 from course_utils import chart, checks
-from course_utils.text import _
 from course_utils.widgets.html import page, words
 
 STYLE = """<style>
@@ -16,7 +14,8 @@ STYLE = """<style>
 .course-explorer .widget-html-content { line-height: 1.4; font-size: 13px; align-self: stretch; }
 .course-control { flex-flow: row wrap; align-items: center; }
 .course-control .widget-label { font-weight: 600; }
-.course-control .widget-toggle-buttons { display: flex; align-items: center; width: auto; margin-right: 10px; }
+.course-control .widget-toggle-buttons { display: flex; flex-wrap: nowrap; align-items: center; width: auto; max-width: 100%; margin-right: 10px; }
+.course-control > .widget-html { flex: 1 1 200px; min-width: min(200px, 100%); }
 .course-control .widget-dropdown { width: max-content; margin-right: 10px; }
 .course-control .widget-toggle-buttons > .widget-label { text-align: right; margin-right: 8px; flex-shrink: 0; }
 .course-row { display: flex; flex-wrap: wrap; gap: 10px 18px; align-items: flex-start; margin: 6px 0; }
@@ -42,6 +41,8 @@ class Explorer(ipywidgets.VBox):
     Args:
         compute: Function of the controls' values by name; returns a result and changes nothing.
         render: Function of the result; returns HTML, a `chart.Chart`, or a list of both.
+        idle: Function of all values as a dict; names the controls that change nothing there, each
+            with a sentence that says why. They are closed until that is over.
         **controls: From `log_slider`, `slider`, `choice` or `checkbox`, under the names of
             compute's arguments.
 
@@ -57,8 +58,9 @@ class Explorer(ipywidgets.VBox):
     (6, 10)
     """
 
-    def __init__(self, compute, render, /, **controls):
+    def __init__(self, compute, render, idle=lambda values: {}, /, **controls):
         self.compute, self.render, self.controls = compute, render, controls
+        self.idle = idle
         self.picture = ipywidgets.HTML(layout={"width": "100%"})
         self.message = ipywidgets.HTML(layout={"width": "100%"})
         style = ipywidgets.HTML(STYLE, layout={"display": "none"})
@@ -67,6 +69,7 @@ class Explorer(ipywidgets.VBox):
         )
         self.add_class("course-explorer")
         self._say("")
+        self._rest()
         self._show(compute(**self.values))
         for control in controls.values():
             control.observe(lambda change: self._update(), ("value", "problem"))
@@ -82,7 +85,15 @@ class Explorer(ipywidgets.VBox):
             checks.one_of("control", name, self.controls)
         return self.compute(**{**self.values, **values})
 
+    def _rest(self):
+        """Closes the controls that change nothing now, and opens the others."""
+        reasons = self.idle(self.values)
+        for name, control in self.controls.items():
+            if control.idle != reasons.get(name, ""):
+                control.rest(reasons.get(name, ""))
+
     def _update(self):
+        self._rest()
         problem = " ".join(control.problem for control in self.controls.values() if control.problem)
         if not problem:
             try:
@@ -108,15 +119,14 @@ class Explorer(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs):
         """The live widget, and for pages without a kernel a picture of its charts and what it says
         in words."""
-        set_to = ", ".join(
-            f"{control.name} = "
-            f"{_('off') if control.value is None else textwrap.shorten(str(control.value), 40)}"
-            for control in self.controls.values()
-        )
+        set_to = ", ".join(f"{control.name} = {control.said}" for control in self.controls.values())
         charts = [item for item in self.items if isinstance(item, chart.Chart)]
         data, metadata = chart.picture(*charts, caption=set_to) if charts else ({}, {})
+        said = words(self.items)
+        if charts:
+            metadata["image/png"]["alt"] = " ".join(said.split("\n"))
         return {
             **super()._repr_mimebundle_(**kwargs),
             **data,
-            "text/plain": f"{set_to}\n{words(self.items)}".strip(),
+            "text/plain": f"{set_to}\n{said}".strip(),
         }, metadata

@@ -22,6 +22,11 @@ def cards(*readouts):
     return f'<div class="course-cards">{"".join(readouts)}</div>'
 
 
+def visible(word):
+    """Spaces and line ends of a word, made visible."""
+    return word.replace(" ", "␣").replace("\n", "↵") or "?"
+
+
 def page(items):
     """HTML of charts, which share a row while there is room, and of HTML strings, each in a row of
     its own."""

@@ -10,6 +10,7 @@ from course_utils.text import _
 from course_utils.widgets.html import words
 
 WRAPPED = 46  # letters on a line of a cell, where a table fills the page
+SHORT = 24  # letters that are never broken over lines
 NUMBER = r"[-+−±]?([\d.,]+|inf)([e^][-+−]?\d+)?( ?(%|[a-zA-Zµσ]{1,3}|×|times))?"
 # One number, or several: 7.26; 6.08 to 7.26; 4 of 11; [0.1, 0.3]; 97% [96, 98]; 1/8; 1024 x 64.
 BETWEEN = r"(, ?| ?/ ?|-|–|\s+((to|of|x|->) |[\[(])?)"
@@ -75,7 +76,9 @@ class Table:
         style = f"font-variant-numeric: tabular-nums; margin-left: 0{whole}"
         head = self.line("th scope='col'", self.head, self.widths)
         body = "".join(self.line("td", row) for row in self.rows)
-        return f"<table style='{style}'><thead>{head}</thead><tbody>{body}</tbody></table>"
+        table = f"<table style='{style}'><thead>{head}</thead><tbody>{body}</tbody></table>"
+        # What a narrow page has no room for is scrolled to, by keys too, and no number is broken.
+        return f"<div tabindex='0' style='overflow-x: auto; outline-offset: -2px'>{table}</div>"
 
     def line(self, tag, row, widths=None):
         """Returns one row as HTML."""
@@ -83,7 +86,8 @@ class Table:
         for place, cell in enumerate(row):
             side = "right" if self.right[place] else "left"
             space = "normal" if isinstance(cell, Markup) else "pre-wrap"
-            style = f"text-align: {side}; white-space: {space}"
+            space = "pre" if self.right[place] or (short(cell) and not self.widths) else space
+            style = f"text-align: {side}; white-space: {space}; padding: 0.3em 0.6em"
             style += "; vertical-align: top" if self.widths else ""
             style += f"; width: {widths[place]}" if widths else ""
             text = cell if isinstance(cell, Markup) else html.escape(cell)
@@ -99,6 +103,11 @@ def cells(row):
 def plain(cell):
     """Returns a cell as text."""
     return words([cell]) if isinstance(cell, Markup) else cell
+
+
+def short(cell):
+    """Says whether a cell may stand on one line on any page."""
+    return not isinstance(cell, Markup) and room(cell) <= SHORT
 
 
 def timings(measured):

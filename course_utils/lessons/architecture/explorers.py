@@ -87,11 +87,12 @@ def chart_of(look, title, description):
         return {place + 0.5: text for place, text in enumerate(texts)}
 
     row = 18 if len(look.rows) < 30 else 14  # pixels
+    column = 15  # of a turned word, so that it does not touch its neighbour
     return Chart(
         [Grid(look.weights)],
         title=title,
         description=description,
-        width=560,
+        width=max(560, 100 + column * len(look.columns)),
         height=120 + row * len(look.rows),
         x=Axis(_("is looked at"), ticks=ticks(look.columns), turned=True),
         y=Axis(_("looks"), ticks=ticks(look.rows)),

@@ -13,6 +13,7 @@ from course_utils.models import classic
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, readout, slider
 from course_utils.widgets.controls import Number
+from course_utils.widgets.html import visible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Counted:
         likeliest: After the prompt, the likeliest tokens and their probabilities, as
             `(text, probability)`.
         unseen: After the prompt, the probability of all tokens that never followed it.
+        prompt: The text after which these were asked for.
     """
 
     order: int
@@ -36,6 +38,7 @@ class Counted:
     unknown: float
     likeliest: list
     unseen: float
+    prompt: str
 
 
 def counter(text, held_out, prompt, orders=5):
@@ -48,7 +51,8 @@ def counter(text, held_out, prompt, orders=5):
         orders: The longest n.
     """
     vocabulary, pieces = docs.tokenizer().get_vocab_size(), docs.tokenizer()
-    counted, prompt = classic.count(text, orders, vocabulary), np.array([pieces.encode(prompt).ids])
+    said, counted = prompt, classic.count(text, orders, vocabulary)
+    prompt = np.array([pieces.encode(prompt).ids])
     again = text[: held_out.size].reshape(held_out.shape)
 
     def measure(order, discount):
@@ -71,6 +75,7 @@ def counter(text, held_out, prompt, orders=5):
             unknown,
             likeliest,
             float(1 - p[followers].sum()),
+            said,
         )
 
     return measure
@@ -78,7 +83,7 @@ def counter(text, held_out, prompt, orders=5):
 
 def show_counted(seen):
     """The two perplexities, and what the model expects after the prompt."""
-    names = {i + 0.5: repr(text)[1:-1] for i, (text, p) in enumerate(seen.likeliest)}
+    names = {i + 0.5: visible(text) for i, (text, p) in enumerate(seen.likeliest)}
     return [
         cards(
             readout(_("perplexity, new text"), f"{seen.unknown:.1f}"),
@@ -90,7 +95,7 @@ def show_counted(seen):
             [Bars(np.arange(len(names) + 1), [100 * p for text, p in seen.likeliest])],
             x=Axis(_("next token"), ticks=names),
             y=Axis(_("probability, %"), low=0),
-            title=_("After the prompt: the ten likeliest tokens"),
+            title=_("After {prompt!r}: the ten likeliest tokens").format(prompt=seen.prompt),
             width=620,
             height=260,
             description=_("The likeliest: {tokens}.").format(

@@ -10,6 +10,7 @@ from course_utils.chart import Axis, Bars, Chart
 from course_utils.checks import finite, positive, whole
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
+from course_utils.widgets.html import visible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +71,6 @@ def soft_label(logits, tokens, words, position, temperature, shown=8):
         float(entropy),
         float(soft[true]),
     )
-
-
-def visible(word):
-    """Spaces and line ends of a word, made visible."""
-    return word.replace(" ", "␣").replace("\n", "↵") or "?"
 
 
 def show_soft_label(seen):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import html
 import threading
 
 import numpy as np
@@ -252,6 +253,7 @@ def show_pattern(seen):
     """The bytes, and a corner of the matrix: blue above zero, orange-red below, empty where
     removed."""
     share = np.mean(seen.kept != 0)
+    rows, columns = seen.kept[:CORNER, :CORNER].shape
     title = {
         "any": _("{share:.0%} kept: single weights"),
         "runs": _("{share:.0%} kept: some of every four down a column"),
@@ -281,12 +283,18 @@ def show_pattern(seen):
         ),
         Chart(
             [Grid(seen.kept[:CORNER, :CORNER])],
-            x=Axis(_("unit")),
-            y=Axis(_("input")),
+            x=Axis(_("unit, {shown} of {all}").format(shown=columns, all=seen.kept.shape[1])),
+            y=Axis(_("input, {shown} of {all}").format(shown=rows, all=seen.kept.shape[0])),
             title=title.format(share=share),
             width=400,
             height=420,
             description=description.format(corner=CORNER, share=share),
+        ),
+        html.escape(
+            _(
+                "The picture shows a corner of {rows} by {columns} weights. Blue: above zero; "
+                "orange-red: below; the stronger, the larger; empty: removed."
+            ).format(rows=rows, columns=columns)
         ),
     ]
 

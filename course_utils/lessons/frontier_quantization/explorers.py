@@ -66,9 +66,9 @@ def show_pair(seen):
     return [
         cards(
             readout(_("round-to-nearest"), "{:g}, {:g}".format(*seen.nearest)),
-            readout(_("output errs by"), f"{seen.errors['nearest']:.3f}"),
+            readout(_("round-to-nearest errs by"), f"{seen.errors['nearest']:.3f}"),
             readout(_("one by one"), "{:g}, {:g}".format(*seen.settled)),
-            readout(_("output errs by"), f"{seen.errors['settled']:.3f}"),
+            readout(_("one by one errs by"), f"{seen.errors['settled']:.3f}"),
         ),
         Chart(
             [

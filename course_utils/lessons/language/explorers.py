@@ -17,7 +17,7 @@ from course_utils.evaluation.tasks import TASKS
 from course_utils.storage import Ledger
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, names, readout, slider
-from course_utils.widgets.controls import Control, row
+from course_utils.widgets.controls import Control, row, without_use
 from course_utils.widgets.skills import skills_chart
 from course_utils.widgets.tables import Markup, Table
 
@@ -222,6 +222,7 @@ def speak_explorer(name="tales"):
     return Explorer(
         functools.partial(speak, name),
         show_spoken,
+        without_use,
         story=Typed(_("story"), STORY, _("in words this world has")),
         question=Typed(_("question"), QUESTION, _("about the story")),
         rule=choice(
