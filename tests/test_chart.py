@@ -434,3 +434,10 @@ def test_a_log_axis_reaches_over_600_powers_of_ten():
     for ends in ((-1e308, 1e308), (0, 0), (0, 1e-320), (np.nan, 1)):
         with pytest.raises(ValueError, match="ticks need low < high"):
             nice_ticks(*ends)
+
+
+def test_ends_of_a_narrow_type_are_compared_without_a_warning():
+    """float32 cannot hold the largest number that an axis may reach."""
+    axis = Axis("x", low=np.float32(-1.2), high=np.float32(1.2))
+    with np.errstate(all="raise"):
+        assert svg(Chart([Line([0, 1], [0, 1])], x=axis))

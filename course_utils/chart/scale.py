@@ -43,7 +43,7 @@ class Scale:
             drawn.min(initial=1) if axis.low is None else axis.low,
             drawn.max(initial=1) if axis.high is None else axis.high,
         ]
-        for end in ends:
+        for end in map(float, ends):
             if not abs(end) <= LARGEST or axis.log and end < LEAST:
                 reach = f"{LEAST:g}" if axis.log else f"{-LARGEST:g}"
                 raise ValueError(

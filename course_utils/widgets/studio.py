@@ -13,7 +13,7 @@ from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, bench
 from course_utils.evaluation.sweeps import front
 from course_utils.text import _
 from course_utils.widgets import names
-from course_utils.widgets.controls import choice, log_slider, slider
+from course_utils.widgets.controls import choice, log_slider, slider, without_use
 from course_utils.widgets.explorer import Explorer
 from course_utils.widgets.html import cards, readout
 from course_utils.widgets.skills import skills_chart
@@ -235,7 +235,11 @@ class SmallStudio(Explorer):
         super().__init__(
             functools.partial(compute, **fixed),
             self.with_trail,
-            **{n: controls()[n] for n in ("step", "theta")},
+            step=controls()["step"],
+            # It scores by size alone: at 1 hardly a weight is left.
+            theta=log_slider(
+                "θ", 0.001, 1, None, _("weights of at most θ in size are removed"), off=True
+            ),
         )
 
     def with_trail(self, result):
@@ -281,7 +285,7 @@ class Studio(Explorer):
                 _("model"), list(models), models[0], _("trained and shipped with the course")
             )
         }
-        super().__init__(compute, self.with_trail, **picked, **controls())
+        super().__init__(compute, self.with_trail, without_use, **picked, **controls())
         self.children = (*self.children, ipywidgets.HBox([self.button, self.verdict]), self.sample)
         self.button.on_click(lambda button: self.test())
 
