@@ -6,6 +6,7 @@ their order. JupyterLab draws them with the same renderers and styles as in the 
 editors to build and no kernel to wait for.
 """
 
+import html
 import json
 
 import nbformat
@@ -44,7 +45,9 @@ def outputs(cell):
     shown = []
     for output in cell.get("outputs", ()):
         output = nbformat.from_dict(json.loads(json.dumps(output)))
-        output.get("data", {}).pop(WIDGET, None)
+        data = output.get("data", {})
+        if data.pop(WIDGET, None) and "image/png" in data:
+            data["text/html"] = picture(data.pop("image/png"), output.metadata["image/png"])
         if output.output_type == "execute_result":
             data, metadata = output.data, output.metadata
             output = nbformat.v4.new_output("display_data", data, metadata=metadata)
@@ -52,6 +55,12 @@ def outputs(cell):
             output = nbformat.v4.new_output("display_data", {"text/plain": output.text})
         shown.append(output)
     return shown
+
+
+def picture(png, shown):
+    """A picture as nbconvert shows it, with the words that its metadata has for it."""
+    words = html.escape(shown.get("alt", ""))
+    return f'<img alt="{words}" style="max-width: 100%" src="data:image/png;base64,{png}">'
 
 
 def show(page, whole, name="pages.ipynb"):
@@ -102,7 +111,7 @@ LOOK = r"""() => {
       const whole = output.getBoundingClientRect();
       let named = false;
       for (const e of output.querySelectorAll('mjx-container')) {
-        const r = e.getBoundingClientRect();
+        const r = (e.querySelector('mjx-math, svg') || e).getBoundingClientRect();
         const around = box(e, output).getBoundingClientRect();
         if (visible(r) && box(e, output) === output && r.right > around.right + 1) {
           named = true;
@@ -173,3 +182,38 @@ def faults(page, owners, width):
         f"{width} px, {owners[lesson][place]}: {kind}: {what}"
         for lesson, place, kind, what in page.evaluate(LOOK)
     ]
+
+
+PLANTED = {
+    "box overflows": "<table><tr><td style='white-space: pre'>"
+    + 60 * "wide "
+    + "</td></tr></table>",
+    "word is broken": "<p style='width: 2.5em; overflow-wrap: anywhere'>1,234,567</p>",
+    "head out of line": "<table><thead><tr><th style='text-align: left'>bytes</th></tr></thead>"
+    "<tbody><tr><td style='text-align: right'>98</td></tr></tbody></table>",
+    "words overlap": "<svg role='img' aria-label='a' width='200' height='40'>"
+    "<text x='10' y='20'>seven</text><text x='20' y='20'>eight</text></svg>",
+    "words leave the picture": "<svg role='img' aria-label='a' width='40' height='40'>"
+    "<text x='10' y='20'>too long for it</text></svg>",
+}
+PNG = (  # one black pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+FORMULA = "$$" + " + ".join(f"x_{{{i}}}" for i in range(60)) + "$$"
+
+
+KINDS = (*PLANTED, "picture without words", "formula is cut")
+
+
+def planted():
+    """A notebook with one fault of each kind; the cells are called by what should be found."""
+    v4 = nbformat.v4
+    outputs = {kind: {"text/html": page} for kind, page in PLANTED.items()}
+    outputs["picture without words"] = {"image/png": PNG}
+    cells = [
+        v4.new_code_cell(
+            "", id=kind.replace(" ", "-"), outputs=[v4.new_output("display_data", data)]
+        )
+        for kind, data in outputs.items()
+    ]
+    return v4.new_notebook(cells=[*cells, v4.new_markdown_cell(FORMULA, id="formula-is-cut")])

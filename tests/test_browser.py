@@ -5,11 +5,12 @@ import os
 import pathlib
 
 import nbformat
+import pages
 import pytest
 from browser import axe, browser, jupyter, open_notebook, run_all, screenshot
 
 from course_utils import doctor
-from course_utils.files import ROOT
+from course_utils.files import NOTEBOOKS, ROOT
 
 pytestmark = [
     pytest.mark.browser,
@@ -183,3 +184,19 @@ def test_keys_move_the_studio(server, page, tmp_path):
     screenshot(page, shots / "studio-1280.png", 1280, show=".course-explorer")
     screenshot(page, shots / "studio-800.png", 800, show=".course-explorer")
     assert axe(page) == []
+
+
+def test_pages_find_what_is_planted_and_nothing_else_in_any_lesson(server, page):
+    """At 1280 and 800 pixels, with the outputs that the lessons keep."""
+    books = {path.stem: nbformat.read(path, 4) for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    whole, owners = pages.gathered({**books, "planted": pages.planted()})
+    pages.show(page, whole)
+    for width in (1280, 800):
+        found = pages.faults(page, owners, width)
+        faults = [line for line in found if "planted: " in line]
+        for kind in pages.KINDS:
+            assert any(f"planted: {kind.replace(' ', '-')}: {kind}" in line for line in faults), (
+                kind
+            )
+        assert len(faults) == len(pages.KINDS), faults
+        assert [line for line in found if line not in faults] == []

@@ -284,3 +284,9 @@ def test_the_studios_know_what_is_of_no_use(rule, theta):
     closed = without_use({"rule": rule, "theta": theta, "step": 0.1, "bits": 4})
     assert ("bits" in closed, "step" in closed) == (rule == "step", rule != "step")
     assert ("score" in closed, "on" in closed) == (theta is None, theta is None)
+
+
+@pytest.mark.parametrize("rule, step", [("step", None), ("step", 0.1), ("absmax", None)])
+def test_storage_is_of_use_where_there_are_codes(rule, step):
+    closed = without_use({"rule": rule, "theta": 0.1, "step": step, "bits": 4})
+    assert ("storage" in closed) == (rule == "step" and step is None)

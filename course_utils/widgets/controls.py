@@ -181,6 +181,8 @@ def without_use(values):
         reasons = {"bits": _("Not used: the rule step rounds to multiples of Q.")}
     else:
         reasons = {"step": _("Not used: this rule takes its steps from bits.")}
+    if values["rule"] == "step" and values["step"] is None:
+        reasons["storage"] = _("Not used: Q is off, and floats are stored as they are.")
     if values["theta"] is None:
         nothing = _("Not used: θ is off, and nothing is removed.")
         reasons.update(score=nothing, on=nothing)

@@ -106,8 +106,6 @@ def histogram(result):
             marks.insert(0, Band(-min(theta, edge), min(theta, edge), label=_("removed")))
         elif (bound := theta**-0.5) < edge:
             marks[:0] = [Band(-edge, -bound, label=_("removed")), Band(bound, edge)]
-    if step is not None and edge / step <= 25:
-        marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
     if result.settings.get("rule", "step") != "step":
         step = None
         grid = _("{bits} bits, a scale for every {size} inputs").format(
@@ -115,6 +113,8 @@ def histogram(result):
         )
     else:
         grid = _("no rounding") if step is None else _("levels every {step:g}").format(step=step)
+    if step is not None and edge / step <= 25:
+        marks += [Rule(k * step) for k in range(-int(edge / step), int(edge / step) + 1)]
     return Chart(
         marks,
         x=Axis(_("weight"), low=-edge, high=edge),
