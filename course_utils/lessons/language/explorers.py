@@ -84,7 +84,7 @@ class Typed(Control):
             description=name,
             continuous_update=False,
             rows=4 if len(value) > 80 else 1,
-            layout={"flex": "1 1 480px", "width": "auto"},
+            layout={"flex": "1 1 380px", "width": "auto"},
             style={"description_width": "100px"},
         )
         self.widget, self.examples = row(self.box, description), [value]
