@@ -77,7 +77,7 @@ def lessons():
     ]
     hours, rest = divmod(sum(studied.values()), 60)
     cores = " or ".join(sorted({str(measured[name]["cores"]) for name in ran}))
-    head = ["| document | lesson | it answers | minutes | seconds |", "|---|---|---|--:|--:|"]
+    head = ["| document | lesson | it answers | minutes | seconds |", "|:--|:--|:--|--:|--:|"]
     total = (
         f"Together {hours} hours and {rest} minutes to study, and {sum(ran.values()):.0f} seconds "
         f"to run: from top to bottom on {cores} cores, the start of the kernel included, as last "
@@ -92,7 +92,7 @@ def short_map(here):
         f"| {lesson.heading} | {link(lesson.notebook, here)} | {lesson.answers} |"
         for lesson in there()
     ]
-    return "\n".join(["| document | notebook | it answers |", "|---|---|---|", *rows])
+    return "\n".join(["| document | notebook | it answers |", "|:--|:--|:--|", *rows])
 
 
 def headings():
@@ -103,7 +103,7 @@ def headings():
         f"{link(section.notebook if section.notebook in shown else EVERYTHING)} |"
         for section in SECTIONS
     ]
-    return "\n".join(["| heading | in English | lesson |", "|---|---|---|", *rows])
+    return "\n".join(["| heading | in English | lesson |", "|:--|:--|:--|", *rows])
 
 
 def link(notebook, here=None):
