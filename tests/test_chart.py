@@ -38,7 +38,7 @@ from course_utils.chart import (
 )
 from course_utils.chart.marks import FONT
 from course_utils.chart.png import CHINESE
-from course_utils.chart.scale import number
+from course_utils.chart.scale import labels
 from course_utils.experiments import font
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -337,7 +337,15 @@ def test_numbers_are_written_as_people_read_them():
         1e-5: "10⁻⁵",
         100.0: "100",
     }
-    assert {value: number(value) for value in written} == written
+    assert {value: labels([value])[0] for value in written} == written
+
+
+def test_one_axis_writes_all_its_numbers_in_one_way():
+    assert labels([0, 20_000, 2e6]) == ["0", "2×10⁴", "2×10⁶"]
+    assert labels([0, 5e5, 1e6]) == ["0", "5×10⁵", "10⁶"]
+    assert labels([1e-4, 0.01, 1]) == ["0.0001", "0.01", "1"]
+    assert labels([1e-9, 1e-3, 1]) == ["10⁻⁹", "10⁻³", "10⁰"]
+    assert labels([0, 5e-5, 1e-4]) == ["0", "0.00005", "0.0001"]
 
 
 def test_an_axis_has_at_least_three_ticks_where_there_is_room():

@@ -73,7 +73,7 @@ class Scale:
             count = max(2, int(abs(self.end - self.start) / (70 if self.end > self.start else 28)))
             ends = (10**self.low, 10**self.high) if self.axis.log else (self.low, self.high)
             values = nice_ticks(*ends, count, self.axis.log) if isinstance(ticks, str) else ticks
-            pairs = [(value, number(value)) for value in values]
+            pairs = list(zip(values, labels(values)))
         slack = 1e-9 * (self.high - self.low)
         return [
             (v, text)
@@ -87,15 +87,23 @@ def _wide(span):
     return span if span >= LEAST else 0
 
 
-def number(value):
-    """A number as a tick shows it: 0.05, 1,500, 2×10⁷."""
-    size = abs(value)
-    if size and not 1e-4 <= size < 1e6:
-        digits, power = f"{value:.2e}".split("e")
-        digits = digits.rstrip("0").rstrip(".").replace("-", "−")
-        raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"10{raised}" if digits == "1" else f"{digits}×10{raised}"
+def labels(values):
+    """The numbers of one axis as its ticks show them: 0.05, 1,500 or, where the largest or the
+    smallest would have many digits, all of them like 2×10⁷."""
+    sizes = [abs(value) for value in values if value]
+    powers = bool(sizes) and not (1e6 > max(sizes) >= 1e-4 and min(sizes) >= 1e-6)
+    return [with_power(value) if powers and value else plain(value) for value in values]
+
+
+def plain(value):
     return f"{value:,.7f}".rstrip("0").rstrip(".").replace("-", "−")
+
+
+def with_power(value):
+    digits, power = f"{value:.2e}".split("e")
+    digits = digits.rstrip("0").rstrip(".").replace("-", "−")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digits == "1" else f"{digits}×10{raised}"
 
 
 def nice_ticks(low, high, count=5, log=False):
