@@ -16,6 +16,7 @@ import course_utils
 from course_utils import checks, quantization
 from course_utils.datasets import digits, docs
 from course_utils.evaluation.skills import commonest_answers, examples, unigram_probabilities
+from course_utils.experiments import students
 
 INTEGERS = (np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64)
 NO_NUMBERS = ("4", b"4", None, 4j, np.complex64(4), np.array(4), np.array([4]), [4], {4})
@@ -59,6 +60,8 @@ def test_seeds_end_where_generators_do():
     for seed in (2**31, np.float32(2**31), -1, 1.5):
         with pytest.raises(ValueError, match="seed must be a whole number from 0"):
             checks.seed(seed)
+        with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+            students.new(seed)
 
 
 @pytest.mark.parametrize(

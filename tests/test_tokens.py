@@ -9,6 +9,7 @@ from course_utils.backend import keras, tf
 from course_utils.datasets import digits, docs
 from course_utils.decoding import classic, translation
 from course_utils.evaluation import attribution
+from course_utils.evaluation.tasks import TASKS
 from course_utils.models.seq2seq import EncoderDecoder
 
 TOKENS = np.random.default_rng(0).integers(0, 64, (4, 9)).astype(np.int32)
@@ -113,9 +114,15 @@ def test_translations_and_their_marks_are_checked():
         lambda: translation.translate(model, source, 1, -2),
         lambda: translation.all_right(model, source, target + np.int64(2**32)),
         lambda: decoding.answers(small.decoder(), [[1]], 64),
+        lambda: TASKS["translation"].score(model, (wide, target)),
+        lambda: TASKS["translation"].score(model, (source, target + np.int64(2**32))),
+        lambda: TASKS["translation"].score(model, (source, target + 0.5)),
+        lambda: TASKS["translation"].score(model, (source, target[:2])),
+        lambda: TASKS["translation"].score(model, (source, np.tile(target, 2))),
     ):
         with pytest.raises(ValueError, match="got"):
             read()
+    assert TASKS["translation"].score(model, (source, target)).perplexity > 1
 
 
 def test_a_classifier_is_scored_on_classes_that_it_has():

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from course_utils import decoding, distillation, evaluation, models
+from course_utils import checks, decoding, distillation, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.checks import whole
 from course_utils.compression import baseline
@@ -78,7 +78,7 @@ def teach(student, batches, steps, loss, learning_rate=RATE):
 
 def new(seed):
     """Returns an untrained student: the shape of `docs-tiny`, with weights drawn from a seed."""
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(checks.seed(seed))
     kind = catalogue.entry("docs-student").kind
     vocabulary = docs.tokenizer().get_vocab_size()
     student = kind(vocabulary=vocabulary, name="docs_student", **SHAPE)
