@@ -572,15 +572,31 @@ def plain(folder):
     return {**chosen, **kept, **{name: str(folder / place) for name, place in places.items()}}
 
 
+# JupyterLab, which stops when its standard input closes: whoever kills `lab`, on any system, takes
+# the server along. Kernels notice themselves that their server is gone.
+FOLLOWING = """
+import os, runpy, signal, threading, time
+
+def follow():
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+    os._exit(1)
+
+threading.Thread(target=follow, daemon=True).start()
+runpy.run_module("jupyterlab", run_name="__main__", alter_sys=True)
+"""
+
+
 def lab(arguments):
     """Opens JupyterLab on the first lesson, says in a few lines what to do there, and stops it with
     Ctrl+C. The server's own messages go to a file."""
     ours = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # a container, WSL
         ours.append("--allow-root")
-    command = [sys.executable, "-m", "jupyterlab", *ours, *arguments]
     if {"-h", "--help", "--help-all", "--version", "--show-config"} & set(arguments):
-        return become(command)
+        return become([sys.executable, "-m", "jupyterlab", *ours, *arguments])
     if importlib.util.find_spec("jupyterlab") is None:
         raise ModuleNotFoundError(name="jupyterlab")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="course-lab-"))
@@ -589,10 +605,10 @@ def lab(arguments):
     group = {"start_new_session": True} if os.name != "nt" else {"creationflags": 0x200}
     with open(log, "wb") as output:
         server = subprocess.Popen(
-            command,
+            [sys.executable, "-c", FOLLOWING, *ours, *arguments],
             cwd=ROOT,
             env=plain(folder),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it closes when we end, however that comes about
             stdout=output,
             stderr=subprocess.STDOUT,
             **group,

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -609,7 +610,9 @@ def test_a_notebook_runs_with_our_kernel_from_any_folder(hostile):
     assert code == 0 and f"{sys.executable} {hostile} 42" in said, said
 
 
-def test_lab_opens_the_first_lesson_whatever_was_configured(hostile):  # 5 s: a server starts
+@pytest.fixture
+def opened(hostile):
+    """Starts `lab`; whatever happens afterwards, it and its server are gone in the end."""
     group = {"creationflags": 0x200} if os.name == "nt" else {}
     child = subprocess.Popen(
         [sys.executable, "-m", "course_utils", "lab", "--no-browser", "--ServerApp.port=0"],
@@ -618,10 +621,40 @@ def test_lab_opens_the_first_lesson_whatever_was_configured(hostile):  # 5 s: a 
         stderr=subprocess.STDOUT,
         **group,
     )
+    said = ""
     try:
-        said = ""
         while "server.log" not in said and (line := child.stdout.readline()):
             said += line.decode()
+        yield child, said
+    finally:
+        child.kill()  # the server follows
+        child.communicate()
+        for log in re.findall(r"goes to (.*)\)", said):
+            shutil.rmtree(pathlib.Path(log).parent, ignore_errors=True)
+
+
+def closed(address, seconds=60):
+    """Says whether nobody answers at an address any more, within some seconds."""
+    for _ in range(5 * seconds):
+        try:
+            urllib.request.urlopen(address, timeout=20).close()
+        except OSError:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_a_lab_that_is_killed_takes_its_server_along(opened):
+    child, said = opened
+    address = re.search(r"http\S+\?token=\w+", said)[0]
+    assert not closed(address, 1)
+    child.kill()
+    assert closed(address)
+
+
+def test_lab_opens_the_first_lesson_whatever_was_configured(opened):  # 5 s: a server starts
+    child, said = opened
+    try:
         assert "To stop, press Ctrl+C" in said and "Shift+Enter" in said, said
         address = re.search(r"http\S+/lab/tree/notebooks/00_start_here.ipynb\?token=\w+", said)[0]
 
@@ -639,7 +672,7 @@ def test_lab_opens_the_first_lesson_whatever_was_configured(hostile):  # 5 s: a 
         assert kernels["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
     finally:
         child.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
-        rest = child.communicate(timeout=60)[0].decode()
+        rest = child.communicate(timeout=120)[0].decode()
     assert child.returncode == 0 and "Stopping" in rest
     log = pathlib.Path(re.search(r"goes to (.*)\)", said)[1])
     assert not log.parent.exists()
