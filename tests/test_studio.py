@@ -53,6 +53,14 @@ def test_both_sliders_off_is_the_original():
     assert (seen.accuracy, seen.perplexity, seen.ledger.total) == seen.original
 
 
+def test_whoever_trains_the_original_trains_a_copy():
+    here = bench("docs-tiny")
+    for weight in here.original.weights:
+        weight.assign(0 * weight)
+    assert here.report()[0].accuracy > 0.3
+    assert np.any(here.original.weights[0])
+
+
 def test_each_move_measures_anew():
     here = bench("docs-tiny")
     quality = [here.measure(**{**PLAIN, "step": step}).perplexity for step in (0.01, 0.1, 0.4)]

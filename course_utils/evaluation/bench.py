@@ -86,12 +86,12 @@ class Bench:
 
     def __init__(self, name):
         self.turn = threading.RLock()
-        self.name, self.task, self.original = name, tasks.of(name), models.load(name)
-        self.weights = compression.weights(self.original)
+        self.name, self.task, self._original = name, tasks.of(name), models.load(name)
+        self.weights = compression.weights(self._original)
         self.matrices = {w.name: w.matrix() for w in self.weights if not w.skipped_because}
         if not self.matrices:
             raise ValueError(f"{name} has no matrix of a layer that could be rounded or pruned")
-        self.twin = clone(self.original)
+        self.twin = clone(self._original)
         self.targets = compression.weights(self.twin)
         self.data = self.task.data("validation", self.task.live)
         largest = max(np.abs(m).max() for m in self.matrices.values())
@@ -101,11 +101,16 @@ class Bench:
             for n, m in self.matrices.items()
         }
         self.before = sum(np.bincount(b, minlength=BINS) for b in self.bins.values())
-        self.description = describe(self.original)
+        self.description = describe(self._original)
         tensors = self.put(step=None, theta=None, score="magnitude", on="weight")[0]
-        self.score = self.task.score(self.original, self.data)
+        self.score = self.task.score(self._original, self.data)
         size = encode(tensors, model=self.description)[1].total
         self.reference = self.score.accuracy, self.score.perplexity, size
+
+    @property
+    def original(self):
+        """The uncompressed model, each time a new copy: whoever trains it changes no number here."""
+        return clone(self._original)
 
     @functools.cached_property
     def inputs(self):
@@ -113,7 +118,7 @@ class Bench:
         nothing."""
         read, asking = {}, [w for w in self.weights if w.calibratable]
         compression.watch(
-            self.original,
+            self._original,
             asking,
             self.task.inputs(self.data),
             lambda weight, inputs: read.update({weight.name: inputs}),
@@ -171,12 +176,12 @@ class Bench:
         with self.turn:
             if settings:
                 self.put(**settings)
-            return [self.task.score(model, data) for model in (self.original, self.twin)]
+            return [self.task.score(model, data) for model in (self._original, self.twin)]
 
     @functools.cached_property
     def original_sample(self):
         """A sample of the original's work; see `evaluation.tasks`."""
-        return self.task.sample(self.original)
+        return self.task.sample(self._original)
 
     def samples(self, **settings):
         """Returns a prompt, and what the original and the twin, at one setting or as it stands, add
