@@ -1,9 +1,11 @@
 """Recipes on whole models: files that load elsewhere, models of every kind, activations, and units
 that really go."""
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from course_utils.compression import Prune, Quantize, compress, finetuning
 from course_utils.datasets import digits
 from course_utils.files import ROOT
 from course_utils.models import checkpoint, description
+from course_utils.models.introspection import called_instead
 
 rng = np.random.default_rng(0)
 TOKENS = rng.integers(0, 512, (2, 24)).astype(np.int32)
@@ -679,3 +682,31 @@ def test_only_stacks_can_lose_units():
 def test_descriptions_are_plain_json(decoder):
     small = compression.remove_units(decoder, halves(decoder, "mlp"))
     assert json.loads(json.dumps(description.describe(small)))["config"]["mlp_width"] == [64, 64]
+
+
+def test_two_threads_may_calibrate_on_one_model():
+    layer, both, seen = keras.layers.Dense(3), threading.Barrier(2, timeout=2), []
+    layer.build((None, 2))
+    usual = layer.call
+
+    def instead(inputs):
+        seen.append(threading.get_ident())
+        return usual(inputs)
+
+    def replace():
+        with called_instead(layer, instead):
+            layer(np.ones((1, 2)))
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait()  # nobody else may come in here
+
+    threads = [threading.Thread(target=replace) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 2 and "call" not in vars(layer)
+    with called_instead(layer, instead):  # another thread only calls the layer
+        other = threading.Thread(target=layer, args=(np.ones((1, 2)),))
+        other.start()
+        other.join()
+    assert len(seen) == 2 and both.broken
