@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from course_utils import document, files, lesson, text
+from course_utils.document.sections import LESSONS
 from course_utils.files import ROOT
 from course_utils.lesson.answers import OUTCOMES
 from course_utils.lesson.exercise import all_exercises
@@ -266,6 +267,17 @@ def test_every_exercise_stands_in_a_notebook_and_the_other_way_round():
 def test_an_unknown_exercise_lists_the_known_ones():
     with pytest.raises(ValueError, match="03-1-clamp"):
         lesson.exercise("03-1-clamps")
+
+
+def test_other_lessons_are_links_in_what_is_said_of_claims():
+    shown = lesson.claims("8.3")._repr_html_()
+    names = {name for name in re.findall(r"href='(\w+)\.ipynb'", shown)}
+    assert "08_2_frontier_pruning" in shown and names and "08_2_frontier_pruning" not in names
+    assert "see 02_1_architecture." in " ".join(repr(lesson.claims("1")).split())
+    whole = "".join(lesson.errata(str(section)).data for section in range(10))
+    assert "<a href='08_2_frontier_pruning.ipynb'>08_2_frontier_pruning</a>" in whole
+    bare = re.sub(r"<a .*?</a>", "", whole)
+    assert not [one for one in LESSONS if one.notebook in bare]
 
 
 def test_claims_are_shown_as_a_table_with_their_verdicts():

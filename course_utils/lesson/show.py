@@ -2,6 +2,7 @@
 
 import html
 import inspect
+import re
 import textwrap
 
 from IPython.display import HTML
@@ -11,6 +12,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from course_utils import document
+from course_utils.document.sections import LESSONS
 from course_utils.files import NOTEBOOKS
 from course_utils.text import _
 from course_utils.widgets.tables import Markup, Table
@@ -45,10 +47,12 @@ def claims(*sections):
         *sections: Section numbers of the document, such as `"3.2.1"`; subsections are included.
 
     Returns:
-        A `Table` with their verdicts.
+        A `Table` with their verdicts. Other lessons are links; the one that the first section
+        belongs to is taken for the page that shows the table.
     """
+    here = next((one.notebook for one in document.SECTIONS if one.number in sections[:1]), None)
     rows = [
-        (Markup(claim.section), Markup(f"<b>{_(claim.verdict)}</b>"), Markup(said(claim)))
+        (Markup(claim.section), Markup(f"<b>{_(claim.verdict)}</b>"), Markup(said(claim, here)))
         for section in sections
         for claim in document.claims(section)
     ]
@@ -60,17 +64,31 @@ def claims(*sections):
     return Table(head, rows, widths=("5em", "8em", "auto"))
 
 
-def said(claim):
+def said(claim, here=None):
     """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets
-    the formulas. A claim keeps its plain English; it is translated here, where it is shown."""
+    the formulas, and lessons other than `here` are links. A claim keeps its plain English; it is
+    translated here, where it is shown."""
     repaired = ""
     if claim.repaired:
         form = typeset(_(claim.repaired))
         repaired = "<br>" + _("As it should read: {form}").format(form=form)
     return (
-        f"<span lang='zh'>{typeset(claim.quote)}</span><br>{html.escape(_(claim.states))} "
-        f"<i>{html.escape(_(claim.because))}</i>{repaired}"
+        f"<span lang='zh'>{typeset(claim.quote)}</span><br>{linked(_(claim.states), here)} "
+        f"<i>{linked(_(claim.because), here)}</i>{repaired}"
     )
+
+
+def linked(text, here=None):
+    """Returns a text as HTML in which the names of lessons other than `here` are links."""
+    names = [one.notebook for one in LESSONS if one.notebook != here]
+    known = re.compile(rf"\b({'|'.join(names)})\b")
+    return known.sub(lambda found: link(found[1]), html.escape(text))
+
+
+def link(notebook):
+    """Returns the name of a lesson as a link to it, where it is there."""
+    there = (NOTEBOOKS / f"{notebook}.ipynb").is_file()
+    return f"<a href='{notebook}.ipynb'>{notebook}</a>" if there else notebook
 
 
 def typeset(text):

@@ -48,6 +48,7 @@ def words(items):
             lines.append(chart.spoken(item))
         else:
             text = re.sub(r"<(style|title|desc)\b.*?</\1>", " ", item, flags=re.S)
+            text = re.sub(r"</?a\b[^>]*>", "", text)  # a link stands inside a sentence
             spaced = re.sub(r"</(div|p|tr|li|h\d)>", "\n", text)
             lines += [
                 html.unescape(" ".join(re.sub(r"<[^>]+>", " ", line).split()))
