@@ -446,11 +446,13 @@ def run(names, folder):
 
 def load_all(folder, names):
     """In a new process: loads every file and keeps what the models give."""
-    found = {}
+    found, given = {}, {}
     for path in sorted(pathlib.Path(folder).glob("*.safetensors")):
         name = names[int(path.stem.split("-")[0])]
+        if name not in given:
+            given[name] = inputs(made(name))
         try:
-            found[path.stem] = outputs(load(path), inputs(made(name)))
+            found[path.stem] = outputs(load(path), given[name])
         except Exception as problem:
             print(f"{name}: {type(problem).__name__}: {problem}", file=sys.stderr)
     np.savez(pathlib.Path(folder) / "loaded.npz", **found)

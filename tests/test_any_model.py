@@ -1,4 +1,4 @@
-"""A sample of `any_model.py`: one architecture of each kind, with every recipe."""
+"""A sample of `any_model.py`: architectures of every kind, with every recipe."""
 
 import any_model
 import numpy as np
@@ -10,25 +10,22 @@ from course_utils.backend import keras
 from course_utils.compression import Quantize, compress
 from course_utils.datasets import digits
 
+# Of every kind one, and of kinds that one model has together that model: `python tests/any_model.py`
+# tries them all, every week.
 SAMPLE = [
-    "EinsumDense, not last",
-    "Conv1D, groups",
-    "DepthwiseConv2D",
-    "Conv2DTranspose",
-    "SeparableConv2D",
-    "LSTM",
-    "ReversibleEmbedding, untied",
+    "EinsumDense, not last",  # a matrix whose axes must be moved
+    "Conv1D, groups",  # patches, of some channels only
+    "Conv2DTranspose",  # the axes of a kernel in another order
+    "LSTM",  # gates side by side; calibration is refused
     "two branches of one name",
     "a layer called twice",
     "two inputs",
-    "subclassed",
-    "Normalization",
-    "TextVectorization",
-    "Keras int4",
-    "NaN in a norm",
-    "Dense, unregistered",
-    "cnn, bfloat16",
-    "dense, float16",
+    "subclassed",  # a weight of its own, and two sublayers of one name
+    "TextVectorization",  # what is no weight comes back, and an embedding, refused by GPTQ
+    "Keras int4",  # codes that are packed already
+    "NaN in a norm",  # refused
+    "Dense, unregistered",  # refused
+    "cnn, bfloat16",  # another precision; depthwise kernels, a norm's moving averages
 ]
 
 
