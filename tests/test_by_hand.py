@@ -25,6 +25,12 @@ def loud(seed=0):
     return model
 
 
+@pytest.fixture(scope="module")
+def plain():
+    """A model that nobody changes: what is done to others must not reach it."""
+    return loud()
+
+
 def right(model):
     """Perplexity as the model itself computes it, and nothing compiled."""
     logits = np.asarray(model(TOKENS[:, :-1]), np.float64)
@@ -40,8 +46,7 @@ def measured(model):
 
 
 def activation(model):
-    for block in model.blocks:
-        block.up.activation = keras.activations.relu
+    model.blocks[0].up.activation = keras.activations.relu
 
 
 def epsilon(model):
@@ -70,13 +75,18 @@ def own_activation(model):
     model.blocks[0].up.activation = lambda x: 2 * x
 
 
+def all_that_keeps_its_blocks(model):
+    for change in (activation, epsilon, swapped_blocks):
+        change(model)
+
+
 CARRIED = (activation, epsilon, fewer_blocks, swapped_blocks)
 REFUSED = (own_call, own_method, own_activation)
 
 
 @pytest.mark.parametrize("change", [*CARRIED, *REFUSED])
-def test_a_changed_model_is_measured_as_changed(change):
-    plain, model = loud(), loud()
+def test_a_changed_model_is_measured_as_changed(plain, change):
+    model = loud()
     if change not in (activation, own_call):  # the others after their first measurement
         assert measured(model) == pytest.approx(right(plain), rel=1e-4)
     change(model)
@@ -101,16 +111,28 @@ def test_a_method_of_a_class_replaced_in_the_notebook(monkeypatch):
     assert measured(model) == pytest.approx(right(model), rel=1e-4) and measured(model) != before
 
 
-def test_text_is_written_by_the_model_as_it_is():
-    plain, model = loud(), loud()
+def test_text_is_written_by_the_model_as_it_is(plain):
+    model = loud()
     written = [decoding.generate(one, [1, 2], 6).tolist() for one in (plain, model)]
     assert written[0] == written[1]
     fewer_blocks(model)
     assert decoding.generate(model, [1, 2], 6).tolist() != written[0]
 
 
-@pytest.mark.parametrize("change", CARRIED)
-def test_copies_and_files_have_the_change(change, tmp_path):
+def test_each_change_is_heard_beside_the_others():
+    """A copy that lost one of several changes computes something else."""
+    whole = loud()
+    all_that_keeps_its_blocks(whole)
+    for lost in (activation, epsilon, swapped_blocks):
+        model = loud()
+        for change in (activation, epsilon, swapped_blocks):
+            if change is not lost:
+                change(model)
+        assert abs(right(model) / right(whole) - 1) > 1e-3, lost.__name__
+
+
+@pytest.mark.parametrize("change", [all_that_keeps_its_blocks, fewer_blocks])
+def test_copies_and_files_have_the_change(plain, change, tmp_path):
     model = loud()
     change(model)
     made = compress(model, [])
@@ -124,10 +146,11 @@ def test_copies_and_files_have_the_change(change, tmp_path):
         compression.remove_units(model, keep),
         activations.change_inputs(model, lambda weight, x: x),
     ]
+    expected = right(model)
     for copy in copies:
-        assert measured(copy) == pytest.approx(right(model), rel=1e-4)
+        assert measured(copy) == pytest.approx(expected, rel=1e-4)
     assert len(made.content) == made.ledger.total
-    assert sweeps.identity(model) != sweeps.identity(loud())
+    assert sweeps.identity(model) != sweeps.identity(plain)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +185,11 @@ def test_models_as_they_were_built_have_no_changes_and_share():
         assert by_hand.fingerprint(one) == by_hand.fingerprint(two)
 
 
+@pytest.fixture(scope="module")
+def described():
+    return describe(loud())
+
+
 @pytest.mark.parametrize(
     "done",
     [
@@ -179,9 +207,9 @@ def test_models_as_they_were_built_have_no_changes_and_share():
         "text",
     ],
 )
-def test_a_stranger_s_changes_are_refused(done):
+def test_a_stranger_s_changes_are_refused(described, done):
     with pytest.raises(ValueError, match="a change made by hand must name"):
-        rebuild({**describe(loud()), "changes": done})
+        rebuild({**described, "changes": done})
 
 
 def test_looking_costs_next_to_nothing():
