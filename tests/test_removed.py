@@ -32,11 +32,17 @@ ROUNDERS = {
 
 
 @pytest.fixture(scope="module")
-def removed():
+def model():
+    """No recipe changes it."""
+    return small.decoder()
+
+
+@pytest.fixture(scope="module")
+def removed(model):
     """By way of removing: the model, and where nothing is left of its blocks' matrices."""
     found = {}
     for name, (step, __) in REMOVERS.items():
-        made = compress(small.decoder(), [step], calibration=TOKENS)
+        made = compress(model, [step], calibration=TOKENS)
         found[name] = {
             n: np.asarray(t) == 0
             for n, t in made.tensors.items()
@@ -47,9 +53,9 @@ def removed():
 
 @pytest.mark.parametrize("rounder", ROUNDERS)
 @pytest.mark.parametrize("remover", REMOVERS)
-def test_removed_weights_stay_removed_pattern_and_all(removed, remover, rounder):
+def test_removed_weights_stay_removed_pattern_and_all(model, removed, remover, rounder):
     step, pattern = REMOVERS[remover]
-    made = compress(small.decoder(), [step, ROUNDERS[rounder]], calibration=TOKENS)
+    made = compress(model, [step, ROUNDERS[rounder]], calibration=TOKENS)
     asks = remover in ("wanda", "sparsegpt")  # what later layers read depends on the rounding
     for name, gone in removed[remover].items():
         values = floats(made.tensors[name])
@@ -86,20 +92,20 @@ def signs(weights):  # a rule of a learner's own with two levels
         (Apply(moved), r"kernel: test_removed\.moved would bring back 128 of the 128 weights"),
     ],
 )
-def test_a_step_that_brings_weights_back_is_refused(step, said):
+def test_a_step_that_brings_weights_back_is_refused(model, step, said):
     with pytest.raises(ValueError, match=said):
-        compress(small.decoder(), [HALF, step])
+        compress(model, [HALF, step])
 
 
-def test_a_rule_is_told_what_is_left():
+def test_a_rule_is_told_what_is_left(model):
     told = []
 
     def rule(weights, kept):
         told.append(kept)
         return weights
 
-    compress(small.decoder(), [Apply(rule, only="up"), HALF, Apply(rule, only="up")])
+    compress(model, [Apply(rule, only="up"), HALF, Apply(rule, only="up")])
     assert told[0] is None and told[1].shape == (16, 64) and np.mean(told[1]) == 0.5
     mine = np.ones((16, 64), bool)
-    compress(small.decoder(), [HALF, Apply(rule, only="up", kept=mine)])
+    compress(model, [HALF, Apply(rule, only="up", kept=mine)])
     assert told[-1] is mine  # what a learner names himself is not overwritten
