@@ -93,6 +93,13 @@ def subclassed():
     return model, rng.standard_normal((2, 5)).astype(np.float32)
 
 
+def greedy(model, written, given):
+    """Says whether each token after the given ones is the model's first choice after all before it:
+    one pass shows them all, for no position looks ahead."""
+    chosen = np.argmax(np.asarray(model(written[None, :-1])), -1)[0]
+    return chosen[given - 1 :].tolist() == written[given:].tolist()
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -305,9 +312,13 @@ def test_only_that_touches_nothing_is_refused(decoder, name, only):
         WITH_ONLY[name](decoder, only)
 
 
-@pytest.mark.parametrize("only, blocks", [("block_1", {1}), ("block", set(range(12)))])
-def test_only_names_whole_parts_of_a_path(only, blocks):
-    deep = small.decoder(depth=12)
+@pytest.fixture(scope="module")
+def deep():
+    return small.decoder(depth=11)  # its last block is block_10
+
+
+@pytest.mark.parametrize("only, blocks", [("block_1", {1}), ("block", set(range(11)))])
+def test_only_names_whole_parts_of_a_path(deep, only, blocks):
     made = compress(deep, [Quantize(quantization.absmax, only=only, bits=4)]).tensors
     rounded = [n for n, t in made.items() if isinstance(t, quantization.QuantizedTensor)]
     assert {name.split("/")[1] for name in rounded} == {f"block_{i}" for i in blocks}
@@ -518,7 +529,8 @@ def test_a_fixed_range_clips_and_a_token_range_does_not(mlp):
     assert np.abs(np.asarray(moving(loud)) - np.asarray(mlp(loud))).max() < 0.5
 
 
-def test_rounded_activations_survive_compilation(decoder):
+def test_rounded_activations_survive_compilation():
+    decoder = small.decoder(512, 32, heads=4, context=32, seed=3)
     twin = compression.quantize_activations(decoder, 4, "token")
     measured, plain = evaluation.next_token(twin, TOKENS), evaluation.next_token(decoder, TOKENS)
     logits = np.asarray(twin(TOKENS[:, :-1])).astype(np.float64)
@@ -529,10 +541,7 @@ def test_rounded_activations_survive_compilation(decoder):
         measured.loss == pytest.approx(losses.mean(), abs=1e-4)
         and abs(measured.loss - plain.loss) > 1e-4
     )
-    row = [3, 1, 4]
-    for _ in range(6):
-        row.append(int(np.argmax(np.asarray(twin(np.array([row])))[0, -1])))
-    assert decoding.generate(twin, [3, 1, 4], 6).tolist() == row
+    assert greedy(twin, decoding.generate(twin, [3, 1, 4], 6), 3)
     np.testing.assert_array_equal(
         np.asarray(checkpoint.clone(twin)(TOKENS)), np.asarray(decoder(TOKENS))
     )  # as documented
@@ -623,10 +632,8 @@ def test_removed_heads_and_mlp_units_of_a_decoder(decoder, tmp_path):
     assert compression.baseline(small) < compression.baseline(decoder) - 3.9 * removed
     loaded = compression.load(compress(small, []).save(tmp_path / "small.safetensors"))
     np.testing.assert_array_equal(np.asarray(loaded(TOKENS)), np.asarray(small(TOKENS)))
-    row = [5, 6, 7]
-    for _ in range(20):
-        row.append(int(np.argmax(np.asarray(small(np.array([row])))[0, -1])))
-    assert decoding.generate(small, [5, 6, 7], 20).tolist() == row
+    written = decoding.generate(small, [5, 6, 7], 20)
+    assert len(written) == 23 and greedy(small, written, 3)
 
 
 def test_removed_twice(decoder):
