@@ -69,9 +69,9 @@ def test_rows_say_what_compress_and_next_token_say(model, rows):
 def test_a_shipped_model_is_known_by_its_name():
     tokens = docs.sequences("validation", 2)
     (row,) = sweeps.sweep(
-        "docs-base", {"4 bits": [Quantize(quantization.absmax, bits=4)]}, tokens, jobs=1
+        "docs-tiny", {"4 bits": [Quantize(quantization.absmax, bits=4)]}, tokens, jobs=1
     )
-    small = compression.compress(models.load("docs-base"), [Quantize(quantization.absmax, bits=4)])
+    small = compression.compress(models.load("docs-tiny"), [Quantize(quantization.absmax, bits=4)])
     assert row.bytes == len(small.content)
     assert row.perplexity == pytest.approx(
         evaluation.next_token(small.model, tokens).perplexity, rel=1e-5
