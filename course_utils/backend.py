@@ -130,6 +130,7 @@ def for_good():
 insist()
 with quietly(), for_good():
     import tensorflow as tf
+    from tensorflow.compiler.tf2xla.python import xla  # noqa: F401
 
     tf.config.list_physical_devices()
     import keras
@@ -137,6 +138,7 @@ with quietly(), for_good():
     ours(keras)
 
 
+for_xla = contextvars.ContextVar("for_xla", default=False)  # XLA will compile what is traced now
 narrow = contextvars.ContextVar("narrow", default=False)
 
 

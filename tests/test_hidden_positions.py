@@ -42,8 +42,8 @@ def test_the_past_reads_the_same_in_a_longer_text_and_in_a_cache(by):
     whole, caches = np.asarray(model(tokens)), model.empty_caches(3)
     assert np.allclose(model(tokens[:, :5]), whole[:, :5], atol=1e-5)
     for place in range(8):
-        logits, caches = model.step(tf.constant(tokens[:, place]), caches, tf.constant(place))
-        assert np.allclose(logits, whole[:, place], atol=1e-5)
+        logits, caches = model.read(tf.constant(tokens[:, [place]]), caches, tf.constant(place))
+        assert np.allclose(logits[:, 0], whole[:, place], atol=1e-5)
 
 
 def test_padding_of_a_source_is_hidden():

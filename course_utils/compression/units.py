@@ -29,9 +29,9 @@ class Hidden:
     reader: object
     count: int
 
-    def broadcast(self, keep):
+    def broadcast(self, keep, units):
         """Repeats a choice of heads for each unit of the head: `(count,)` -> `(units,)`."""
-        return np.repeat(keep, self.reader.kernel.shape[0] // self.count)
+        return np.repeat(keep, units // self.count)
 
 
 def hidden(model):
@@ -99,7 +99,8 @@ def silence_units(model, keep):
     """
     twin = clone(model)
     for part, mask in _chosen(twin, keep):
-        part.reader.kernel.assign(np.asarray(part.reader.kernel) * part.broadcast(mask)[:, None])
+        kernel = np.asarray(part.reader.kernel)
+        part.reader.kernel.assign(kernel * part.broadcast(mask, len(kernel))[:, None])
     return twin
 
 
@@ -128,11 +129,12 @@ def remove_units(model, keep):
     # By identity: two weights may have one path.
     values = {id(variable): np.asarray(variable) for variable in model.weights}
     for part, mask in _chosen(model, keep):
-        kept = part.broadcast(mask)
         for writer in part.writers:
             for variable in writer.weights:  # kernel (inputs, units) and bias (units,)
+                kept = part.broadcast(mask, variable.shape[-1])
                 values[id(variable)] = values[id(variable)][..., kept]
-        values[id(part.reader.kernel)] = values[id(part.reader.kernel)][kept]
+        kernel = values[id(part.reader.kernel)]
+        values[id(part.reader.kernel)] = kernel[part.broadcast(mask, len(kernel))]
     smaller = _resized(model, {name: int(np.sum(mask)) for name, mask in keep.items()})
     by_hand.apply(smaller, describe(model).get("changes", []))
     put(smaller, list(values.values()))

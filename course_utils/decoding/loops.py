@@ -1,63 +1,165 @@
 """Writing text: one token after another, with the keys and values of earlier ones kept."""
 
+import concurrent.futures
+import math
+import os
+
 import numpy as np
 
 from course_utils.backend import tf
 from course_utils.checks import token_ids, whole
+from course_utils.decoding.sampling import Sampling, draw, filtered, uniform
+from course_utils.models.cache import grown, place
 from course_utils.models.compiled import compiled
 
+GREEDY = Sampling()
+GROUP = 8  # rows that one core writes together
+CHUNK = 16  # tokens of a prompt that are read at once
+BLOCK = 32  # slots by which caches grow: attention looks at no more than that beyond the text
 
-def unroll(model, prompt, given, length, choose):
-    """Reads a padded prompt `(rows, context)`, of which so many tokens are given, and chooses the
-    rest up to a length.
 
-    Shapes never change and the cache is handed from step to step, so that XLA compiles it once.
+def unroll(model, text, given, caches, start, until, choose):
+    """Reads texts of which a part is given, and chooses the rest, up to a length.
+
+    Shapes never change and the caches are handed from step to step, so that XLA compiles it once.
 
     Args:
+        text: `int32` of shape `(rows, context)`, of which the first `given` tokens of a row stand.
+        given: Scalar, or one for each row.
+        caches: As `DecoderLM.empty_caches` makes them; they hold the first `start` tokens.
+        start: Scalar, the place of the first token to read.
+        until: Scalar, the length at which it stops.
         choose: Function of logits `(rows, vocabulary)` and the position; returns a token for each
             row.
+
+    Returns:
+        The text, and the caches with all but its last token.
     """
-    context = model.config["context"]
 
-    def step(position, tokens, caches):
-        logits, caches = model.step(tokens[:, position], caches, position)
-        place = position + 1
-        next_ones = tf.where(
-            place < given, prompt[:, tf.minimum(place, context - 1)], choose(logits, position)
-        )
-        here = tf.one_hot(place, context, dtype=tf.int32)
-        return place, tokens * (1 - here) + next_ones[:, None] * here, caches
+    def step(position, text, caches):
+        logits, caches = model.read(text[:, position, None], caches, position)
+        at = position + 1
+        chosen = tf.where(at < given, text[:, at], choose(logits[:, 0], position))
+        return at, place(text, chosen[:, None], at, axis=1), caches
 
-    state = (0, prompt, model.empty_caches(prompt.shape[0]))
-    return tf.while_loop(lambda position, *_: position < length - 1, step, state)[1]
+    return tf.while_loop(lambda at, *_: at < until - 1, step, (start, text, caches))[1:]
 
 
-def write(model, prompt, given, length):
-    """The greedy loop, to be compiled: always the token the model thinks most likely."""
-    return unroll(
-        model, prompt, given, length, lambda logits, _: tf.argmax(logits, -1, output_type=tf.int32)
-    )
+def prefill(model, text, given, caches):
+    """Reads all of a prompt but its last token, `CHUNK` tokens at once.
+
+    What is read beyond the prompt is overwritten before anything looks at it.
+
+    Returns:
+        The caches.
+    """
+
+    chunk = math.gcd(CHUNK, model.config["context"])  # the last one ends within the context
+
+    def step(position, caches):
+        tokens = tf.slice(text, [0, position], [text.shape[0], chunk])
+        return position + chunk, model.read(tokens, caches, position)[1]
+
+    return tf.while_loop(lambda position, _: position < given - 1, step, (0, caches))[1]
 
 
-def roll(model, prompt, given, seed):
-    """The sampling loop, to be compiled: each token is drawn as the model's probabilities say."""
-
-    def draw(logits, position):
-        noise = tf.random.stateless_uniform(logits.shape, [seed, position], 1e-9, 1)
-        return tf.argmax(
-            logits - tf.math.log(-tf.math.log(noise)), -1, output_type=tf.int32
-        )  # Gumbel's trick
-
-    return unroll(model, prompt, given, model.config["context"], draw)
+def best(logits, position):
+    """Chooses the token that the model thinks most likely."""
+    return tf.argmax(logits, -1, output_type=tf.int32)
 
 
-def generate(model, prompt, length):
-    """Continues a prompt greedily: always with the token the model thinks most likely.
+def write(model, text, given, caches, start, until):
+    """The greedy loop, to be compiled."""
+    return unroll(model, text, given, caches, start, until, best)
+
+
+def roll(model, text, given, caches, start, until, numbers, seed, among=lambda logits, _: logits):
+    """The sampling loop, to be compiled: each token is drawn as likely as the model thinks it."""
+
+    def choose(logits, position):
+        noise = uniform(logits.shape, seed, position)
+        return draw(among(logits / numbers[0], numbers), noise)
+
+    return unroll(model, text, given, caches, start, until, choose)
+
+
+def roll_filtered(model, *state):
+    """The sampling loop with all that `Sampling` offers, to be compiled: it sorts each row."""
+    return roll(model, *state, among=filtered)
+
+
+def going_on(model, sampling, group=0):
+    """Returns a compiled function of `(text, given, caches, start, until)` that chooses tokens as
+    `Sampling` says, and returns the text and the caches. Each group of rows has draws of its own.
+    """
+    if sampling.greedy:
+        return compiled(model, write)
+    run = compiled(model, roll_filtered if sampling.filters else roll)
+    more = sampling.numbers(), tf.constant((sampling.seed + 7919 * group) % 2**31)
+    return lambda *state: run(*state, *more)
+
+
+def go_on(run, model, text, given, until, caches=None, start=0):
+    """Goes on with texts up to a length, in caches that grow with them.
+
+    Args:
+        run: As `going_on` gives it. It is compiled once for each size of the caches.
+        text, given, until, caches, start: As `unroll` takes them; no caches, no token read.
+
+    Returns:
+        The text and the caches.
+    """
+    context, given = model.config["context"], tf.constant(given)
+    text = tf.constant(text)
+    while start < until - 1:
+        slots = min(context, BLOCK * (start // BLOCK + 1))
+        caches = grown(caches, slots) if caches else model.empty_caches(text.shape[0], slots)
+        end = min(until, slots + 1)
+        text, caches = run(text, given, caches, tf.constant(start), tf.constant(end))
+        start = end - 1
+    return text, caches
+
+
+def side_by_side(model, sampling, text, given, until):
+    """Goes on with many texts, `GROUP` of them at a time on each core: the products of a small
+    model are too small to be shared out one by one. Groups are the same on every machine.
+
+    Returns:
+        The text, `int32` of shape `(rows, context)`.
+    """
+    given = np.broadcast_to(given, len(text)).astype(np.int32)
+
+    def write_group(i):
+        rows, run = slice(i, i + GROUP), going_on(model, sampling, i // GROUP)
+        return go_on(run, model, text[rows], given[rows], until)[0].numpy()
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(write_group, range(0, len(text), GROUP))))
+
+
+def padded(model, prompts, length):
+    """Checks prompts and how many tokens are to be added to each; returns them side by side,
+    `(rows, context)`, and how long each is."""
+    context, prompts = model.config["context"], [np.ravel(prompt) for prompt in prompts]
+    if not prompts:
+        raise ValueError("prompts must hold at least one prompt, got none")
+    given = [whole("prompt length", len(prompt), 1, context - 1) for prompt in prompts]
+    whole("prompt length + length", max(given) + length, max(given) + 1, context)
+    text = np.zeros((len(prompts), context), np.int32)
+    for row, prompt in zip(text, prompts):
+        row[: len(prompt)] = token_ids("prompt", prompt, model.config["vocabulary"])
+    return text, given
+
+
+def generate(model, prompt, length, sampling=GREEDY):
+    """Continues a prompt.
 
     Args:
         model: A `models.language.DecoderLM`.
         prompt: Token ids, at least one.
         length: How many tokens to add.
+        sampling: A `Sampling`; greedy if left out: always the token that the model thinks most
+            likely.
 
     Returns:
         `int32` array: the prompt and `length` more tokens.
@@ -65,15 +167,43 @@ def generate(model, prompt, length):
     Raises:
         ValueError: If the prompt is empty, holds ids the model does not know, or is too long.
     """
-    context, prompt = model.config["context"], np.ravel(prompt)
-    whole("prompt length", len(prompt), 1, context - 1)
-    total = whole("prompt length + length", len(prompt) + length, len(prompt) + 1, context)
-    prompt = token_ids("prompt", prompt, model.config["vocabulary"])
-    padded = np.zeros((1, context), np.int32)
-    padded[0, : len(prompt)] = prompt
-    return compiled(model, write)(
-        tf.constant(padded), tf.constant(len(prompt)), tf.constant(total)
-    )[0, :total].numpy()
+    text, (given,) = padded(model, [prompt], length)
+    text, _ = go_on(going_on(model, sampling), model, text, given, given + length)
+    return text[0, : given + length].numpy()
+
+
+def stream(model, prompt, length, sampling=GREEDY, chunk=8, end=None):
+    """Continues a prompt and hands out tokens while it writes.
+
+    It may be left at any time: what was written so far is all that happened.
+
+    Args:
+        model, prompt, length, sampling: As `generate` takes them.
+        chunk: How many tokens are written between two looks at the reader.
+        end: The id of a mark at which the text ends; it is not handed out.
+
+    Yields:
+        `int32` arrays of at most `chunk` tokens.
+
+    Raises:
+        ValueError: As `generate`, before anything is written.
+    """
+    text, (given,) = padded(model, [prompt], length)
+    chunk = whole("chunk", chunk, 1, model.config["context"])
+    run, total = going_on(model, sampling), given + length
+
+    def chunks():
+        written, caches, start = text, None, 0
+        for at in range(given, total, chunk):
+            until = min(at + chunk, total)
+            written, caches = go_on(run, model, written, given, until, caches, start)
+            start, new = until - 1, written[0, at:until].numpy()
+            if end is not None and end in new:
+                yield new[: (new == end).argmax()]
+                return
+            yield new
+
+    return chunks()
 
 
 def answers(model, prompts, end):
@@ -93,17 +223,9 @@ def answers(model, prompts, end):
             an answer.
     """
     context, end = model.config["context"], whole("end", end, 0, model.config["vocabulary"] - 1)
-    prompts = [np.ravel(prompt) for prompt in prompts]
-    if not prompts:
-        raise ValueError("prompts must hold at least one prompt, got none")
-    lengths = [whole("prompt length", len(prompt), 1, context - 1) for prompt in prompts]
-    padded = np.zeros((len(prompts), context), np.int32)
-    for row, prompt in zip(padded, prompts):
-        row[: len(prompt)] = token_ids("prompts", prompt, model.config["vocabulary"])
-    texts = compiled(model, write)(
-        tf.constant(padded), tf.constant(lengths), tf.constant(context)
-    ).numpy()
-    written = [text[length:] for text, length in zip(texts, lengths)]
+    text, given = padded(model, prompts, 1)
+    texts = side_by_side(model, GREEDY, text, given, context)
+    written = [text[length:] for text, length in zip(texts, given)]
     return [text[: (text == end).argmax()] if end in text else text for text in written]
 
 
@@ -122,14 +244,13 @@ def sample(model, prompts, seed):
         ValueError: If the prompts are empty, hold ids the model does not know, or are too long.
     """
     context, prompts = model.config["context"], np.asarray(prompts)
-    seed = whole("seed", seed, 0, 2**31 - 1)
+    sampling = Sampling(temperature=1.0, seed=seed)
     if prompts.ndim != 2 or not prompts.size or prompts.shape[1] > context:
         raise ValueError(
             f"prompts must have shape (rows, length) with length from 1 to {context}, got "
             f"{prompts.shape}"
         )
-    padded = np.zeros((len(prompts), context), np.int32)
-    padded[:, : prompts.shape[1]] = token_ids("prompts", prompts, model.config["vocabulary"])
-    return compiled(model, roll)(
-        tf.constant(padded), tf.constant(prompts.shape[1]), tf.constant(seed)
-    ).numpy()
+    rows, given = prompts.shape
+    text = np.zeros((rows, context), np.int32)
+    text[:, :given] = token_ids("prompts", prompts, model.config["vocabulary"])
+    return side_by_side(model, sampling, text, given, context)

@@ -9,7 +9,7 @@ import contextvars
 import json
 import weakref
 
-from course_utils.backend import keras, tf
+from course_utils.backend import for_xla, keras, tf
 from course_utils.models.by_hand import fingerprint
 from course_utils.models.description import configuration
 from course_utils.models.introspection import changed_by_hand
@@ -76,7 +76,11 @@ def with_weights(function, xla=True):
     @tf.function(jit_compile=xla, autograph=False)
     def run(values, *tensors):
         model = _caller.get()
-        with keras.StatelessScope(state_mapping=list(zip(model.variables, values))):
-            return function(model, *tensors)
+        before = for_xla.set(xla)
+        try:
+            with keras.StatelessScope(state_mapping=list(zip(model.variables, values))):
+                return function(model, *tensors)
+        finally:
+            for_xla.reset(before)
 
     return run

@@ -4,6 +4,7 @@ logits."""
 import math
 
 from course_utils.backend import keras, narrow, tf
+from course_utils.models.cache import Cache
 
 MASKED = -1e30  # beside it no score counts, and its e^x is exactly 0: the future stays hidden
 NARROW = -30.0  # below the best visible score: e^-30 is almost 0, and 8 bits can still hold it
@@ -25,68 +26,99 @@ class CausalSelfAttention(keras.layers.Layer):
     """Every position looks back at itself and all earlier ones (Vaswani et al., 2017).
 
     Args:
-        heads: Number of attention heads.
+        heads: Number of attention heads, each with queries of its own.
         head_size: Length of the vectors each of them compares.
+        kv_heads: Number of heads with keys and values of their own; `heads` must be a multiple.
+            Neighbours share: grouped-query attention (Ainslie et al., 2023). As many as `heads` if
+            left out.
+        window: A position looks at so many, itself among them (Beltagy et al., 2020); at all if
+            left out.
     """
 
-    def __init__(self, heads, head_size, **kwargs):
+    def __init__(self, heads, head_size, kv_heads=None, window=None, **kwargs):
         super().__init__(**kwargs)
-        self.heads, self.head_size = heads, head_size
+        self.heads, self.head_size, self.window = heads, head_size, window
+        self.kv_heads = kv_heads or heads
+        if heads % self.kv_heads:
+            raise ValueError(f"heads must be a multiple of kv_heads={kv_heads}, got {heads}")
 
     def build(self, shape):
-        width, inside = shape[-1], self.heads * self.head_size
+        width, queries, keys = (
+            shape[-1],
+            self.heads * self.head_size,
+            self.kv_heads * self.head_size,
+        )
         for name, reads, writes in (
-            ("query", width, inside),
-            ("key", width, inside),
-            ("value", width, inside),
-            ("output", inside, width),
+            ("query", width, queries),
+            ("key", width, keys),
+            ("value", width, keys),
+            ("output", queries, width),
         ):
             layer = keras.layers.Dense(writes, use_bias=False, name=name)
             layer.build((None, reads))
             setattr(self, f"{name}_projection", layer)
 
     def split(self, x):  # (batch, time, heads * head_size) -> (batch, heads, time, head_size)
-        batch, time = tf.shape(x)[0], tf.shape(x)[1]
-        return tf.transpose(tf.reshape(x, (batch, time, self.heads, self.head_size)), (0, 2, 1, 3))
+        batch, time, heads = tf.shape(x)[0], tf.shape(x)[1], x.shape[-1] // self.head_size
+        return tf.transpose(tf.reshape(x, (batch, time, heads, self.head_size)), (0, 2, 1, 3))
 
     def attend(self, queries, keys, values, visible):
-        """Mixes values by how well their keys answer the queries; `visible` is 1 where it may
-        look."""
+        """Mixes values by how well their keys answer the queries.
+
+        Args:
+            queries: `(batch, heads, new, head_size)`.
+            keys, values: `(batch, kv_heads, time, head_size)`.
+            visible: 1 where a query may look, `(new, time)` or `(batch, 1, new, time)`.
+
+        Returns:
+            `(batch, new, heads * head_size)`.
+        """
+        if self.kv_heads < self.heads:
+            keys, values = (tf.repeat(x, self.heads // self.kv_heads, 1) for x in (keys, values))
         scores = queries @ tf.transpose(keys, (0, 1, 3, 2)) / math.sqrt(queries.shape[-1])
         mixed = tf.transpose(looking(scores, visible) @ values, (0, 2, 1, 3))
         return tf.reshape(
             mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1])
         )
 
+    def projected(self, x):
+        """Returns queries, keys and values of what came in, split into heads."""
+        projections = self.query_projection, self.key_projection, self.value_projection
+        return [self.split(projection(x)) for projection in projections]
+
     def call(self, x):
         time = tf.shape(x)[1]
-        visible = tf.linalg.band_part(tf.ones((time, time), x.dtype), -1, 0)
-        q, k, v = (
-            self.split(p(x))
-            for p in (self.query_projection, self.key_projection, self.value_projection)
-        )
-        return self.output_projection(self.attend(q, k, v, visible))
+        reach = -1 if self.window is None else self.window - 1
+        visible = tf.linalg.band_part(tf.ones((time, time), x.dtype), reach, 0)
+        return self.output_projection(self.attend(*self.projected(x), visible))
 
-    def step(self, x, cache, position):
-        """One new token, `x` of shape (batch, 1, width), against the cached keys and values.
+    def read(self, x, cache, slot, age):
+        """Looks at what the cache holds and at the new tokens, which are put into it.
 
         Args:
-            cache: `(2, batch, heads, context, head_size)`: keys and values so far.
-            position: Scalar, where the new token stands.
+            x: The new tokens, `(rows, new, width)`.
+            cache: A `Cache`.
+            slot: Scalar, where in the cache the first of them goes.
+            age: How many tokens ago a slot was written, seen from each new token, and a negative
+                number where it may not look: `(rows, new, slots)`.
 
         Returns:
-            The output for the new token, and the cache with its key and value written in.
+            What attention says for the new tokens, and the cache with them in it.
         """
-        new = tf.stack([self.split(self.key_projection(x)), self.split(self.value_projection(x))])
-        here = tf.one_hot(position, cache.shape[3], dtype=x.dtype)[:, None]  # (context, 1)
-        cache = cache * (1 - here) + new * here
-        visible = tf.cast(tf.range(cache.shape[3]) <= position, x.dtype)
-        return self.output_projection(
-            self.attend(self.split(self.query_projection(x)), cache[0], cache[1], visible)
-        ), cache
+        queries, keys, values = self.projected(x)
+        cache = cache.place(keys, values, slot)
+        near = age >= 0 if self.window is None else (age >= 0) & (age < self.window)
+        keys, values = cache.floats()
+        mixed = self.attend(queries, keys, values, tf.cast(near, x.dtype)[:, None])
+        return self.output_projection(mixed), cache
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads, "head_size": self.head_size}
+        sizes = {"heads": self.heads, "head_size": self.head_size}
+        if self.kv_heads != self.heads:
+            sizes["kv_heads"] = self.kv_heads
+        if self.window is not None:
+            sizes["window"] = self.window
+        return {**super().get_config(), **sizes}
 
 
 @keras.saving.register_keras_serializable("course_utils")
@@ -97,18 +129,22 @@ class Block(keras.layers.Layer):
         heads: Number of attention heads.
         head_size: Length of the vectors each of them compares.
         mlp_width: Hidden units of the MLP.
+        kv_heads, window: See `CausalSelfAttention`.
     """
 
     attention_layer = CausalSelfAttention
 
-    def __init__(self, heads, head_size, mlp_width, **kwargs):
+    def __init__(self, heads, head_size, mlp_width, kv_heads=None, window=None, **kwargs):
         super().__init__(**kwargs)
         self.heads, self.head_size, self.mlp_width = heads, head_size, mlp_width
+        self.shared = given(kv_heads=kv_heads, window=window)
 
     def build(self, shape):
         width = shape[-1]
         self.attention_norm = keras.layers.RMSNormalization(name="attention_norm")
-        self.attention = self.attention_layer(self.heads, self.head_size, name="attention")
+        self.attention = self.attention_layer(
+            self.heads, self.head_size, name="attention", **self.shared
+        )
         self.mlp_norm = keras.layers.RMSNormalization(name="mlp_norm")
         self.up = keras.layers.Dense(self.mlp_width, use_bias=False, activation="gelu", name="up")
         self.down = keras.layers.Dense(width, use_bias=False, name="down")
@@ -120,8 +156,8 @@ class Block(keras.layers.Layer):
         x = x + self.attention(self.attention_norm(x))
         return x + self.down(self.up(self.mlp_norm(x)))
 
-    def step(self, x, cache, position):
-        mixed, cache = self.attention.step(self.attention_norm(x), cache, position)
+    def read(self, x, cache, slot, age):
+        mixed, cache = self.attention.read(self.attention_norm(x), cache, slot, age)
         x = x + mixed
         return x + self.down(self.up(self.mlp_norm(x))), cache
 
@@ -131,7 +167,14 @@ class Block(keras.layers.Layer):
             "heads": self.heads,
             "head_size": self.head_size,
             "mlp_width": self.mlp_width,
+            **self.shared,
         }
+
+
+def given(**options):
+    """Returns the options that were given a value: what is left out is in no configuration, and in
+    no file."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def each(value, depth):
@@ -153,6 +196,7 @@ class DecoderLM(keras.Model):
             one `heads` for all.
         mlp_width: Hidden units of each block's MLP; a list where blocks differ, 4 times `width` if
             left out.
+        kv_heads, window: See `CausalSelfAttention`; a list where blocks differ.
 
     Call arguments:
         tokens: `int32` of shape `(batch, time)` with `time <= context`.
@@ -162,7 +206,17 @@ class DecoderLM(keras.Model):
     """
 
     def __init__(
-        self, vocabulary, width, depth, heads, context=128, head_size=None, mlp_width=None, **kwargs
+        self,
+        vocabulary,
+        width,
+        depth,
+        heads,
+        context=128,
+        head_size=None,
+        mlp_width=None,
+        kv_heads=None,
+        window=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         head_size, mlp_width = head_size or width // heads, mlp_width or 4 * width
@@ -174,12 +228,14 @@ class DecoderLM(keras.Model):
             "context": context,
             "head_size": head_size,
             "mlp_width": mlp_width,
+            **given(kv_heads=kv_heads, window=window),
         }
         self.embedding = keras.layers.Embedding(vocabulary, width, name="embedding")
         self.positions = keras.layers.Embedding(context, width, name="positions")
+        sizes = zip(*(each(value, depth) for value in (heads, mlp_width, kv_heads, window)))
         self.blocks = [
-            Block(h, head_size, m, name=f"block_{i}")
-            for i, (h, m) in enumerate(zip(each(heads, depth), each(mlp_width, depth)))
+            Block(h, head_size, m, kv_heads=k, window=w, name=f"block_{i}")
+            for i, (h, m, k, w) in enumerate(sizes)
         ]
         self.norm = keras.layers.RMSNormalization(name="norm")
         self.head = keras.layers.Dense(vocabulary, use_bias=False, name="head")
@@ -198,29 +254,44 @@ class DecoderLM(keras.Model):
             x = block(x)
         return self.head(self.norm(x))
 
-    def step(self, tokens, caches, position):
-        """Reads one more token of each row.
+    def read(self, tokens, caches, slot, before=None):
+        """Reads more tokens of each row, beside what the caches hold of earlier ones.
 
         Args:
-            tokens: `int32` of shape `(rows,)`.
+            tokens: `int32` of shape `(rows, new)`.
             caches: One for each block, as `empty_caches` makes them.
-            position: Scalar, where the tokens stand.
+            slot: Scalar, where in the caches the first new token goes, in all rows alike.
+            before: How many tokens of each row were read before, `(rows,)`; they lie in the slots
+                before `slot`, the last one going before the first. `slot` if left out.
 
         Returns:
-            Logits `(rows, vocabulary)`, and the caches with this token written in.
+            Logits `(rows, new, vocabulary)`, and the caches with these tokens in them.
         """
-        x = (self.embedding(tokens) + self.positions(position))[:, None]
+        capacity = caches[0].keys.shape[2]
+        place = tf.range(tokens.shape[1])
+        read = place + (slot if before is None else before[:, None])  # (rows, new) or (new,)
+        age = (slot + place[:, None] - tf.range(capacity)) % capacity  # (new, slots)
+        age = tf.where(age <= read[..., None], age, -1)  # older ones are another text's
+        age = age if before is not None else age[None]
+        x = self.embedding(tokens) + self.positions(read)
         written = []
         for block, cache in zip(self.blocks, caches):
-            x, cache = block.step(x, cache, position)
+            x, cache = block.read(x, cache, slot, age)
             written.append(cache)
-        return self.head(self.norm(x))[:, 0], tuple(written)
+        return self.head(self.norm(x)), tuple(written)
 
-    def empty_caches(self, rows):
-        """Returns a cache of zeros for each block, `(2, rows, heads, context, head_size)`: keys and
-        values."""
+    def empty_caches(self, rows, slots=None, kind=Cache):
+        """Returns an empty cache for each block.
+
+        Args:
+            rows: How many texts are read side by side.
+            slots: How many tokens of each are kept; `context` if left out. With a `window` so many
+                are enough, and one more for each token but one that is read at once.
+            kind: `Cache`, or `Int8Cache`.
+        """
+        slots = slots or self.config["context"]
         return tuple(
-            tf.zeros((2, rows, block.heads, self.config["context"], block.head_size))
+            kind.empty(rows, block.attention.kv_heads, slots, block.head_size, block.compute_dtype)
             for block in self.blocks
         )
 
@@ -231,16 +302,22 @@ class DecoderLM(keras.Model):
         for block in self.blocks:
             a = block.attention
             writers = a.query_projection, a.key_projection, a.value_projection
-            found[f"{block.name}/attention"] = writers, a.output_projection, block.heads
+            found[f"{block.name}/attention"] = writers, a.output_projection, a.kv_heads
             found[f"{block.name}/mlp"] = (block.up,), block.down, block.mlp_width
         return found
 
     def resized(self, counts):
         """Builds a model like this one with other numbers of what is `removable`."""
         config, depth = self.get_config(), self.config["depth"]
-        for key, part in (("heads", "attention"), ("mlp_width", "mlp")):
-            numbers = enumerate(each(config[key], depth))
-            config[key] = [counts.get(f"block_{i}/{part}", n) for i, n in numbers]
+        heads = each(config["heads"], depth)
+        kept = each(config.get("kv_heads") or heads, depth)
+        shares = [h // kv for h, kv in zip(heads, kept)]
+        kept = [counts.get(f"block_{i}/attention", n) for i, n in enumerate(kept)]
+        config["heads"] = [kv * share for kv, share in zip(kept, shares)]
+        if "kv_heads" in config:
+            config["kv_heads"] = kept
+        widths = enumerate(each(config["mlp_width"], depth))
+        config["mlp_width"] = [counts.get(f"block_{i}/mlp", n) for i, n in widths]
         smaller = type(self).from_config(config)
         smaller.build()
         return smaller

@@ -1,0 +1,348 @@
+"""Serving: many requests that come when they like, answered by one model row beside row.
+
+What the model does is real, each pass with the time that it took. What is simulated is the clock:
+when requests arrive is drawn, and nobody waits while nothing is to be done.
+"""
+
+import collections
+import dataclasses
+import time
+
+import numpy as np
+
+from course_utils.backend import tf
+from course_utils.checks import one_of, positive, token_ids, whole
+from course_utils.checks import seed as checked_seed
+from course_utils.decoding.loops import CHUNK
+from course_utils.models.compiled import compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What somebody wants.
+
+    Attributes:
+        arrival: When it came, in seconds.
+        prompt: Token ids, a tuple.
+        length: How many tokens are wanted.
+    """
+
+    arrival: float
+    prompt: tuple
+    length: int
+
+
+@dataclasses.dataclass
+class Served:
+    """What became of a request.
+
+    Attributes:
+        request: The request.
+        tokens: What was written.
+        times: When each token was there, in seconds on the clock of the arrivals.
+    """
+
+    request: Request
+    tokens: list = dataclasses.field(default_factory=list)
+    times: list = dataclasses.field(default_factory=list)
+
+    @property
+    def first(self):
+        """Time to first token, TTFT, in seconds."""
+        return self.times[0] - self.request.arrival
+
+    @property
+    def each(self):
+        """Time per output token after the first, TPOT, in seconds."""
+        return (self.times[-1] - self.times[0]) / max(1, len(self.times) - 1)
+
+
+def arrivals(prompts, lengths, rate, seed=0):
+    """Draws requests that come independently of each other: a Poisson process.
+
+    Args:
+        prompts: Sequences of token ids.
+        lengths: How many tokens each of them wants.
+        rate: How many come in a second, on average.
+        seed: Decides when.
+
+    Returns:
+        A list of `Request`, in the order in which they come.
+    """
+    random = np.random.default_rng(checked_seed(seed))
+    times = np.cumsum(random.exponential(1 / positive("rate", rate), len(prompts)))
+    wanted = zip(times, prompts, lengths)
+    return [Request(float(t), tuple(map(int, p)), int(n)) for t, p, n in wanted]
+
+
+def read_chunk(model, tokens, caches, slot):
+    """Reads a part of one prompt, to be compiled; returns what the model would say after each of its
+    tokens, and the caches."""
+    logits, caches = model.read(tokens, caches, slot)
+    return tf.argmax(logits[0], -1, output_type=tf.int32), caches
+
+
+def next_tokens(model, tokens, slot, before, *kept):
+    """One token more in each row, to be compiled. The caches are variables: XLA changes them where
+    they are."""
+    shape = model.empty_caches(1, 1)
+    caches = tf.nest.pack_sequence_as(shape, [part.read_value() for part in kept])
+    logits, caches = model.read(tokens[:, None], caches, slot, before)
+    for part, new in zip(kept, tf.nest.flatten(caches)):
+        part.assign(new)
+    return tf.argmax(logits[:, 0], -1, output_type=tf.int32)
+
+
+def enter(model, row, shift, new, *kept):
+    """Puts what one prompt left in its own caches into a row of the common ones, turned so that its
+    last token lies where the last one of all others does; to be compiled."""
+    for part, one in zip(kept, tf.nest.flatten(new)):
+        turned = tf.roll(one, shift, axis=2)
+        rows = tf.range(part.shape[0]) == row
+        part.assign(tf.where(rows[:, None, None, None], turned, part.read_value()))
+
+
+class Engine:
+    """A model with rows that texts enter and leave while the others go on.
+
+    All rows write into the same slot of a ring of `context` slots, each knows how many tokens before
+    it are its own, and so a text may begin at any time: continuous batching (Yu et al., 2022).
+
+    Args:
+        model: A `DecoderLM`.
+        rows: How many texts are written side by side.
+        prefixes: Whether the keys and values of prompts are kept, so that one which begins alike is
+            not read again.
+    """
+
+    def __init__(self, model, rows, prefixes=False):
+        self.model, self.rows = model, whole("rows", rows, 1, 1024)
+        self.context = model.config["context"]
+        whole("context", self.context, CHUNK, 2**20)
+        empty = tf.nest.flatten(model.empty_caches(rows))
+        self.kept = [tf.Variable(part) for part in empty]
+        self.slot, self.before = 0, np.zeros(rows, np.int32)
+        self.last, self.free = np.zeros(rows, np.int32), list(range(rows))
+        self.prefixes = {} if prefixes else None
+
+    def start(self, prompt):
+        """Begins to read a prompt; returns it with what is known of it already."""
+        prompt = token_ids("prompt", prompt, self.model.config["vocabulary"])
+        reading = Reading(prompt, self.model.empty_caches(1))
+        if self.prefixes:
+            known = (k for k in range(len(prompt) - 1, 0, -1) if tuple(prompt[:k]) in self.prefixes)
+            reading.done = next(known, 0)
+            reading.caches = self.prefixes.get(tuple(prompt[: reading.done]), reading.caches)
+        return reading
+
+    def read(self, reading):
+        """Reads `CHUNK` tokens of a prompt more, in caches of its own."""
+        slot = min(reading.done, self.context - CHUNK)  # the last chunk ends within the context
+        part = reading.prompt[slot : slot + CHUNK]
+        tokens = np.zeros((1, CHUNK), np.int32)
+        tokens[0, : len(part)] = part
+        run = compiled(self.model, read_chunk)
+        said, reading.caches = run(tf.constant(tokens), reading.caches, tf.constant(slot))
+        reading.said, reading.done = int(said[len(part) - 1]), slot + len(part)
+        if self.prefixes is not None and len(part) == CHUNK:
+            self.prefixes[tuple(reading.prompt[: reading.done])] = reading.caches
+
+    def enter(self, reading):
+        """Gives a prompt that was read a row; returns the row."""
+        row, length = self.free.pop(), len(reading.prompt)
+        shift = (self.slot - length) % self.context
+        run = compiled(self.model, enter)
+        run(tf.constant(row), tf.constant(shift), reading.caches, *self.kept)
+        self.before[row], self.last[row] = length, reading.said
+        return row
+
+    def step(self):
+        """Writes one more token in each row; returns them, `(rows,)`."""
+        state = tf.constant(self.last), tf.constant(self.slot), tf.constant(self.before)
+        self.last = compiled(self.model, next_tokens)(*state, *self.kept).numpy()
+        self.slot = (self.slot + 1) % self.context
+        self.before = np.minimum(self.before + 1, self.context - 1)
+        return self.last
+
+    def leave(self, row):
+        """Frees a row."""
+        self.free.append(row)
+
+
+@dataclasses.dataclass
+class Reading:
+    """A prompt that is being read: its tokens, its caches, how many are done, what comes next."""
+
+    prompt: np.ndarray
+    caches: tuple
+    done: int = 0
+    said: int = -1
+
+
+def timed(function, *args):
+    """Calls a function; returns what it returned, and the seconds."""
+    begun = time.perf_counter()
+    value = function(*args)
+    return value, time.perf_counter() - begun
+
+
+def serve(engine, requests, policy="continuous", chunks=None, clock=timed):
+    """Serves requests.
+
+    Args:
+        engine: An `Engine`, all of whose rows are free.
+        requests: As `arrivals` makes them.
+        policy: `"continuous"`: a request takes a row as soon as one is free. `"static"`: requests
+            are taken together when no row is taken, and all leave when the last is ready.
+        chunks: How many chunks of prompts are read between two tokens of the others: chunked
+            prefill (Agrawal et al., 2023). All that there are if left out.
+        clock: Calls a function and says how long it took; a model of the costs in a simulation.
+
+    Returns:
+        A list of `Served`, in the order of the requests.
+
+    Raises:
+        ValueError: If a prompt is empty, or too long for what it wants.
+    """
+    one_of("policy", policy, ("continuous", "static"))
+    for request in requests:
+        whole("prompt length", len(request.prompt), 1, engine.context - 1)
+        whole("length", request.length, 1, engine.context - len(request.prompt))
+    served = [Served(request) for request in requests]
+    coming, now = collections.deque(served), 0.0
+    reading, writing, done = collections.deque(), {}, []
+    while coming or reading or writing:
+        open_rows = len(engine.free) - len(reading)
+        if policy == "static" and (writing or reading):
+            open_rows = 0
+        while coming and open_rows and coming[0].request.arrival <= now:
+            one = coming.popleft()
+            reading.append((one, engine.start(one.request.prompt)))
+            open_rows -= 1
+        if not reading and not writing:
+            now = max(now, coming[0].request.arrival)
+            continue
+        for _ in range(len(reading) * engine.context if chunks is None else chunks):
+            if not reading:
+                break
+            one, prompt = reading[0]
+            _, seconds = clock(engine.read, prompt)
+            now += seconds
+            if prompt.done >= len(prompt.prompt):
+                reading.popleft()
+                row, seconds = clock(engine.enter, prompt)
+                now += seconds
+                writing[row] = one
+                one.tokens.append(prompt.said)
+                one.times.append(now)
+        waits = policy == "static" and reading
+        if any(len(one.tokens) < one.request.length for one in writing.values()) and not waits:
+            tokens, seconds = clock(engine.step)
+            now += seconds
+            for row, one in writing.items():
+                if len(one.tokens) < one.request.length:
+                    one.tokens.append(int(tokens[row]))
+                    one.times.append(now)
+        done = [r for r, one in writing.items() if len(one.tokens) >= one.request.length]
+        if policy == "continuous" or len(done) == len(writing):
+            for row in done:
+                writing.pop(row)
+                engine.leave(row)
+    return served
+
+
+class Rehearsal:
+    """An engine that computes nothing: it only keeps rows, for a simulation of the clock.
+
+    Args:
+        context, rows: As the real one has them.
+    """
+
+    def __init__(self, context, rows):
+        self.context, self.rows, self.free = context, rows, list(range(rows))
+
+    def start(self, prompt):
+        return Reading(np.asarray(prompt), ())
+
+    def read(self, reading):
+        reading.done += CHUNK
+
+    def enter(self, reading):
+        return self.free.pop()
+
+    def step(self):
+        return np.zeros(self.rows, np.int32)
+
+    def leave(self, row):
+        self.free.append(row)
+
+
+def costs(engine, rounds=15):
+    """Measures how long each pass of an engine takes: the median of some, in seconds by name."""
+    prompt, found = [1] * CHUNK, collections.defaultdict(list)
+    for _ in range(rounds + 2):
+        reading = engine.start(prompt)
+        found["read"].append(timed(engine.read, reading)[1])
+        row, seconds = timed(engine.enter, reading)
+        found["enter"].append(seconds)
+        found["step"].append(timed(engine.step)[1])
+        engine.leave(row)
+    return {name: float(np.median(seconds[2:])) for name, seconds in found.items()}
+
+
+def rehearse(requests, costs, rows, context, policy="continuous", chunks=None):
+    """Serves requests with costs in the place of a model: a simulation, in milliseconds."""
+
+    def clock(function, *args):
+        return function(*args), costs[function.__name__]
+
+    return serve(Rehearsal(context, rows), requests, policy, chunks, clock)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a number of requests experienced; times in seconds.
+
+    Attributes:
+        first: TTFT, the median and the 99th percentile.
+        each: TPOT, likewise.
+        between: Between two tokens of one answer, likewise.
+        throughput: Tokens a second, from the first arrival to the last token.
+        goodput: Requests a second, over the same time, that were served within the limits.
+        within: The share of requests that were.
+    """
+
+    first: tuple
+    each: tuple
+    between: tuple
+    throughput: float
+    goodput: float
+    within: float
+
+
+def report(served, first_limit, each_limit):
+    """Sums up what requests experienced.
+
+    Args:
+        served: As `serve` returns them.
+        first_limit: The longest time to the first token that is still good, in seconds.
+        each_limit: The longest time per token after it.
+
+    Returns:
+        A `Report`.
+    """
+
+    def percentiles(values):
+        return tuple(float(value) for value in np.percentile(values, (50, 99)))
+
+    gaps = np.concatenate([np.diff(one.times) for one in served]) if served else np.zeros(0)
+    good = [one.first <= first_limit and one.each <= each_limit for one in served]
+    seconds = max(one.times[-1] for one in served) - served[0].request.arrival
+    return Report(
+        first=percentiles([one.first for one in served]),
+        each=percentiles([one.each for one in served]),
+        between=percentiles(gaps) if gaps.size else (0.0, 0.0),
+        throughput=sum(len(one.tokens) for one in served) / seconds,
+        goodput=sum(good) / seconds,
+        within=float(np.mean(good)),
+    )

@@ -1,0 +1,400 @@
+"""Decoding: whatever is done for speed, the text is the one that plain recomputing writes."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from course_utils import decoding, evaluation, models
+from course_utils.backend import keras, tf
+from course_utils.datasets import docs
+from course_utils.decoding import loops, sampling, serving, speculative
+from course_utils.decoding.sampling import Sampling
+from course_utils.models.cache import Cache, Int8Cache, grown, size
+from course_utils.models.compiled import compiled
+from course_utils.models.language import DecoderLM
+
+
+def odd(**options):
+    """A small untrained decoder whose weights are large enough that every token matters."""
+    keras.utils.set_random_seed(0)
+    sizes = {"vocabulary": 24, "width": 32, "depth": 2, "heads": 4, "context": 32, **options}
+    model = DecoderLM(**sizes)
+    model.build()
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            layer.kernel.assign(1.5 * np.asarray(layer.kernel))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return odd()
+
+
+@pytest.fixture(scope="module")
+def base():
+    return models.load("docs-base")
+
+
+def whole_text(model, text):
+    return tf.argmax(model(text), -1, output_type=tf.int32)
+
+
+def recomputed(model, prompt, length):
+    """The slowest way: read everything again for each token. What is not yet written is padding,
+    and hidden."""
+    text = np.zeros((1, model.config["context"]), np.int32)
+    text[0, : len(prompt)] = prompt
+    for at in range(len(prompt), len(prompt) + length):
+        text[0, at] = compiled(model, whole_text)(tf.constant(text)).numpy()[0, at - 1]
+    return text[0, : len(prompt) + length].tolist()
+
+
+def read(model, *state):
+    return model.read(*state)
+
+
+def through(model, tokens, kind=Cache, new=1):
+    """Logits of tokens `(rows, time)` that are read `new` at a time."""
+    caches, found = model.empty_caches(len(tokens), kind=kind), []
+    for at in range(0, tokens.shape[1], new):
+        part = tf.constant(tokens[:, at : at + new])
+        logits, caches = compiled(model, read)(part, caches, tf.constant(at))
+        found.append(np.asarray(logits))
+    return np.concatenate(found, axis=1)
+
+
+# --- caches --------------------------------------------------------------------------------------
+
+
+def test_cached_logits_are_those_of_a_full_pass(base):
+    tokens = docs.sequences("validation", 3)[:, :128].astype(np.int32)
+    whole = np.asarray(base(tokens))
+    for new in (1, 16):
+        assert np.abs(through(base, tokens, new=new) - whole).max() < 1e-4
+
+
+@pytest.mark.parametrize("options", [{"kv_heads": 1}, {"kv_heads": 2}, {"window": 5}])
+def test_shared_heads_and_windows_read_the_same_from_a_cache(options):
+    model = odd(**options)
+    tokens = np.random.default_rng(0).integers(0, 24, (3, 32)).astype(np.int32)
+    whole = np.asarray(model(tokens))
+    assert np.allclose(through(model, tokens), whole, atol=1e-5)
+    assert np.allclose(through(model, tokens, new=4), whole, atol=1e-5)
+    assert not np.allclose(whole, np.asarray(odd()(tokens)), atol=0.1)
+    assert decoding.generate(model, tokens[0, :4], 20).tolist() == recomputed(
+        model, tokens[0, :4], 20
+    )
+    config = model.get_config()
+    again = DecoderLM.from_config(config)
+    again.build()
+    again.set_weights(model.get_weights())
+    assert np.array_equal(np.asarray(again(tokens)), whole)
+
+
+def test_a_window_needs_no_more_slots_than_it_is_wide():
+    model = odd(window=5)
+    tokens = np.random.default_rng(1).integers(0, 24, (2, 32)).astype(np.int32)
+    ring, caches = [], model.empty_caches(2, 5)
+    for at in range(32):
+        state = tf.constant(tokens[:, [at]]), caches, tf.constant(at % 5), tf.fill([2], at)
+        logits, caches = compiled(model, read)(*state)
+        ring.append(np.asarray(logits))
+    assert np.allclose(np.concatenate(ring, 1), np.asarray(model(tokens)), atol=1e-5)
+    assert size(caches) == size(model.empty_caches(2)) * 5 / 32
+
+
+def test_shared_heads_take_their_share_of_the_bytes():
+    whole = size(odd().empty_caches(4))
+    assert whole == 2 * 2 * 4 * 4 * 32 * 8 * 4  # depth, keys and values, rows, heads, slots, size
+    assert size(odd(kv_heads=2).empty_caches(4)) == whole / 2
+    assert size(odd().empty_caches(4, kind=Int8Cache)) == whole * (8 + 4) / (4 * 8)
+
+
+def test_kv_heads_must_divide_the_heads():
+    with pytest.raises(ValueError, match="heads must be a multiple of kv_heads=3, got 4"):
+        odd(kv_heads=3)
+
+
+def test_an_int8_cache_costs_less_than_half_a_percent(base):
+    tokens = docs.sequences("validation", 32).astype(np.int32)
+
+    def perplexity(kind):
+        logits = through(base, tokens[:, :-1], kind, new=16)
+        chances = tf.nn.log_softmax(logits).numpy()
+        took = np.take_along_axis(chances, tokens[:, 1:, None], axis=-1)
+        return np.exp(-took.mean())
+
+    plain, rounded = perplexity(Cache), perplexity(Int8Cache)
+    assert np.isclose(plain, evaluation.next_token(base, tokens).perplexity, rtol=1e-4)
+    assert plain != rounded and abs(rounded / plain - 1) < 0.005
+
+
+def test_caches_grow_and_keep_what_they_hold(model):
+    tokens = np.random.default_rng(0).integers(0, 24, (2, 12)).astype(np.int32)
+    _, caches = model.read(tf.constant(tokens[:, :8]), model.empty_caches(2, 8), 0)
+    caches = grown(caches, 12)
+    later, _ = model.read(tf.constant(tokens[:, 8:]), caches, tf.constant(8))
+    assert np.allclose(later, np.asarray(model(tokens))[:, 8:], atol=1e-5)
+
+
+# --- sampling ------------------------------------------------------------------------------------
+
+
+def kept(filtered):
+    return np.isfinite(np.asarray(filtered))
+
+
+def test_filters_keep_what_they_say():
+    logits = np.log([[0.5, 0.3, 0.15, 0.05]]).astype(np.float32)
+    assert kept(sampling.top_k(logits, 2)).tolist() == [[True, True, False, False]]
+    assert kept(sampling.top_p(logits, 0.79)).tolist() == [[True, True, False, False]]
+    assert kept(sampling.top_p(logits, 0.81)).tolist() == [[True, True, True, False]]
+    assert kept(sampling.min_p(logits, 0.29)).tolist() == [[True, True, True, False]]
+    assert kept(sampling.min_p(logits, 0.31)).tolist() == [[True, True, False, False]]
+    for nothing in (
+        sampling.top_k(logits, 4),
+        sampling.top_p(logits, 1),
+        sampling.min_p(logits, 0),
+    ):
+        assert kept(nothing).all()
+
+
+def test_filters_never_take_the_most_likely_token():
+    logits = np.random.default_rng(0).normal(size=(20, 9)).astype(np.float32)
+    best = logits.argmax(1)
+    for left in (sampling.top_k(logits, 1), sampling.top_p(logits, 0), sampling.min_p(logits, 1)):
+        assert (kept(left).sum(1) == 1).all() and (np.argmax(left, 1) == best).all()
+
+
+def test_draws_have_the_distribution_of_the_model(model):
+    rows, prompt = 4000, [3, 1, 4]
+    text = decoding.sample(model, np.tile(prompt, (rows, 1)), seed=5)[:, 3]
+    p = tf.nn.softmax(model(np.array([prompt]))[0, -1]).numpy()
+    counts = np.bincount(text, minlength=24)
+    assert stats.chisquare(counts, rows * p / p.sum()).pvalue > 0.001
+
+
+def test_a_nucleus_of_nothing_and_no_temperature_are_greedy(model):
+    greedy = decoding.generate(model, [3, 1], 12).tolist()
+    for same in (Sampling(), Sampling(1.0, top_p=0), Sampling(1.0, top_k=1), Sampling(0.01)):
+        assert decoding.generate(model, [3, 1], 12, same).tolist() == greedy
+    assert decoding.generate(model, [3, 1], 12, Sampling(1.0)).tolist() != greedy
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"temperature": -1}, "temperature must be a number from 0.01 to 100, got -1"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"top_p": 1.5}, "top_p must be a number from 0 to 1, got 1.5"),
+        ({"top_k": -1}, "top_k must be a whole number"),
+        ({"min_p": 2}, "min_p must be"),
+        ({"seed": -1}, "seed must be"),
+    ],
+)
+def test_sampling_says_what_is_allowed(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        Sampling(**wrong)
+
+
+# --- streaming -----------------------------------------------------------------------------------
+
+
+def test_a_stream_is_the_text_in_pieces(model):
+    for how in (Sampling(), Sampling(0.8, top_p=0.9, seed=3)):
+        whole = decoding.generate(model, [3, 1, 4], 25, how)[3:]
+        pieces = list(decoding.stream(model, [3, 1, 4], 25, how, chunk=4))
+        assert [len(piece) for piece in pieces] == [4] * 6 + [1]
+        assert np.concatenate(pieces).tolist() == whole.tolist()
+
+
+def test_a_stream_ends_at_the_mark_and_may_be_left(model):
+    whole = decoding.generate(model, [3, 1, 4], 25)[3:].tolist()
+    mark = whole[9]
+    written = np.concatenate(list(decoding.stream(model, [3, 1, 4], 25, chunk=4, end=mark)))
+    assert written.tolist() == whole[: whole.index(mark)]
+    left = decoding.stream(model, [3, 1, 4], 25, chunk=4)
+    next(left)
+    left.close()
+    assert decoding.generate(model, [3, 1, 4], 25)[3:].tolist() == whole
+
+
+@pytest.mark.parametrize(("prompt", "length"), [([], 3), ([24], 3), ([1] * 30, 5), ([1], 0)])
+def test_every_door_refuses_what_the_model_cannot_read(model, prompt, length):
+    pair = speculative.Speculator(model, speculative.LookUpDrafter(24))
+    request = serving.Request(0.0, tuple(prompt), length)
+    for door in (
+        lambda: decoding.generate(model, prompt, length),
+        lambda: decoding.stream(model, prompt, length),
+        lambda: pair.generate(prompt, length),
+        lambda: serving.serve(serving.Engine(model, 2), [request]),
+    ):
+        with pytest.raises(ValueError, match="prompt|length"):
+            door()
+
+
+def test_texts_of_different_length_are_written_as_alone(model):
+    prompts = [[3], [1, 2, 3, 4, 5], [7, 7], list(range(9))] * 5  # more than one group
+    end = recomputed(model, prompts[1], 9)[-1]
+    together = decoding.answers(model, prompts, end)
+    for prompt, answer in zip(prompts[:4], together):
+        alone = recomputed(model, prompt, 32 - len(prompt))[len(prompt) :]
+        assert answer.tolist() == (alone[: alone.index(end)] if end in alone else alone)
+    assert [a.tolist() for a in together[4:8]] == [a.tolist() for a in together[:4]]
+
+
+# --- speculative decoding ------------------------------------------------------------------------
+
+
+def drafters(model):
+    line = np.random.default_rng(0).integers(0, 24, 5000)
+    keras.utils.set_random_seed(1)
+    other = DecoderLM(vocabulary=24, width=16, depth=1, heads=2, context=32)
+    other.build()
+    return {
+        "another model": lambda: speculative.ModelDrafter(other),
+        "itself": lambda: speculative.ModelDrafter(model),
+        "early exit": lambda: speculative.ModelDrafter(speculative.early_exit(model, 1)),
+        "table": lambda: speculative.TableDrafter(line, 24),
+        "look-up": lambda: speculative.LookUpDrafter(24),
+    }
+
+
+@pytest.mark.parametrize("name", ["another model", "itself", "early exit", "table", "look-up"])
+def test_speculating_writes_the_same_text(model, name):
+    pair = speculative.Speculator(model, drafters(model)[name](), ahead=2)
+    for prompt in ([5], [3, 1, 4, 1, 5], list(range(20))):
+        length = 32 - len(prompt)
+        found = pair.generate(prompt, length)
+        assert found.tokens.tolist() == recomputed(model, prompt, length)
+        assert found.accepted.sum() == found.passes
+        if name == "itself":
+            assert found.rate == 1 and found.passes == -(-length // 3)
+
+
+def first_tokens(pair, prompt, draws):
+    """The two tokens after a prompt, as many draws of them."""
+    text = np.zeros((1, 16 + pair.ahead + 1), np.int32)
+    text[0, : len(prompt)] = prompt
+    state = [tf.constant(x) for x in (text, len(prompt), len(prompt) + 2)]
+    how, seeds = Sampling(1.0).numbers(), tf.range(draws)
+    drawn = compiled(pair, many)(*state, how, seeds).numpy()
+    return drawn[:, 0, len(prompt) : len(prompt) + 2]
+
+
+def many(pair, *state):
+    *state, seeds = state
+    return tf.map_fn(lambda seed: speculative.by_chance(pair, *state, seed)[0], seeds)
+
+
+def likely(model, prompt, found):
+    """The chance of seeing pairs of tokens that lie further from the model's distribution."""
+    first = tf.nn.softmax(model(np.array([prompt]))[0, -1]).numpy().astype(np.float64)
+    rows = np.array([[*prompt, token] for token in range(len(first))])
+    second = tf.nn.softmax(model(rows)[:, -1]).numpy().astype(np.float64)
+    expected = len(found) * (first[:, None] * second).ravel()
+    counts = np.bincount(found[:, 0] * len(first) + found[:, 1], minlength=expected.size)
+    order = np.argsort(expected)  # rare pairs are counted together
+    bins = np.minimum(np.cumsum(expected[order]) // 20, 24).astype(int)
+    counts, expected = (np.bincount(bins, x[order]) for x in (counts, expected))
+    there = expected > 0
+    return stats.chisquare(counts[there], expected[there] * len(found) / expected.sum()).pvalue
+
+
+@pytest.mark.parametrize("name", ["another model", "table"])
+def test_drawn_tokens_have_the_models_distribution_and_a_planted_fault_is_seen(monkeypatch, name):
+    model = odd(vocabulary=8, width=16, depth=1, heads=2, context=16)
+    prompt, draws = [3, 1, 4], 1500
+    line = np.random.default_rng(0).integers(0, 8, 500)
+    keras.utils.set_random_seed(1)
+    other = DecoderLM(vocabulary=8, width=16, depth=1, heads=2, context=16)
+    other.build()
+    made = {
+        "another model": lambda: speculative.ModelDrafter(other),
+        "table": lambda: speculative.TableDrafter(line, 8),
+    }[name]
+    found = first_tokens(speculative.Speculator(model, made(), ahead=2), prompt, draws)
+    assert likely(model, prompt, found) > 0.001
+    monkeypatch.setattr(speculative, "left_over", lambda p, q: p)  # drawn from p again: wrong
+    found = first_tokens(speculative.Speculator(model, made(), ahead=2), prompt, draws)
+    assert likely(model, prompt, found) < 1e-6
+
+
+def test_the_expected_speed_up_is_that_of_the_paper():
+    assert speculative.speed_up(0.8, 5, 0, 1) == pytest.approx((1 - 0.8**6) / 0.2)
+    assert speculative.speed_up(1, 4, 0.25, 1) == pytest.approx(2.5)
+    assert speculative.speed_up(0, 4, 0.25, 1) == pytest.approx(0.5)
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def requests():
+    random = np.random.default_rng(0)
+    prompts = [random.integers(0, 24, random.integers(1, 20)) for _ in range(14)]
+    lengths = [int(random.integers(1, 32 - len(prompt))) for prompt in prompts]
+    return serving.arrivals(prompts, lengths, rate=100)
+
+
+@pytest.mark.parametrize("how", [{}, {"policy": "static"}, {"chunks": 1}])
+def test_served_rows_write_what_they_would_alone(model, requests, how):
+    engine = serving.Engine(model, 3)
+    for one in serving.serve(engine, requests, **how):
+        wanted = recomputed(model, one.request.prompt, one.request.length)
+        assert one.tokens == wanted[len(one.request.prompt) :]
+        assert len(one.times) == one.request.length and np.all(np.diff(one.times) > 0)
+        assert one.first > 0
+    assert sorted(engine.free) == [0, 1, 2]
+
+
+def test_a_known_prefix_is_not_read_again_and_changes_no_token(model):
+    shared = list(np.random.default_rng(2).integers(0, 24, 16))
+    prompts = [[*shared, *end] for end in ([1], [2, 3], [4, 5, 6])]
+    engine = serving.Engine(model, 2, prefixes=True)
+    read = []
+    plain = engine.read
+    engine.read = lambda reading: read.append(reading.done) or plain(reading)
+    for one in serving.serve(engine, serving.arrivals(prompts, [8] * 3, rate=100)):
+        wanted = recomputed(model, one.request.prompt, 8)
+        assert one.tokens == wanted[len(one.request.prompt) :]
+    assert read == [0, 16, 16, 16]
+
+
+def test_a_rehearsal_keeps_the_order_of_real_serving(model, requests):
+    prices = {"read": 0.003, "enter": 0.001, "step": 0.002}
+
+    def clock(function, *args):
+        return function(*args), prices[function.__name__]
+
+    real = serving.serve(serving.Engine(model, 3), requests, clock=clock)
+    rehearsed = serving.rehearse(requests, prices, 3, 32)
+    assert [one.times for one in real] == [one.times for one in rehearsed]
+
+
+def test_rows_that_are_refilled_serve_more_in_time():
+    random = np.random.default_rng(0)
+    prompts, lengths = [[1] * 8] * 200, random.choice([4, 100], 200)
+    prices = {"read": 0.001, "enter": 0.0005, "step": 0.002}
+    requests = serving.arrivals(prompts, lengths, rate=60)
+    reports = {
+        policy: serving.report(serving.rehearse(requests, prices, 8, 128, policy), 0.2, 0.005)
+        for policy in ("continuous", "static")
+    }
+    assert reports["continuous"].goodput > 1.5 * reports["static"].goodput
+
+
+def test_reports_are_what_was_experienced():
+    request = serving.Request(1.0, (1,), 3)
+    served = [serving.Served(request, [5, 6, 7], [1.5, 2.0, 3.0])]
+    found = serving.report(served, first_limit=0.5, each_limit=0.75)
+    assert found.first == (0.5, 0.5) and found.each == (0.75, 0.75)
+    assert found.throughput == 1.5 and found.goodput == 0.5 and found.within == 1
+    assert serving.report(served, 0.4, 0.75).within == 0
+
+
+def test_a_compiled_loop_is_shared_by_models_of_one_kind(model):
+    other = odd()
+    assert compiled(model, loops.write) is not None
+    assert decoding.generate(model, [1], 5).tolist() == decoding.generate(other, [1], 5).tolist()
