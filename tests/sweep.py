@@ -7,6 +7,7 @@ the ones which `interact` swallows are seen too: they still leave an `error` mes
 output channel.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -194,15 +195,15 @@ def move_everything(kernel, name, timeout=60):
     return done
 
 
-def sweep(notebook):
-    """Runs a notebook in a kernel of its own and moves everything in it; returns a `Report`."""
+@contextlib.contextmanager
+def kernel(folder):
+    """A kernel of its own that works in a folder."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     manager, client = jupyter_client.manager.start_new_kernel(
-        kernel_name="python3", cwd=str(notebook.parent), env={**os.environ, "PYTHONPATH": path}
+        kernel_name="python3", cwd=str(folder), env={**os.environ, "PYTHONPATH": path}
     )
     try:
-        kernel = Kernel(client)
-        return Report(run_cells(kernel, notebook), move_everything(kernel, notebook.name))
+        yield Kernel(client)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -1,15 +1,56 @@
 """The sweep, which conftest.py adds to every notebook, visits every position; and proof that it can
 fail."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import nbformat
 import pytest
-from sweep import SweepError, sweep
+from sweep import Report, SweepError, kernel, move_everything, run_cells
 
 from course_utils.files import ROOT
+
+# Empties a kernel, with the last error, whose frames hold on to what failed; says how many widgets
+# outlive that.
+CLEAN = """
+get_ipython().reset(new_session=True)
+import gc, sys, ipywidgets
+ipywidgets.Widget.close_all()
+shell = get_ipython()
+shell.last_execution_result = shell.InteractiveTB.tb = shell.InteractiveTB.evalue = None
+sys.last_value = sys.last_traceback = sys.last_exc = None
+gc.collect()
+print(sum(isinstance(thing, ipywidgets.Widget) for thing in gc.get_objects()))
+"""
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Gives a kernel with nothing in it: the last one, or another where something is left."""
+    with contextlib.ExitStack() as stack:
+        running = []
+
+        def empty():
+            if running and running[0].run(CLEAN, 60) != ("0\n", None):
+                running.clear()
+            if not running:
+                running.append(stack.enter_context(kernel(tmp_path_factory.mktemp("kernel"))))
+            return running[0]
+
+        yield empty
+
+
+@pytest.fixture
+def sweep(empty):
+    """Runs a notebook in an empty kernel and moves everything in it."""
+
+    def sweep(path):
+        here = empty()
+        return Report(run_cells(here, path), move_everything(here, path.name))
+
+    return sweep
 
 
 def notebook(folder, *cells):
@@ -20,7 +61,7 @@ def notebook(folder, *cells):
     return path
 
 
-def test_visits_every_position_and_leaves_the_controls_as_they_were(tmp_path):
+def test_visits_every_position_and_leaves_the_controls_as_they_were(sweep, tmp_path):
     explorer = """
 from course_utils.widgets import Explorer, choice, log_slider, slider
 seen = []
@@ -80,14 +121,14 @@ bits.observe(lambda change: 1 // (8 - change["new"]), "value")""",
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_widget_is_found(tmp_path, kind):
+def test_a_broken_widget_is_found(sweep, tmp_path, kind):
     with pytest.raises(
         SweepError, match=r"lesson\.ipynb: .*'bits' at 8: (ZeroDivisionError|AssertionError)"
     ):
         sweep(notebook(tmp_path, BROKEN[kind]))
 
 
-def test_a_message_for_the_learner_is_no_failure(tmp_path):
+def test_a_message_for_the_learner_is_no_failure(sweep, tmp_path):
     careful = """
 from course_utils.widgets import Explorer, slider
 def compute(bits):
@@ -98,7 +139,7 @@ careful = Explorer(compute, str, bits=slider("bits", 2, 8, 1, 4))"""
     assert len(sweep(notebook(tmp_path, careful)).moves) == 3
 
 
-def test_a_broken_cell_is_found_and_an_announced_one_is_not(tmp_path):
+def test_a_broken_cell_is_found_and_an_announced_one_is_not(sweep, tmp_path):
     assert sweep(notebook(tmp_path, "# NBVAL_RAISES_EXCEPTION\n1 / 0")).cells == 1
     with pytest.raises(SweepError, match="ZeroDivisionError"):
         sweep(notebook(tmp_path, "1 / 0"))
