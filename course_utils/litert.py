@@ -47,7 +47,7 @@ def export(model, mode, length=128, batch=1, calibration=None):
 
     Example:
 
-    >>> small = export(models.load("docs-base"), "dynamic")
+    >>> small = export(models.load("docs-tiny"), "dynamic")
     >>> Runner(small)(docs.sequences("validation", 4)[:, :-1]).shape
     (4, 128, 512)
     """

@@ -42,10 +42,11 @@ def test_one_pass_sees_what_greedy_writing_writes(rounded):
     )
     right = hits == given.answers.sum(1)
     agreed, close = collections.Counter(), 0
-    for row in np.flatnonzero(given.names != "story"):
-        answer = np.flatnonzero(given.answers[row]) + 1
+    asked = np.flatnonzero(given.names != "story")
+    answers = [np.flatnonzero(given.answers[row]) + 1 for row in asked]
+    prompts = [given.tokens[row, : answer[0]] for row, answer in zip(asked, answers)]
+    for row, answer, written in zip(asked, answers, decoding.answers(rounded, prompts, END)):
         truth = given.tokens[row, answer]
-        written = decoding.answers(rounded, [given.tokens[row, : answer[0]]], END)[0]
         assert right[row] == (written.tolist() == truth[:-1].tolist()), tales.decode(
             given.tokens[row]
         )
