@@ -398,3 +398,14 @@ def test_a_compiled_loop_is_shared_by_models_of_one_kind(model):
     other = odd()
     assert compiled(model, loops.write) is not None
     assert decoding.generate(model, [1], 5).tolist() == decoding.generate(other, [1], 5).tolist()
+
+
+def test_texts_of_many_sizes_are_written_without_a_warning(model, caplog):
+    log = tf.get_logger()
+    log.addHandler(caplog.handler)
+    try:
+        for rows in range(1, 8):
+            decoding.answers(model, [[1, 2]] * rows, 0)
+    finally:
+        log.removeHandler(caplog.handler)
+    assert not caplog.records

@@ -56,7 +56,7 @@ class Docs:
         return tokens[:, :-1]
 
     def sample(self, model):
-        if not hasattr(model, "step"):  # without a cache, text would come too late for a slider
+        if not hasattr(model, "read"):  # without a cache, text would come too late for a slider
             return None
         tokenizer = docs.tokenizer()
         prompt = tokenizer.encode(self.prompt).ids

@@ -71,25 +71,7 @@ def architecture(model):
 
 def with_weights(function, xla=True):
     """Compiles a function that takes the values of a model's variables first. It is traced with the
-    model it is called for, and may be called for any that has the same fingerprint.
-
-    Each set of shapes has a compiled function of its own: XLA compiles anew for it in any case, and
-    TensorFlow warns of one function that is traced again and again.
-    """
-    made = {}
-
-    def run(values, *tensors):
-        parts = tf.nest.flatten(tensors)
-        shapes = tuple((tuple(part.shape), str(part.dtype)) for part in parts)
-        if shapes not in made:
-            made[shapes] = traced(function, xla)
-        return made[shapes](values, *tensors)
-
-    return run
-
-
-def traced(function, xla):
-    """Returns the `tf.function` of a function that takes the values of a model's variables first."""
+    model it is called for, and may be called for any that has the same fingerprint."""
 
     @tf.function(jit_compile=xla, autograph=False)
     def run(values, *tensors):
@@ -102,3 +84,12 @@ def traced(function, xla):
             for_xla.reset(before)
 
     return run
+
+
+def meant(record):
+    """Says of a line in TensorFlow's log whether it is more than the advice to trace one of these
+    functions less often: each is traced once for every size of a text, and means to be."""
+    return f"<function {with_weights.__name__}" not in record.getMessage()
+
+
+tf.get_logger().addFilter(meant)
