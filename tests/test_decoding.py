@@ -400,12 +400,26 @@ def test_a_compiled_loop_is_shared_by_models_of_one_kind(model):
     assert decoding.generate(model, [1], 5).tolist() == decoding.generate(other, [1], 5).tolist()
 
 
-def test_texts_of_many_sizes_are_written_without_a_warning(model, caplog):
-    log = tf.get_logger()
+def test_texts_of_many_sizes_are_written_without_a_warning(caplog):
+    model, log = odd(depth=1, context=128), tf.get_logger()
     log.addHandler(caplog.handler)
     try:
-        for rows in range(1, 8):
+        for rows in (1, 2, 9):
             decoding.answers(model, [[1, 2]] * rows, 0)
     finally:
         log.removeHandler(caplog.handler)
     assert not caplog.records
+
+
+def test_a_loop_is_compiled_for_few_sizes(monkeypatch):
+    model, shapes = odd(depth=1, context=128), set()
+
+    def run(text, given, caches, start, until):
+        shapes.add((*text.shape, caches[0].keys.shape[2]))
+        return text, caches
+
+    monkeypatch.setattr(loops, "going_on", lambda *_: run)
+    for rows in (1, 2, 5, 8, 9, 33):
+        for length in (1, 20, 70):
+            decoding.answers(model, [[1] * length] * rows, 0)
+    assert shapes == {(rows, 128, slots) for rows in (1, 8) for slots in (32, 64, 128)}

@@ -15,7 +15,7 @@ from course_utils.models.compiled import compiled
 GREEDY = Sampling()
 GROUP = 8  # rows that one core writes together
 CHUNK = 16  # tokens of a prompt that are read at once
-BLOCK = 32  # slots by which caches grow: attention looks at no more than that beyond the text
+BLOCK = 32  # slots that caches begin with; attention looks at no others
 
 
 def unroll(model, text, given, caches, start, until, choose):
@@ -99,6 +99,15 @@ def going_on(model, sampling, group=0):
     return lambda *state: run(*state, *more)
 
 
+def room(length, context):
+    """Returns how many slots caches have for a text of this length: `BLOCK`, twice as many, and so
+    on up to the context. Each size is compiled once."""
+    slots = BLOCK
+    while slots < length:
+        slots *= 2
+    return min(slots, context)
+
+
 def go_on(run, model, text, given, until, caches=None, start=0):
     """Goes on with texts up to a length, in caches that grow with them.
 
@@ -109,10 +118,10 @@ def go_on(run, model, text, given, until, caches=None, start=0):
     Returns:
         The text and the caches.
     """
-    context, given = model.config["context"], tf.constant(given)
-    text = tf.constant(text)
+    context, longest = model.config["context"], int(np.max(given))
+    text, given = tf.constant(text), tf.constant(given)
     while start < until - 1:
-        slots = min(context, BLOCK * (start // BLOCK + 1))
+        slots = room(max(start + 1, longest), context)
         caches = grown(caches, slots) if caches else model.empty_caches(text.shape[0], slots)
         end = min(until, slots + 1)
         text, caches = run(text, given, caches, tf.constant(start), tf.constant(end))
@@ -122,19 +131,23 @@ def go_on(run, model, text, given, until, caches=None, start=0):
 
 def side_by_side(model, sampling, text, given, until):
     """Goes on with many texts, `GROUP` of them at a time on each core: the products of a small
-    model are too small to be shared out one by one. Groups are the same on every machine.
+    model are too small to be shared out one by one. Groups are the same on every machine, and of
+    one size, for which the loop is compiled.
 
     Returns:
         The text, `int32` of shape `(rows, context)`.
     """
-    given = np.broadcast_to(given, len(text)).astype(np.int32)
+    rows, given = len(text), np.broadcast_to(given, len(text)).astype(np.int32)
+    if rows > 1:  # the last group is filled up with its last text
+        picked = np.minimum(np.arange(-(-rows // GROUP) * GROUP), rows - 1)
+        text, given = text[picked], given[picked]
 
     def write_group(i):
-        rows, run = slice(i, i + GROUP), going_on(model, sampling, i // GROUP)
-        return go_on(run, model, text[rows], given[rows], until)[0].numpy()
+        part, run = slice(i, i + GROUP), going_on(model, sampling, i // GROUP)
+        return go_on(run, model, text[part], given[part], until)[0].numpy()
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.concatenate(list(pool.map(write_group, range(0, len(text), GROUP))))
+        return np.concatenate(list(pool.map(write_group, range(0, len(text), GROUP))))[:rows]
 
 
 def padded(model, prompts, length):
