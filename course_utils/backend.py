@@ -130,7 +130,7 @@ def for_good():
 insist()
 with quietly(), for_good():
     import tensorflow as tf
-    from tensorflow.compiler.tf2xla.python import xla  # noqa: F401
+    from tensorflow.compiler.tf2xla.python import xla  # noqa: F401  writes into a tensor in place
 
     tf.config.list_physical_devices()
     import keras

@@ -111,9 +111,17 @@ def test_shared_heads_take_their_share_of_the_bytes():
     assert size(odd().empty_caches(4, kind=Int8Cache)) == whole * (8 + 4) / (4 * 8)
 
 
-def test_kv_heads_must_divide_the_heads():
-    with pytest.raises(ValueError, match="heads must be a multiple of kv_heads=3, got 4"):
-        odd(kv_heads=3)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"kv_heads": 3}, "heads must be a multiple of kv_heads=3, got 4"),
+        ({"kv_heads": 0}, "kv_heads must be a whole number from 1 to 4, got 0"),
+        ({"window": 0}, "window must be a whole number from 1"),
+    ],
+)
+def test_heads_and_windows_say_what_is_allowed(options, says):
+    with pytest.raises(ValueError, match=says):
+        odd(**options)
 
 
 def test_an_int8_cache_costs_less_than_half_a_percent(base):
@@ -273,6 +281,18 @@ def test_speculating_writes_the_same_text(model, name):
             assert found.rate == 1 and found.passes == -(-length // 3)
 
 
+def test_a_model_changed_by_hand_is_speculated_with_up_to_its_last_place():
+    model = odd(depth=1, context=16)
+    model.blocks[0].up.activation = keras.activations.relu  # run as a graph, not by XLA
+    pair = speculative.Speculator(model, speculative.LookUpDrafter(24), ahead=3)
+    assert pair.generate([3, 1], 14).tokens.tolist() == recomputed(model, [3, 1], 14)
+
+
+def test_a_drafter_of_another_language_is_refused(model):
+    with pytest.raises(ValueError, match="must know the model's 24 tokens, got one that knows 8"):
+        speculative.Speculator(model, speculative.LookUpDrafter(8))
+
+
 def first_tokens(pair, prompt, draws):
     """The two tokens after a prompt, as many draws of them."""
     text = np.zeros((1, 16 + pair.ahead + 1), np.int32)
@@ -349,6 +369,19 @@ def test_served_rows_write_what_they_would_alone(model, requests, how):
     assert sorted(engine.free) == [0, 1, 2]
 
 
+def test_serving_says_what_is_allowed(model, requests):
+    engine = serving.Engine(model, 2)
+    with pytest.raises(ValueError, match="chunks must be a whole number from 1"):
+        serving.serve(engine, requests, chunks=0)
+    with pytest.raises(ValueError, match="unknown policy 'fair'; choose from: continuous, static"):
+        serving.serve(engine, requests, policy="fair")
+    engine.free.pop()
+    with pytest.raises(ValueError, match="all 2 rows of the engine must be free, 1 are"):
+        serving.serve(engine, requests)
+    with pytest.raises(ValueError, match="at least one request"):
+        serving.report([], 1, 1)
+
+
 def test_a_known_prefix_is_not_read_again_and_changes_no_token(model):
     shared = list(np.random.default_rng(2).integers(0, 24, 16))
     prompts = [[*shared, *end] for end in ([1], [2, 3], [4, 5, 6])]
@@ -418,7 +451,7 @@ def test_a_loop_is_compiled_for_few_sizes(monkeypatch):
         shapes.add((*text.shape, caches[0].keys.shape[2]))
         return text, caches
 
-    monkeypatch.setattr(loops, "going_on", lambda *_: run)
+    monkeypatch.setattr(loops, "writer", lambda *_: run)
     for rows in (1, 2, 5, 8, 9, 33):
         for length in (1, 20, 70):
             decoding.answers(model, [[1] * length] * rows, 0)

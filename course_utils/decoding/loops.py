@@ -53,7 +53,6 @@ def prefill(model, text, given, caches):
     Returns:
         The caches.
     """
-
     chunk = math.gcd(CHUNK, model.config["context"])  # the last one ends within the context
 
     def step(position, caches):
@@ -88,7 +87,7 @@ def roll_filtered(model, *state):
     return roll(model, *state, among=filtered)
 
 
-def going_on(model, sampling, group=0):
+def writer(model, sampling, group=0):
     """Returns a compiled function of `(text, given, caches, start, until)` that chooses tokens as
     `Sampling` says, and returns the text and the caches. Each group of rows has draws of its own.
     """
@@ -112,7 +111,7 @@ def go_on(run, model, text, given, until, caches=None, start=0):
     """Goes on with texts up to a length, in caches that grow with them.
 
     Args:
-        run: As `going_on` gives it. It is compiled once for each size of the caches.
+        run: As `writer` gives it. It is compiled once for each size of the caches.
         text, given, until, caches, start: As `unroll` takes them; no caches, no token read.
 
     Returns:
@@ -143,7 +142,7 @@ def side_by_side(model, sampling, text, given, until):
         text, given = text[picked], given[picked]
 
     def write_group(i):
-        part, run = slice(i, i + GROUP), going_on(model, sampling, i // GROUP)
+        part, run = slice(i, i + GROUP), writer(model, sampling, i // GROUP)
         return go_on(run, model, text[part], given[part], until)[0].numpy()
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -181,7 +180,7 @@ def generate(model, prompt, length, sampling=GREEDY):
         ValueError: If the prompt is empty, holds ids the model does not know, or is too long.
     """
     text, (given,) = padded(model, [prompt], length)
-    text, _ = go_on(going_on(model, sampling), model, text, given, given + length)
+    text, _ = go_on(writer(model, sampling), model, text, given, given + length)
     return text[0, : given + length].numpy()
 
 
@@ -203,7 +202,9 @@ def stream(model, prompt, length, sampling=GREEDY, chunk=8, end=None):
     """
     text, (given,) = padded(model, [prompt], length)
     chunk = whole("chunk", chunk, 1, model.config["context"])
-    run, total = going_on(model, sampling), given + length
+    if end is not None:
+        end = whole("end", end, 0, model.config["vocabulary"] - 1)
+    run, total = writer(model, sampling), given + length
 
     def chunks():
         written, caches, start = text, None, 0

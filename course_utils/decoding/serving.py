@@ -14,6 +14,7 @@ from course_utils.backend import tf
 from course_utils.checks import one_of, positive, token_ids, whole
 from course_utils.checks import seed as checked_seed
 from course_utils.decoding.loops import CHUNK
+from course_utils.models.cache import place
 from course_utils.models.compiled import compiled
 
 
@@ -45,6 +46,16 @@ class Served:
     request: Request
     tokens: list = dataclasses.field(default_factory=list)
     times: list = dataclasses.field(default_factory=list)
+
+    @property
+    def wants(self):
+        """Whether tokens are missing."""
+        return len(self.tokens) < self.request.length
+
+    def add(self, token, now):
+        """Notes down a token, and when it was there."""
+        self.tokens.append(int(token))
+        self.times.append(now)
 
     @property
     def first(self):
@@ -97,9 +108,7 @@ def enter(model, row, shift, new, *kept):
     """Puts what one prompt left in its own caches into a row of the common ones, turned so that its
     last token lies where the last one of all others does; to be compiled."""
     for part, one in zip(kept, tf.nest.flatten(new)):
-        turned = tf.roll(one, shift, axis=2)
-        rows = tf.range(part.shape[0]) == row
-        part.assign(tf.where(rows[:, None, None, None], turned, part.read_value()))
+        part.assign(place(part.read_value(), tf.roll(one, shift, axis=2), row, axis=0))
 
 
 class Engine:
@@ -202,53 +211,87 @@ def serve(engine, requests, policy="continuous", chunks=None, clock=timed):
         A list of `Served`, in the order of the requests.
 
     Raises:
-        ValueError: If a prompt is empty, or too long for what it wants.
+        ValueError: If a prompt is empty, or too long for what it wants, or a row is taken.
     """
     one_of("policy", policy, ("continuous", "static"))
+    chunks = 2**31 if chunks is None else whole("chunks", chunks, 1, 2**31)
+    if len(engine.free) < engine.rows:
+        raise ValueError(
+            f"all {engine.rows} rows of the engine must be free, {len(engine.free)} are"
+        )
     for request in requests:
         whole("prompt length", len(request.prompt), 1, engine.context - 1)
         whole("length", request.length, 1, engine.context - len(request.prompt))
     served = [Served(request) for request in requests]
-    coming, now = collections.deque(served), 0.0
-    reading, writing, done = collections.deque(), {}, []
-    while coming or reading or writing:
-        open_rows = len(engine.free) - len(reading)
-        if policy == "static" and (writing or reading):
-            open_rows = 0
-        while coming and open_rows and coming[0].request.arrival <= now:
-            one = coming.popleft()
-            reading.append((one, engine.start(one.request.prompt)))
-            open_rows -= 1
-        if not reading and not writing:
-            now = max(now, coming[0].request.arrival)
-            continue
-        for _ in range(len(reading) * engine.context if chunks is None else chunks):
-            if not reading:
-                break
-            one, prompt = reading[0]
-            _, seconds = clock(engine.read, prompt)
-            now += seconds
-            if prompt.done >= len(prompt.prompt):
-                reading.popleft()
-                row, seconds = clock(engine.enter, prompt)
-                now += seconds
-                writing[row] = one
-                one.tokens.append(prompt.said)
-                one.times.append(now)
-        waits = policy == "static" and reading
-        if any(len(one.tokens) < one.request.length for one in writing.values()) and not waits:
-            tokens, seconds = clock(engine.step)
-            now += seconds
-            for row, one in writing.items():
-                if len(one.tokens) < one.request.length:
-                    one.tokens.append(int(tokens[row]))
-                    one.times.append(now)
-        done = [r for r, one in writing.items() if len(one.tokens) >= one.request.length]
-        if policy == "continuous" or len(done) == len(writing):
-            for row in done:
-                writing.pop(row)
-                engine.leave(row)
+    turn = Turn(engine, served, clock, together=policy == "static")
+    while turn.coming or turn.reading or turn.writing:
+        turn.admit()
+        turn.read(chunks)
+        turn.write()
+        turn.release()
     return served
+
+
+class Turn:
+    """One turn of serving after the other, and who is where in it.
+
+    Attributes:
+        coming: Who has no row yet.
+        reading: Whose prompt is being read.
+        writing: Who writes, by row.
+        now: The clock, in seconds.
+    """
+
+    def __init__(self, engine, served, clock, together):
+        self.engine, self.clock, self.together = engine, clock, together
+        self.coming, self.reading = collections.deque(served), collections.deque()
+        self.writing, self.now = {}, 0.0
+
+    def spend(self, function, *args):
+        """Calls a function, and lets the clock go on by what it took."""
+        value, seconds = self.clock(function, *args)
+        self.now += seconds
+        return value
+
+    def admit(self):
+        """Gives free rows to those who have come; where nothing else is to be done, time passes."""
+        if not self.reading and not self.writing:
+            self.now = max(self.now, self.coming[0].request.arrival)
+        elif self.together:
+            return
+        open_rows = len(self.engine.free) - len(self.reading)
+        while self.coming and open_rows and self.coming[0].request.arrival <= self.now:
+            one = self.coming.popleft()
+            self.reading.append((one, self.engine.start(one.request.prompt)))
+            open_rows -= 1
+
+    def read(self, chunks):
+        """Reads so many chunks of prompts; after its last one a prompt has its first token."""
+        for _ in range(chunks):
+            if not self.reading:
+                return
+            one, prompt = self.reading[0]
+            self.spend(self.engine.read, prompt)
+            if prompt.done >= len(prompt.prompt):
+                self.reading.popleft()
+                self.writing[self.spend(self.engine.enter, prompt)] = one
+                one.add(prompt.said, self.now)
+
+    def write(self):
+        """Writes a token for everybody who wants one more."""
+        wanting = {row: one for row, one in self.writing.items() if one.wants}
+        if wanting and not (self.together and self.reading):
+            tokens = self.spend(self.engine.step)
+            for row, one in wanting.items():
+                one.add(tokens[row], self.now)
+
+    def release(self):
+        """Frees the rows of those who are done; of those taken together, when all are."""
+        done = [row for row, one in self.writing.items() if not one.wants]
+        if not self.together or len(done) == len(self.writing):
+            for row in done:
+                del self.writing[row]
+                self.engine.leave(row)
 
 
 class Rehearsal:
@@ -291,7 +334,16 @@ def costs(engine, rounds=15):
 
 
 def rehearse(requests, costs, rows, context, policy="continuous", chunks=None):
-    """Serves requests with costs in the place of a model: a simulation, in milliseconds."""
+    """Serves requests with the costs of passes in the place of the passes: a simulation.
+
+    Args:
+        requests, policy, chunks: As `serve` takes them.
+        costs: As `costs` measures them.
+        rows, context: Of the engine that it stands for.
+
+    Returns:
+        As `serve`; the tokens mean nothing.
+    """
 
     def clock(function, *args):
         return function(*args), costs[function.__name__]
@@ -335,7 +387,13 @@ def report(served, first_limit, each_limit):
     def percentiles(values):
         return tuple(float(value) for value in np.percentile(values, (50, 99)))
 
-    gaps = np.concatenate([np.diff(one.times) for one in served]) if served else np.zeros(0)
+    if not served:
+        raise ValueError("served must hold at least one request, got none")
+    first_limit, each_limit = (
+        positive("first_limit", first_limit),
+        positive("each_limit", each_limit),
+    )
+    gaps = np.concatenate([np.diff(one.times) for one in served])
     good = [one.first <= first_limit and one.each <= each_limit for one in served]
     seconds = max(one.times[-1] for one in served) - served[0].request.arrival
     return Report(

@@ -72,7 +72,7 @@ class ModelDrafter(keras.Model):
 
     def __init__(self, model):
         super().__init__()
-        self.model = model
+        self.model, self.vocabulary = model, model.config["vocabulary"]
 
     def start(self, text, given, slots):
         return prefill(self.model, text, given, self.model.empty_caches(1, slots))
@@ -102,6 +102,7 @@ class TableDrafter(keras.Model):
 
     def __init__(self, line, vocabulary):
         super().__init__()
+        self.vocabulary = whole("vocabulary", vocabulary, 1, 4096)  # the table holds its square
         table = np.broadcast_to(likeliest(line[:-1, None], line[1:], vocabulary), (vocabulary,) * 2)
         pairs = likeliest(np.stack([line[:-2], line[1:-1]], 1), line[2:], vocabulary, table)
         self.table = self.add_weight(shape=pairs.shape, dtype="int32", trainable=False)
@@ -157,7 +158,8 @@ def early_exit(model, depth):
     """Returns the first blocks of a model with its last norm and head, all shared with it: a drafter
     that needs no weights of its own (Elhoushi et al., 2024)."""
     depth = whole("depth", depth, 1, len(model.blocks) - 1)
-    first = type(model).from_config({**model.get_config(), "name": f"{model.name}_{depth}"})
+    config = {**model.get_config(), "depth": depth, "name": f"{model.name}_{depth}"}
+    first = type(model).from_config(config)
     for part in ("embedding", "positions", "norm", "head"):
         setattr(first, part, getattr(model, part))
     first.blocks = model.blocks[:depth]
@@ -172,10 +174,18 @@ class Speculator(keras.Model):
         model: The `DecoderLM` whose text is wanted.
         drafter: A `ModelDrafter`, `TableDrafter` or `LookUpDrafter`.
         ahead: How many tokens are drafted before the model looks.
+
+    Raises:
+        ValueError: If the drafter knows other tokens, or `ahead` is not from 1 to 16.
     """
 
     def __init__(self, model, drafter, ahead=4):
         super().__init__()
+        if drafter.vocabulary != model.config["vocabulary"]:
+            raise ValueError(
+                f"the drafter must know the model's {model.config['vocabulary']} tokens, got one "
+                f"that knows {drafter.vocabulary}"
+            )
         self.model, self.drafter = model, drafter
         self.ahead, self.built = whole("ahead", ahead, 1, 16), True
 

@@ -25,6 +25,21 @@ def checked(model, name, tokens):
     return tokens
 
 
+def pair(model, source, target):
+    """Returns source and target, which begins with a mark of its own, as `int32` rows that the model
+    can read, or raises `ValueError` with what is wrong with them."""
+    source, target = checked(model, "source", source), np.asarray(target)
+    if len(target) != len(source):
+        raise ValueError(
+            f"there must be as many targets as sources, got {len(target)} for {len(source)}"
+        )
+    target = token_ids("target", target, model.config["vocabulary"])
+    if target.ndim != 2 or target.shape[1] < 2:
+        raise ValueError(f"target must have shape (rows, target + 1), got {target.shape}")
+    checked(model, "target", target[:, :-1])
+    return source, target
+
+
 def translate(model, source, start, end):
     """Writes a target for each source greedily: always the token the model thinks most likely.
 
@@ -73,15 +88,8 @@ def all_right(model, source, target, batch_size=64):
     Raises:
         ValueError: If the tokens have another shape, are too many, or are not known to the model.
     """
-    source, target = checked(model, "source", source), np.asarray(target)
-    if len(target) != len(source):
-        raise ValueError(
-            f"there must be as many targets as sources, got {len(target)} for {len(source)}"
-        )
-    target = token_ids("target", target, model.config["vocabulary"])
-    if target.ndim != 2 or target.shape[1] < 2:
-        raise ValueError(f"target must have shape (rows, target + 1), got {target.shape}")
-    read, wanted = checked(model, "target", target[:, :-1]), target[:, 1:]
+    source, target = pair(model, source, target)
+    read, wanted = target[:, :-1], target[:, 1:]
     chosen = np.concatenate(
         [
             np.argmax(model((source[i : i + batch_size], read[i : i + batch_size])), axis=-1)

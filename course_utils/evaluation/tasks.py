@@ -13,7 +13,6 @@ import dataclasses
 
 from course_utils import decoding
 from course_utils.backend import tf
-from course_utils.checks import token_ids
 from course_utils.datasets import digits, docs, tales
 from course_utils.datasets.tales import words
 from course_utils.decoding import translation
@@ -106,7 +105,7 @@ class Translation:
         return tales.translation_batch(split, count, 64, seed=0, step=0)
 
     def score(self, model, data):
-        source, target = pair(model, *data)
+        source, target = translation.pair(model, *data)
         losses, right = compiled(model, translated)(tf.constant(source), tf.constant(target))
         return Score(float(right), float(tf.exp(losses)), None)
 
@@ -119,19 +118,6 @@ class Translation:
             model, source[None], target[0], words.MARKS.index(words.END)
         )[0]
         return tales.decode(source), [tales.vocabulary()[token] for token in written]
-
-
-def pair(model, source, target):
-    """Returns source and target as `int32` rows that the model can read, or raises `ValueError`."""
-    source = translation.checked(model, "source", source)
-    target = token_ids("target", target, model.config["vocabulary"])
-    if target.ndim != 2 or target.shape[1] < 2 or len(target) != len(source):
-        raise ValueError(
-            f"target must have shape ({len(source)}, target + 1), as many rows as source, got "
-            f"{target.shape}"
-        )
-    translation.checked(model, "target", target[:, :-1])
-    return source, target
 
 
 def translated(model, source, target):

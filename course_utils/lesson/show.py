@@ -113,7 +113,7 @@ def errata(section):
     for known in document.SECTIONS:
         if known.number == section or known.number.startswith(section + "."):
             where = (
-                f"<a href='{known.notebook}.ipynb'>{known.notebook}</a>"
+                link(known.notebook)
                 if (NOTEBOOKS / f"{known.notebook}.ipynb").is_file()
                 else _("here")
             )

@@ -4,6 +4,7 @@ logits."""
 import math
 
 from course_utils.backend import keras, narrow, tf
+from course_utils.checks import whole
 from course_utils.models.cache import Cache
 
 MASKED = -1e30  # beside it no score counts, and its e^x is exactly 0: the future stays hidden
@@ -37,8 +38,9 @@ class CausalSelfAttention(keras.layers.Layer):
 
     def __init__(self, heads, head_size, kv_heads=None, window=None, **kwargs):
         super().__init__(**kwargs)
-        self.heads, self.head_size, self.window = heads, head_size, window
-        self.kv_heads = kv_heads or heads
+        self.heads, self.head_size = heads, head_size
+        self.kv_heads = heads if kv_heads is None else whole("kv_heads", kv_heads, 1, heads)
+        self.window = None if window is None else whole("window", window, 1, 2**31 - 1)
         if heads % self.kv_heads:
             raise ValueError(f"heads must be a multiple of kv_heads={kv_heads}, got {heads}")
 
@@ -273,7 +275,8 @@ class DecoderLM(keras.Model):
         age = (slot + place[:, None] - tf.range(capacity)) % capacity  # (new, slots)
         age = tf.where(age <= read[..., None], age, -1)  # older ones are another text's
         age = age if before is not None else age[None]
-        x = self.embedding(tokens) + self.positions(read)
+        known = tf.minimum(read, self.config["context"] - 1)  # a draft may look beyond the end
+        x = self.embedding(tokens) + self.positions(known)
         written = []
         for block, cache in zip(self.blocks, caches):
             x, cache = block.read(x, cache, slot, age)
