@@ -283,7 +283,8 @@ def test_speculating_writes_the_same_text(model, name):
 
 def test_a_model_changed_by_hand_is_speculated_with_up_to_its_last_place():
     model = odd(depth=1, context=16)
-    model.blocks[0].up.activation = keras.activations.relu  # run as a graph, not by XLA
+    layer = model.blocks[0].up
+    usual, layer.call = layer.call, lambda x: usual(x) / 2  # run as a graph, not by XLA
     pair = speculative.Speculator(model, speculative.LookUpDrafter(24), ahead=3)
     assert pair.generate([3, 1], 14).tokens.tolist() == recomputed(model, [3, 1], 14)
 
