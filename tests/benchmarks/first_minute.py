@@ -40,6 +40,7 @@ def walk(page, url, reached):
     page.goto(url)
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     reached("the lesson is on the page")
+    page.locator(".jp-Notebook .jp-Cell").first.click()
     for _ in range(CELLS):
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(100)
@@ -67,7 +68,9 @@ def main(folder=None):
             print(f"{time.monotonic() - begun - spent:5.1f} s  {what}", flush=True)
             start = time.monotonic()
             for width in (1280, 800) if folder else ():
-                screenshot(page, pathlib.Path(folder) / f"{what}-{width}.png".replace(" ", "-"), width)
+                screenshot(
+                    page, pathlib.Path(folder) / f"{what}-{width}.png".replace(" ", "-"), width
+                )
             spent += time.monotonic() - start
 
         try:
