@@ -67,15 +67,16 @@ def export(model, mode, length=128, batch=1, calibration=None):
     return convert(model, tf.TensorSpec((batch, length), tf.int32), model.variables, mode, samples)
 
 
-def convert(function, shape, variables, mode, samples=None):
-    """Converts a function of one tensor to a LiteRT file.
+def convert(function, shape, variables, mode, samples=None, kept=()):
+    """Converts a function to a LiteRT file.
 
     Args:
-        function: Maps a tensor to a tensor, with TensorFlow operations.
-        shape: `tf.TensorSpec` of what it reads.
-        variables: Every variable it uses.
+        function: Maps a tensor, or some, to a tensor, with TensorFlow operations.
+        shape: `tf.TensorSpec` of what it reads, or one for each.
+        variables: Every variable it reads.
         mode: As in `export`.
         samples: Arrays like `shape`, for `"int8"`.
+        kept: Every `tf.Variable` it writes into: they stay what they are from call to call.
 
     Returns:
         The file, as `bytes`.
@@ -87,12 +88,14 @@ def convert(function, shape, variables, mode, samples=None):
         )
     module = tf.Module()  # the converter silently loses variables that no module holds
     module.held = [getattr(variable, "value", variable) for variable in variables]
-    module.run = tf.function(function, input_signature=[shape], autograph=False)
+    module.kept = list(kept)
+    module.run = tf.function(function, input_signature=tf.nest.flatten(shape), autograph=False)
     narrow = narrow_range() if mode == "int8" else contextlib.nullcontext()
     with quietly(), narrow:
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [module.run.get_concrete_function()], module
         )
+        converter.experimental_enable_resource_variables = bool(kept)
         if mode in ("dynamic", "int8"):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if mode == "int8":
