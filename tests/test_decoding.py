@@ -281,6 +281,16 @@ def test_speculating_writes_the_same_text(model, name):
             assert found.rate == 1 and found.passes == -(-length // 3)
 
 
+@pytest.mark.parametrize("name", ["another model", "early exit", "table", "look-up"])
+def test_passes_are_foretold_for_every_draft_length(model, name):
+    drafter = drafters(model)[name]()
+    far, near = (speculative.Speculator(model, drafter, ahead) for ahead in (5, 2))
+    for prompt in ([5], [3, 1, 4, 1, 5, 3, 1]):
+        found = near.generate(prompt, 32 - len(prompt))
+        right = far.right(found.tokens, len(prompt))
+        assert speculative.counted(right, 2).sum() == found.passes
+
+
 def test_a_model_changed_by_hand_is_speculated_with_up_to_its_last_place():
     model = odd(depth=1, context=16)
     layer = model.blocks[0].up

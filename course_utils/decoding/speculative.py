@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from course_utils.backend import keras, tf
-from course_utils.checks import whole
+from course_utils.checks import token_ids, whole
 from course_utils.decoding.loops import GREEDY, padded, prefill
 from course_utils.decoding.sampling import draw, filtered, uniform
 from course_utils.models.cache import place
@@ -149,8 +149,8 @@ class LookUpDrafter(keras.Model):
         last = tf.slice(text[0], [tf.maximum(length - 2, 0)], [2])
         place = tf.range(text.shape[1] - 1)
         same = (text[0, :-1] == last[0]) & (text[0, 1:] == last[1]) & (place < length - 2)
-        found = tf.reduce_max(tf.where(same, place, -2))  # the latest; else the text's beginning
-        drafted = tf.slice(text[0], [found + 2], [ahead])
+        found = 2 + tf.reduce_max(tf.where(same, place, -2))  # else all of the text comes again
+        drafted = tf.gather(text[0], found + tf.range(ahead) % (length - found))
         return drafted, tf.one_hot(drafted, self.vocabulary), state
 
 
@@ -213,6 +213,56 @@ class Speculator(keras.Model):
         histogram = histogram.numpy()
         return Speculated(text[0, : given + length].numpy(), int(histogram.sum()), histogram)
 
+    def right(self, text, given):
+        """Says how many drafted tokens would stay after each beginning of a text that the model
+        wrote greedily, so that every draft length up to `ahead` can be counted out.
+
+        Args:
+            text: The tokens, as `generate` returns them.
+            given: How many of them were the prompt.
+
+        Returns:
+            `int` array: entry `i` is about the text's first `given + i` tokens.
+        """
+        room = np.zeros(self.model.config["context"] + self.ahead + 1, np.int32)
+        room[: len(text)] = token_ids("text", text, self.model.config["vocabulary"])
+        guessed = compiled(self, guesses)(tf.constant(room[None])).numpy()
+        stays = [guessed[n] == room[n : n + self.ahead] for n in range(given, len(text))]
+        return np.cumprod(stays, axis=1).sum(axis=1)
+
+
+def likeliest_token(logits, i):
+    """Chooses greedily: a token, and the probabilities that say so."""
+    token = tf.argmax(logits, output_type=tf.int32)
+    return token, tf.one_hot(token, logits.shape[-1])
+
+
+def guesses(pair, text):
+    """What the drafter proposes after each beginning of a text, to be compiled: `(lengths, ahead)`,
+    of which row 0 means nothing."""
+    drafter, context = pair.drafter, pair.model.config["context"]
+    state = drafter.start(text, tf.constant(context), context + pair.ahead)
+
+    def propose(length):
+        return drafter.propose(text, length, pair.ahead, state, likeliest_token)[0]
+
+    return tf.map_fn(propose, tf.maximum(1, tf.range(context)), fn_output_signature=tf.int32)
+
+
+def counted(right, ahead):
+    """Counts out speculative decoding with a draft length, from what `Speculator.right` says.
+
+    Returns:
+        How many passes had how many right drafts: entry `n` is about `n` of them. Of the last pass
+        only those that still belong to the text count.
+    """
+    histogram, at = np.zeros(ahead + 1, int), 0
+    while at < len(right):
+        stay = min(right[at], ahead)
+        histogram[stay] += 1
+        at += stay + 1
+    return histogram
+
 
 def speculate(pair, text, given, until, choose, verify):
     """The loop: draft, check, keep.
@@ -248,11 +298,7 @@ def greedily(pair, text, given, until):
     """Speculative decoding without chance, to be compiled."""
 
     def choose(length):
-        def likeliest(logits, i):
-            token = tf.argmax(logits, output_type=tf.int32)
-            return token, tf.one_hot(token, logits.shape[-1])
-
-        return likeliest
+        return likeliest_token
 
     def verify(length, logits, drafted, q):
         wanted = tf.argmax(logits, axis=-1, output_type=tf.int32)
