@@ -6,10 +6,8 @@ blocks are. Weights that were rounded are not: Keras multiplies floats as before
 costs quality and saves nothing.
 """
 
-import contextlib
 import dataclasses
 import math
-import threading
 import typing
 
 import numpy as np
@@ -23,7 +21,7 @@ from course_utils.models.compiled import compiled
 LOOK = 16  # tokens between two looks at the clock
 WEIGHT = 0.4  # of the newest chunk in an estimate; of the one k chunks before it, 0.4 * 0.6**k
 KEPT_FREE = 0.1  # share of the budget for what varies; a change needs as much again
-REST = 50  # chunks after which the next better variant is tried whatever was estimated
+REST = 30  # chunks after which the next better variant is tried whatever was estimated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +92,10 @@ class Pen:
 class Pacer:
     """Writes with the best variant that keeps a budget at present.
 
-    What a variant takes for a token is estimated from its chunks, the newest with `WEIGHT`. While
-    the same variant writes, a change is the machine's, and moves the estimates of all others as far.
-    A variant that was just taken and is slower than expected is so for itself.
+    What a variant takes for a token is estimated from its chunks, the newest with `WEIGHT`. If it
+    takes longer than before, or a worse one that came to help takes longer than expected, that is
+    the load's doing and moves the estimates of all. Only a better one that was just taken surprises
+    for itself, and for those that are better still.
 
     Args:
         variants: `Variant`s that know the same tokens, in any order.
@@ -117,16 +116,16 @@ class Pacer:
         self.budget, self.clock = positive("budget", budget), clock
         self.last, self.since = 0, 0  # who wrote last, and for how many chunks
         self.estimates = np.array([self.first_estimate(variant) for variant in self.variants])
+        self.fastest = int(self.estimates.argmin())  # whatever else is estimated later
 
     def first_estimate(self, variant):
         """Lets a variant write some chunks; returns the median of what it took for a token."""
-        context, times = variant.model.config["context"], []
-        text, until = tf.zeros((1, context), tf.int32), min(context, CHUNK + LOOK)
+        text, times = tf.zeros((1, variant.model.config["context"]), tf.int32), []
         for _ in range(4):
             pen = Pen(variant)
             pen.read(text, 2)
-            times.append(self.clock(pen.write, text, 2, until)[1])
-        return 1000 * float(np.median(times[1:])) / (until - 2)  # the first was compiled
+            times.append(self.clock(pen.write, text, 2, 2 + LOOK)[1])
+        return max(1e-6, 1000 * np.median(times[1:]) / LOOK)  # the first was compiled
 
     def pick(self):
         """Returns who writes the next chunk, and whether that is expected to keep the budget."""
@@ -134,20 +133,18 @@ class Pacer:
         free[np.arange(len(free)) != self.last] -= KEPT_FREE
         fits = self.estimates <= free * self.budget
         if not fits.any():
-            fastest = int(self.estimates.argmin())
-            return fastest, bool(self.estimates[fastest] <= self.budget)
+            return self.fastest, bool(self.estimates[self.fastest] <= self.budget)
         best = int(fits.argmax())
-        return max(0, best - (self.since >= REST)), True
+        rested = best == self.last and self.since >= REST
+        return max(0, best - rested), True
 
     def note(self, which, milliseconds):
         """Takes down what a variant just took for a token."""
-        ratio = milliseconds / self.estimates[which]
-        if which == self.last:
-            self.estimates *= 1 + WEIGHT * (ratio - 1)
-        elif ratio < 1:  # the load fell
-            self.estimates *= ratio
+        ratio = max(1e-6, milliseconds) / self.estimates[which]  # a coarse clock may stand still
+        if which < self.last:
+            self.estimates[: which + 1] *= ratio
         else:
-            self.estimates[which] = milliseconds
+            self.estimates *= ratio if which > self.last else 1 + WEIGHT * (ratio - 1)
 
     def write(self, prompt, length):
         """Continues a prompt greedily: each token is the one that its variant thinks most likely
@@ -191,34 +188,9 @@ def checked(variants):
     if len(set(names)) < len(names):
         raise ValueError(f"variants must have names of their own, got {', '.join(names)}")
     finite("loss", [variant.loss for variant in variants])
-    sizes = [(v.model.config["vocabulary"], v.model.config["context"]) for v in variants]
-    if len(set(sizes)) > 1:
-        known = ", ".join(f"{name}: {size}" for name, size in zip(names, sizes))
-        raise ValueError(f"variants must have one vocabulary and one context, got {known}")
+    for size in ("vocabulary", "context"):
+        found = [variant.model.config[size] for variant in variants]
+        if len(set(found)) > 1:
+            raise ValueError(f"variants must have one {size}, got {', '.join(map(str, found))}")
+    whole("context", found[0], 2 + LOOK, 2**20)
     return variants
-
-
-@contextlib.contextmanager
-def busy(threads):
-    """Loads the machine while something else is done: so many threads multiply matrices, each on one
-    core at a time.
-
-    Args:
-        threads: How many.
-    """
-    stop, matrix = threading.Event(), np.full((256, 256), 1 / 256, np.float32)
-
-    def multiply():
-        out = matrix.copy()
-        while not stop.is_set():
-            np.matmul(matrix, matrix, out=out)
-
-    running = [threading.Thread(target=multiply) for _ in range(whole("threads", threads, 0, 1024))]
-    try:
-        for thread in running:
-            thread.start()
-        yield
-    finally:
-        stop.set()
-        for thread in running:
-            thread.join()

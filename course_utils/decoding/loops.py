@@ -45,10 +45,11 @@ def unroll(model, text, given, caches, start, until, choose):
     return tf.while_loop(lambda at, *_: at < until - 1, step, (start, text, caches))[1:]
 
 
-def prefill(model, text, given, caches):
+def prefill(model, text, given, caches, start=0):
     """Reads all of a prompt but its last token, `CHUNK` tokens at once.
 
-    What is read beyond the prompt is overwritten before anything looks at it.
+    What is read beyond the prompt is overwritten before anything looks at it. The caches may hold
+    the first `start` tokens, whole chunks of them.
 
     Returns:
         The caches.
@@ -59,7 +60,7 @@ def prefill(model, text, given, caches):
         tokens = tf.slice(text, [0, position], [text.shape[0], chunk])
         return position + chunk, model.read(tokens, caches, position)[1]
 
-    return tf.while_loop(lambda position, _: position < given - 1, step, (0, caches))[1]
+    return tf.while_loop(lambda position, _: position < given - 1, step, (start, caches))[1]
 
 
 def best(logits, position):
