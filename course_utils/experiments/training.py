@@ -14,6 +14,7 @@ from course_utils.backend import keras
 from course_utils.checks import one_of
 from course_utils.compression.finetuning import adamw, warm_up_then_cosine
 from course_utils.datasets import digits, docs, tales
+from course_utils.experiments.growing import grow
 from course_utils.experiments.record import Run, stamped
 from course_utils.models import catalogue, checkpoint, classic
 
@@ -34,9 +35,11 @@ LANGUAGE = {
     },
     "docs-teacher": {
         "text": "docs",
+        "start": "docs-base",
         "model": {"width": 256, "depth": 6, "heads": 8},
-        "steps": 3000,
-        "learning_rate": 2e-3,
+        "steps": 1000,
+        "learning_rate": 1e-3,
+        "seed": 2,
     },
     "tales-pretrained": {
         "text": "tales",
@@ -196,15 +199,17 @@ def split_rows(tokens):
 def new(name, recipe, vocabulary):
     """Builds a model with its optimizer: AdamW, warm-up, then a cosine to nothing."""
     keras.utils.set_random_seed(recipe["seed"])
-    if "start" in recipe:
-        first = checkpoint.load(started_from(recipe))
-        model = type(first).from_config({**first.get_config(), "name": name.replace("-", "_")})
-        model.build()
-        model.set_weights(first.get_weights())
-    else:
+    first = checkpoint.load(started_from(recipe)) if "start" in recipe else None
+    if "model" in recipe:
         kind = catalogue.entry(name).kind
         model = kind(vocabulary=vocabulary, name=name.replace("-", "_"), **recipe["model"])
         model.build()
+        if first:
+            grow(first, model)
+    else:
+        model = type(first).from_config({**first.get_config(), "name": name.replace("-", "_")})
+        model.build()
+        model.set_weights(first.get_weights())
     rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], 200)
     model.compile(
         adamw(rate, recipe.get("weight_decay", 0.05)),
