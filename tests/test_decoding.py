@@ -7,7 +7,7 @@ from scipy import stats
 from course_utils import decoding, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.datasets import docs
-from course_utils.decoding import loops, sampling, serving, speculative
+from course_utils.decoding import loops, prompts, sampling, serving, speculative
 from course_utils.decoding.sampling import Sampling
 from course_utils.models.cache import Cache, Int8Cache, grown, size
 from course_utils.models.compiled import compiled
@@ -194,6 +194,7 @@ def test_a_nucleus_of_nothing_and_no_temperature_are_greedy(model):
     ("wrong", "says"),
     [
         ({"temperature": -1}, "temperature must be a number from 0.01 to 100, got -1"),
+        ({"temperature": 0.001}, "temperature must be a number from 0.01 to 100, got 0.001"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"top_p": 1.5}, "top_p must be a number from 0 to 1, got 1.5"),
         ({"top_k": -1}, "top_k must be a whole number"),
@@ -228,7 +229,39 @@ def test_a_stream_ends_at_the_mark_and_may_be_left(model):
     assert decoding.generate(model, [3, 1, 4], 25)[3:].tolist() == whole
 
 
-@pytest.mark.parametrize(("prompt", "length"), [([], 3), ([24], 3), ([1] * 30, 5), ([1], 0)])
+@pytest.mark.parametrize("how", [Sampling(), Sampling(1.0), Sampling(0.8, top_p=0.9, seed=3)])
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_a_stop_in_the_middle_changes_nothing_that_is_written_later(model, how, chunks):
+    whole = decoding.generate(model, [3, 1, 4], 25, how)[3:].tolist()
+    stopped, other = (decoding.stream(model, [3, 1, 4], 25, how, chunk=4) for _ in range(2))
+    found = [next(stopped).tolist() for _ in range(chunks)]
+    before = next(other).tolist()  # both at once
+    stopped.close()
+    assert [token for piece in found for token in piece] == whole[: 4 * chunks]
+    assert before + np.concatenate(list(other)).tolist() == whole
+    assert decoding.generate(model, [3, 1, 4], 25, how)[3:].tolist() == whole
+
+
+def test_a_stream_without_chance_is_greedy_however_that_is_said(model):
+    greedy = decoding.generate(model, [3, 1], 12)[2:].tolist()
+    for how in (Sampling(0), Sampling(0.0, top_k=5, seed=9), Sampling(1.0, top_p=0, seed=9)):
+        assert np.concatenate(list(decoding.stream(model, [3, 1], 12, how))).tolist() == greedy
+
+
+def test_a_mark_that_somebody_typed_neither_ends_a_text_nor_begins_one():
+    model, tokenizer = odd(vocabulary=512, context=64), docs.tokenizer()
+    end = tokenizer.token_to_id(docs.END)
+    typed = prompts.typed(tokenizer, f"a{docs.END}")
+    meant = [*prompts.typed(tokenizer, "a"), end]
+    written = np.concatenate(list(decoding.stream(model, typed, 20, end=end))).tolist()
+    alone = recomputed(model, typed, 20)[len(typed) :]
+    assert end not in typed and written == (alone + [end])[: (alone + [end]).index(end)]
+    assert recomputed(model, meant, 20)[len(meant) :] != alone
+
+
+@pytest.mark.parametrize(
+    ("prompt", "length"), [([], 3), ([24], 3), ([-1], 3), ([1] * 30, 5), ([1] * 40, 1), ([1], 0)]
+)
 def test_every_door_refuses_what_the_model_cannot_read(model, prompt, length):
     pair = speculative.Speculator(model, speculative.LookUpDrafter(24))
     request = serving.Request(0.0, tuple(prompt), length)
