@@ -93,6 +93,7 @@ LESSONS = tuple(
 01_background              | 1 背景介绍 | rules, n-grams, HMM, LSTM, Transformer on one text: why did the last one win?
 02_1_architecture          | 2.1 架构 | from characters to logits, layer by layer
 02_2_training              | 2.2 训练过程 | pre-training and fine-tuning of one small model, measured
+02_3_inference             | 2.3 推理优化 | where time and bytes go; prefill and decode; what reconstruction is
 03_1_quantization          | 3.2.1 量化 | fewer bits for each weight: what does it cost?
 03_2_pruning               | 3.2.2 剪枝 | fewer weights: which ones, and what do zeros save?
 03_3_distillation          | 3.2.3 知识蒸馏 | does a teacher help, and how much?

@@ -297,8 +297,8 @@ CLAIMS = (
         expected=0.5,
         verdict="depends",
         because="On the bottleneck: producing one token does 2 operations for each 4-byte weight, 0.5 operations a "
-        "byte, so the time goes into reading weights. There fewer bytes help. 03_4_trade_offs "
-        "measures it.",
+        "byte, so the time goes into reading weights. There fewer bytes help. 02_3_inference slides "
+        "batch and context.",
     ),
     Claim(
         id="2.3-chart",
@@ -308,7 +308,7 @@ CLAIMS = (
         expected=4,
         verdict="wrong",
         because="The chart falls into 4 pieces: the text (A) never reaches the inference step (O), and the quantized "
-        "result of I and that of N are two boxes without an arrow.",
+        "result of I and that of N are two boxes without an arrow. 02_3_inference runs every box.",
         repaired="one path: text -> pruned and quantized model -> output",
     ),
     Claim(
@@ -329,7 +329,7 @@ CLAIMS = (
         expected=("quantize", "prune", "soft_label"),
         verdict="cannot be reproduced",
         because="No text, formula or function of the document says what is reconstructed or how; the listing has three "
-        "steps and this is none of them.",
+        "steps and this is none of them. 02_3_inference measures what practice means by it.",
     ),
     Claim(
         id="2.3-quantization",
