@@ -2,6 +2,7 @@
 what the examples in docstrings may take for granted."""
 
 import pytest
+import warm
 from sweep import Kernel, SweepError, move_everything
 
 from course_utils import environment
@@ -29,7 +30,7 @@ class EveryControl(pytest.Item):
         return self.path, 0, f"every control of {self.path.name}"
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     notebooks = {
         item.parent: place
         for place, item in enumerate(items)
@@ -37,6 +38,10 @@ def pytest_collection_modifyitems(items):
     }
     for notebook, last in sorted(notebooks.items(), key=lambda found: -found[1]):
         items.insert(last + 1, EveryControl.from_parent(notebook, name="every control"))
+    if len(notebooks) > 1:
+        warmed = warm.kernels()
+        warmed.__enter__()
+        config.add_cleanup(lambda: warmed.__exit__(None, None, None))
     for item in items:
         if type(item.parent).__name__ == "IPyNbFile":
             item.add_marker(pytest.mark.slow)
