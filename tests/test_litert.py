@@ -8,6 +8,7 @@ from course_utils import evaluation, litert, models
 from course_utils.datasets import docs
 
 LENGTH = 64
+MADE = ("float", "dynamic", "int8")
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +24,10 @@ def tokens():
 @pytest.fixture(scope="module")
 def content(model):
     calibration = docs.sequences("test", 8, LENGTH)[:, :-1]
-    return {
-        mode: litert.export(model, mode, LENGTH, calibration=calibration) for mode in litert.modes()
-    }
+    made = {mode: litert.export(model, mode, LENGTH, calibration=calibration) for mode in MADE}
+    if "int4" in litert.modes():
+        made["int4"] = litert.to_int4(made["float"])  # as `convert` does: see test_speed
+    return made
 
 
 def floats(content):

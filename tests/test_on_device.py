@@ -13,8 +13,13 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def writer(tiny):
-    return on_device.Writer(tiny, on_device.export_step(tiny, "float"))
+def content(tiny):
+    return on_device.export_step(tiny, "float")
+
+
+@pytest.fixture(scope="module")
+def writer(tiny, content):
+    return on_device.Writer(tiny, content)
 
 
 def test_a_float_file_writes_what_keras_writes(tiny, writer):
@@ -29,13 +34,13 @@ def test_one_text_leaves_nothing_for_the_next(writer):
     assert writer.generate([5, 100, 7], 40).tolist() == first
 
 
-def test_int8_is_a_quarter_and_mostly_agrees_where_it_reads_the_same(tiny, writer):
+def test_int8_is_a_quarter_and_mostly_agrees_where_it_reads_the_same(tiny, content):
     small = on_device.export_step(tiny, "dynamic")
     eight = on_device.Writer(tiny, small)
     text = decoding.generate(tiny, [5, 100, 7], 100)
     same = [eight.step(token, at) == text[at + 1] for at, token in enumerate(text[:-1])][2:]
     assert np.mean(same) > 0.9  # each step reads Keras's text: one odd token is not the next one's
-    assert len(small) < 0.4 * len(on_device.export_step(tiny, "float"))
+    assert len(small) < 0.4 * len(content)
 
 
 def test_what_does_not_fit_is_refused(writer):
