@@ -2,6 +2,7 @@
 changed."""
 
 from course_utils.compression.activations import change_inputs, fake_quantize, quantize_activations
+from course_utils.compression.attention import share_heads, with_window
 from course_utils.compression.calibration import capture, watch
 from course_utils.compression.recipe import Apply, Prune, Quantize, compress_weight, spell
 from course_utils.compression.units import Hidden, hidden, remove_units, silence_units, unit_scores
@@ -30,9 +31,11 @@ __all__ = [
     "quantize_activations",
     "remove_units",
     "sensitivity",
+    "share_heads",
     "silence_units",
     "spell",
     "unit_scores",
     "watch",
     "weights",
+    "with_window",
 ]

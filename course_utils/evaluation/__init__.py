@@ -1,5 +1,6 @@
 """Quality of a model: how often it is right, how surprised it is, and how sure we are of both."""
 
+from course_utils.evaluation.caches import cached_logits, cached_next_token
 from course_utils.evaluation.classification import Classification, classify
 from course_utils.evaluation.intervals import interval, paired, wilson
 from course_utils.evaluation.language import NextToken, next_token, score
@@ -24,6 +25,8 @@ __all__ = [
     "Skill",
     "StorySkill",
     "answer_losses",
+    "cached_logits",
+    "cached_next_token",
     "classify",
     "commonest_answers",
     "examples",

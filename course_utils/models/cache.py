@@ -90,3 +90,21 @@ def rounded(vectors):
 def size(caches):
     """Returns how many bytes caches take in memory."""
     return sum(part.shape.num_elements() * part.dtype.size for part in tf.nest.flatten(caches))
+
+
+def slot_size(model, kind=Cache):
+    """Returns how many bytes caches of a kind take for each token.
+
+    That is `2 * depth * kv_heads * head_size * 4` for a `Cache`, and
+    `2 * depth * kv_heads * (head_size + 4)` for an `Int8Cache`.
+
+    Args:
+        model: A `models.language.DecoderLM`.
+        kind: `Cache`, or `Int8Cache`.
+
+    Example:
+
+    >>> slot_size(models.load("docs-base")), slot_size(models.load("docs-base"), Int8Cache)
+    (4096, 1152)
+    """
+    return size(model.empty_caches(1, 1, kind))

@@ -13,9 +13,17 @@ from course_utils.models.description import describe, rebuild
 from course_utils.models.introspection import names, settle
 
 
-def save(path, model, record):
-    """Writes a model's weights as safetensors, with the model's description and training record."""
-    arrays = {name: stored(np.asarray(w)) for name, w in zip(names(model), model.weights)}
+def save(path, model, record, dtype=None):
+    """Writes a model's weights as safetensors, with the model's description and training record.
+
+    Args:
+        path: Where the file goes.
+        model: A built Keras model.
+        record: How it was made, as JSON can hold it.
+        dtype: How the file keeps each number, such as `"float16"`, in half the bytes; as the model
+            does if left out. What is loaded computes as this model does.
+    """
+    arrays = {name: stored(np.asarray(w, dtype)) for name, w in zip(names(model), model.weights)}
     notes = {"model": describe(model), "weights": list(arrays), "record": record}
     return files.write(path, pack(arrays, {key: json.dumps(value) for key, value in notes.items()}))
 

@@ -75,13 +75,22 @@ class CausalSelfAttention(keras.layers.Layer):
         Returns:
             `(batch, new, heads * head_size)`.
         """
-        if self.kv_heads < self.heads:
-            keys, values = (tf.repeat(x, self.heads // self.kv_heads, 1) for x in (keys, values))
-        scores = queries @ tf.transpose(keys, (0, 1, 3, 2)) / math.sqrt(queries.shape[-1])
-        mixed = tf.transpose(looking(scores, visible) @ values, (0, 2, 1, 3))
+        scores = self.together(queries, tf.transpose(keys, (0, 1, 3, 2)))
+        weights = looking(scores / math.sqrt(queries.shape[-1]), visible)
+        mixed = tf.transpose(self.together(weights, values), (0, 2, 1, 3))
         return tf.reshape(
             mixed, (tf.shape(mixed)[0], tf.shape(mixed)[1], self.heads * mixed.shape[-1])
         )
+
+    def together(self, own, shared):
+        """Multiplies what each head has of its own, `(batch, heads, new, a)`, with what some share,
+        `(batch, kv_heads, a, b)`: the rows of those heads stand below each other, and what they
+        share is read once, not copied for each."""
+        if self.kv_heads == self.heads:
+            return own @ shared
+        batch, new, inner = tf.shape(own)[0], tf.shape(own)[2], tf.shape(own)[3]
+        rows = tf.reshape(own, (batch, self.kv_heads, self.heads // self.kv_heads * new, inner))
+        return tf.reshape(rows @ shared, (batch, self.heads, new, tf.shape(shared)[3]))
 
     def projected(self, x):
         """Returns queries, keys and values of what came in, split into heads."""
@@ -321,9 +330,19 @@ class DecoderLM(keras.Model):
             config["kv_heads"] = kept
         widths = enumerate(each(config["mlp_width"], depth))
         config["mlp_width"] = [counts.get(f"block_{i}/mlp", n) for i, n in widths]
-        smaller = type(self).from_config(config)
-        smaller.build()
-        return smaller
+        return self.remade(**config)
+
+    def remade(self, **options):
+        """Builds a model like this one but for some options, with fresh weights."""
+        other = type(self).from_config({**self.get_config(), **options})
+        other.build()
+        return other
+
+    def cached(self):
+        """Lists the layers that write what a cache keeps of a token, keys and values, each with how
+        many heads it writes for."""
+        layers = [block.attention for block in self.blocks]
+        return [(p, a.kv_heads) for a in layers for p in (a.key_projection, a.value_projection)]
 
     def norms(self):
         """Lists each norm with the layers that read it, and nothing else does, as
