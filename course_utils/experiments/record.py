@@ -29,7 +29,7 @@ def results(name):
     """Returns what a recipe gave, as `data/results` keeps it.
 
     Args:
-        name: `"docs-base-small"`, `"digits-lenet-small"`, `"methods"` or `"students"`.
+        name: `"docs-base-small"`, `"digits-lenet-small"`, `"methods"`, `"students"` or `"caches"`.
 
     Returns:
         A dict: command, seed, versions, and what was measured.

@@ -32,6 +32,7 @@ CATALOGUE = {
     "docs-base": Entry(language.DecoderLM, "docs"),
     "docs-teacher": Entry(language.DecoderLM, "docs"),
     "docs-student": Entry(language.DecoderLM, "docs", "results students"),
+    "docs-base-kv2": Entry(language.DecoderLM, "docs", "results caches"),
     "docs-lstm": Entry(classic.LSTMLM, "docs"),
     "docs-hmm": Entry(classic.HMM, "docs"),
     "docs-ngram": Entry(classic.NGram, "docs"),
