@@ -21,8 +21,8 @@ class Shape:
 
     Example:
 
-    >>> Shape(512, 128, 4, 4, 4, 32, 512, positions=128).parameters
-    935040
+    >>> SHAPES["docs-base"].parameters, SHAPES["7 billion"].cache_bytes(1, 16)
+    (935040, 524288.0)
     """
 
     vocabulary: int
