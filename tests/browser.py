@@ -20,6 +20,8 @@ import time
 import urllib.error
 import urllib.request
 
+import warm
+
 from course_utils import doctor
 from course_utils.files import ROOT
 
@@ -84,6 +86,12 @@ class Server:
             }.items()
         }
         (base / "home").mkdir()
+        if warm.command:
+            place = base / JUPYTER_DATA / "kernels" / "python3" / "kernel.json"
+            place.parent.mkdir(parents=True)
+            kernel = {"argv": warm.command(), "display_name": "Python 3", "language": "python"}
+            place.write_text(json.dumps(kernel))
+            home["JUPYTER_PATH"] = str(base / JUPYTER_DATA)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.log = open(base / "server.log", "w+")  # noqa: SIM115 - it lives as long as the server
         self.process = subprocess.Popen(

@@ -16,11 +16,14 @@ import sys
 import tempfile
 import threading
 
+command = None  # while kernels start warm, a function that returns how Jupyter starts one
+
 
 @contextlib.contextmanager
 def kernels():
-    """Lets nbval's kernels start warm for a while; the first one starts the process they come from.
-    Where forks are not safe, on macOS and Windows, they start as ever."""
+    """Lets kernels start warm for a while; the first one starts the process they come from. Where
+    forks are not safe, on macOS and Windows, they start as ever."""
+    global command
     if sys.platform != "linux":
         yield
         return
@@ -29,17 +32,19 @@ def kernels():
     usual, opened = kernelspec.get_kernel_dict, contextlib.ExitStack()
     places = []
 
-    def described(*args, **more):
+    def asking():
         places[:] = places or [opened.enter_context(source())]
-        asking = [sys.executable, __file__, "ask", *places, "-f", "{connection_file}"]
-        return {**usual(*args, **more), "argv": asking}
+        return [sys.executable, __file__, "ask", *places, "-f", "{connection_file}"]
 
-    kernelspec.get_kernel_dict = described
+    def described(*args, **more):  # nbval asks for it
+        return {**usual(*args, **more), "argv": asking()}
+
+    command, kernelspec.get_kernel_dict = asking, described
     try:
         with opened:
             yield
     finally:
-        kernelspec.get_kernel_dict = usual
+        command, kernelspec.get_kernel_dict = None, usual
 
 
 @contextlib.contextmanager
@@ -92,8 +97,10 @@ def become(asking, application):
     os.setsid()
     tests = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    folder, arguments = json.loads(asking.makefile().readline())
+    folder, variables, arguments = json.loads(asking.makefile().readline())
     os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables)
     asking.sendall(f"{os.getpid()}\n".encode())
 
     def follow():
@@ -109,7 +116,8 @@ def ask(place, *arguments):
     """Asks for a kernel, passes interrupts on to it, and ends when it does."""
     with socket.socket(socket.AF_UNIX) as kernel:
         kernel.connect(place)
-        kernel.sendall(f"{json.dumps([os.getcwd(), arguments])}\n".encode())
+        wanted = os.getcwd(), dict(os.environ), arguments
+        kernel.sendall(f"{json.dumps(wanted)}\n".encode())
         number = int(kernel.makefile().readline())
         signal.signal(signal.SIGINT, lambda *_: os.kill(number, signal.SIGINT))
         kernel.recv(1)
