@@ -235,6 +235,22 @@ def test_chunks_change_no_rounding():
     assert not np.allclose(found[0], model(TOKENS), atol=1e-3)
 
 
+def test_text_is_written_from_8_bits(base):
+    prompt = docs.tokenizer().encode("Returns the ").ids
+    model, length = odd(), 28
+    usual = decoding.generate(model, [3, 1], length)
+    assert np.array_equal(decoding.generate(model, [3, 1], length, cache=Cache), usual)
+    for one, start, more in ((model, [3, 1], length), (base, prompt, 60)):
+        plain, eight = (
+            decoding.generate(one, start, more, cache=kind) for kind in (Cache, Int8Cache)
+        )
+        # What it writes is what it thinks likeliest after reading all of it from 8 bits. A code
+        # at the edge of two may fall to either side.
+        wanted = np.argmax(cached_logits(one, eight[None, :-1], Int8Cache)[0], -1)
+        assert np.mean(eight[len(start) :] == wanted[len(start) - 1 :]) > 0.9
+        assert np.mean(plain == eight) > 0.5
+
+
 def test_one_table_has_bytes_quality_and_speed():
     model, tokens = odd(), np.concatenate([TOKENS, TOKENS])
     ways = {

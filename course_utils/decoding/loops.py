@@ -9,7 +9,7 @@ import numpy as np
 from course_utils.backend import tf
 from course_utils.checks import token_ids, whole
 from course_utils.decoding.sampling import Sampling, draw, filtered, uniform
-from course_utils.models.cache import grown, place
+from course_utils.models.cache import Cache, grown, place
 from course_utils.models.compiled import compiled
 
 GREEDY = Sampling()
@@ -108,12 +108,13 @@ def room(length, context):
     return min(slots, context)
 
 
-def go_on(run, model, text, given, until, caches=None, start=0):
+def go_on(run, model, text, given, until, caches=None, start=0, cache=Cache):
     """Goes on with texts up to a length, in caches that grow with them.
 
     Args:
         run: As `writer` gives it. It is compiled once for each size of the caches.
         text, given, until, caches, start: As `unroll` takes them; no caches, no token read.
+        cache: The kind of the caches where none are given: `Cache`, or `Int8Cache`.
 
     Returns:
         The text and the caches.
@@ -122,7 +123,8 @@ def go_on(run, model, text, given, until, caches=None, start=0):
     text, given = tf.constant(text), tf.constant(given)
     while start < until - 1:
         slots = room(max(start + 1, longest), context)
-        caches = grown(caches, slots) if caches else model.empty_caches(text.shape[0], slots)
+        caches = caches or model.empty_caches(text.shape[0], slots, cache)
+        caches = grown(caches, slots)
         end = min(until, slots + 1)
         text, caches = run(text, given, caches, tf.constant(start), tf.constant(end))
         start = end - 1
@@ -164,7 +166,7 @@ def padded(model, prompts, length):
     return text, given
 
 
-def generate(model, prompt, length, sampling=GREEDY):
+def generate(model, prompt, length, sampling=GREEDY, cache=Cache):
     """Continues a prompt.
 
     Args:
@@ -173,6 +175,7 @@ def generate(model, prompt, length, sampling=GREEDY):
         length: How many tokens to add.
         sampling: A `Sampling`; greedy if left out: always the token that the model thinks most
             likely.
+        cache: How keys and values are kept: `models.cache.Cache`, or `Int8Cache`.
 
     Returns:
         `int32` array: the prompt and `length` more tokens.
@@ -181,8 +184,9 @@ def generate(model, prompt, length, sampling=GREEDY):
         ValueError: If the prompt is empty, holds ids the model does not know, or is too long.
     """
     text, (given,) = padded(model, [prompt], length)
-    text, _ = go_on(writer(model, sampling), model, text, given, given + length)
-    return text[0, : given + length].numpy()
+    run, until = writer(model, sampling), given + length
+    text, _ = go_on(run, model, text, given, until, cache=cache)
+    return text[0, :until].numpy()
 
 
 def stream(model, prompt, length, sampling=GREEDY, chunk=8, end=None):
