@@ -126,11 +126,15 @@ def chances_explorer(logits, words):
             )
         ),
         text=choice(_("after"), names, names[0], _("what the model has read")),
-        temperature=slider("temperature", 0.0, 2.0, 0.05, 1.0, _("0: always the likeliest token")),
-        top_k=slider("top-k", 0, 50, 1, 0, _("keep so many of the likeliest; 0: all")),
-        top_p=slider("top-p", 0.0, 1.0, 0.01, 1.0, _("keep those that hold this share together")),
+        temperature=slider(
+            _("temperature"), 0.0, 2.0, 0.05, 1.0, _("0: always the likeliest token")
+        ),
+        top_k=slider(_("top-k"), 0, 50, 1, 0, _("keep so many of the likeliest; 0: all")),
+        top_p=slider(
+            _("top-p"), 0.0, 1.0, 0.01, 1.0, _("keep those that hold this share together")
+        ),
         min_p=slider(
-            "min-p", 0.0, 1.0, 0.01, 0.0, _("keep those at least so likely beside the likeliest")
+            _("min-p"), 0.0, 1.0, 0.01, 0.0, _("keep those at least so likely beside the likeliest")
         ),
     )
 
