@@ -5,12 +5,14 @@ import pytest
 import small
 from small import odd
 
-from course_utils import decoding, evaluation, litert, models
+from course_utils import decoding, evaluation, files, litert, models
 from course_utils.backend import keras, tf
 from course_utils.compression import finetuning, remove_units, share_heads, with_window
+from course_utils.container import digest
 from course_utils.datasets import docs
 from course_utils.decoding import on_device
 from course_utils.evaluation import cached_logits, cached_next_token, caches
+from course_utils.experiments import make
 from course_utils.models import checkpoint
 from course_utils.models.cache import Cache, Int8Cache, size, slot_size
 from course_utils.models.language import CausalSelfAttention
@@ -280,3 +282,67 @@ def test_a_file_of_half_precision_is_half_as_long(tmp_path):
     again = checkpoint.load(half)
     assert {weight.dtype for weight in again.weights} == {"float32"}
     assert np.allclose(again(TOKENS[:, :8]), model(TOKENS[:, :8]), atol=0.01)
+
+
+# --- the experiment ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found():
+    return make.results("caches")
+
+
+def test_every_run_is_there_and_beside_its_control(found):
+    runs = {(run["kv_heads"], run["steps"], run["seed"]): run for run in found["runs"]}
+    wanted = {(n, k, seed) for n in (4, 2, 1) for k in found["steps"] for seed in found["seeds"]}
+    assert set(runs) == wanted and len(found["runs"]) == len(wanted)
+    for (heads, steps, seed), run in runs.items():
+        for split in ("validation", "test"):
+            low, high = run[split]["perplexity_interval"]
+            assert low < run[split]["perplexity"] < high
+            if heads < 4:
+                control = runs[4, steps, seed][split]["perplexity"]
+                told = run["over_control"][split]["rise"]
+                assert run[split]["perplexity"] / control - 1 == pytest.approx(told, abs=1e-5)
+    for heads, tried in found["pilot"]["loss"].items():
+        assert found["rates"][heads] == float(min(tried, key=tried.get))
+
+
+def test_fewer_heads_cost_more_and_training_brings_most_of_it_back(found):
+    longest = {
+        run["kv_heads"]: run["validation"]["perplexity"]
+        for run in found["runs"]
+        if run["steps"] == max(found["steps"]) and run["seed"] == found["seeds"][0]
+    }
+    at_once = {n: shared["validation"]["perplexity"] for n, shared in found["shared"].items()}
+    assert longest[4] < longest[2] < longest[1]
+    assert at_once["2"] > 10 * at_once["4"] and at_once["1"] > at_once["2"]
+    assert longest[2] < 0.1 * at_once["2"] and longest[1] < 0.1 * at_once["1"]
+    rises = [of["validation"]["rise"] for of in found["windows"].values()]
+    assert rises == sorted(rises, reverse=True) and rises[0] > 0.2 and rises[-1] == 0
+
+
+def test_the_shipped_model_is_the_one_of_the_record(found, text):
+    shipped = found["shipped"]
+    path = files.DATA / "models" / f"{shipped['name']}.safetensors"
+    assert path.stat().st_size == shipped["bytes"] < 2e6
+    model = models.load(shipped["name"])
+    assert model.name == shipped["name"].replace("-", "_")
+    assert model.blocks[0].attention.kv_heads == 2
+    told = models.record(shipped["name"])
+    run = next(
+        run
+        for run in found["runs"]
+        if (run["kv_heads"], run["steps"], run["seed"]) == (2, told["steps"], told["seed"])
+    )
+    for split in ("validation", "test"):  # half precision changes nothing
+        assert shipped[split]["perplexity"] == pytest.approx(run[split]["perplexity"], rel=1e-3)
+    tokens = docs.sequences("validation")
+    if digest({"": tokens}, None) == found["tokens_sha256"]["validation"]:
+        perplexity = evaluation.next_token(model, tokens).perplexity
+        assert perplexity == pytest.approx(shipped["validation"]["perplexity"], rel=1e-3)
+    for name, kinds in found["caches"].items():
+        for kind in (Cache, Int8Cache):
+            assert kinds[kind.__name__]["bytes_a_token"] == slot_size(models.load(name), kind)
+        plain, eight = (kinds[kind]["test"]["perplexity"] for kind in ("Cache", "Int8Cache"))
+        assert abs(eight / plain - 1) < 0.005
