@@ -10,13 +10,17 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils import container, quantization, storage
-from course_utils.quantization import QuantizedTensor
-from course_utils.storage import file, layouts
+from course_utils import container, models, pruning, quantization, storage
+from course_utils.compression import Prune, Quantize, compress
+from course_utils.models.description import describe
+from course_utils.quantization import QuantizedTensor, packed_bytes
+from course_utils.storage import choice, file, layouts
 
+seeds = st.integers(0, 2**32)
 normal = np.random.default_rng(0).standard_normal((96, 40)).astype(np.float32)
 
 
@@ -111,20 +115,25 @@ def test_gaps_point_at_every_kept_weight(size, share, seed, bits):
         and stored[-1] == kept[-1]
     )
     assert distances.max() < 2**bits
-    chosen, entries = storage.gap_bits(kept)
+    chosen, entries = storage.gap_bits(kept, bits)
     assert len(storage.gap_entries(kept, chosen)) == entries
 
 
-@given(st.integers(20, 3000), st.floats(0.002, 0.3), st.integers(0, 2**32))
-def test_the_width_of_gaps_is_the_best_of_four(size, share, seed):
+@given(
+    st.integers(20, 3000), st.floats(0.002, 0.3), st.integers(0, 2**32), st.sampled_from([1, 4, 32])
+)
+def test_the_width_of_gaps_is_the_best_of_all(size, share, seed, width):
     kept = np.flatnonzero(np.random.default_rng(seed).random(size) < share)
     if not kept.size:
         return
-    mean = (int(kept[-1]) + 1) // len(kept)
-    around = max(1, mean.bit_length() - 1)
-    takes = [bits * len(storage.gap_entries(kept, bits)) for bits in range(around, around + 4)]
-    bits, entries = storage.gap_bits(kept)
-    assert bits * entries == min(takes)
+
+    def takes(bits):
+        entries = len(storage.gap_entries(kept, bits))
+        return packed_bytes(bits, entries) + packed_bytes(width, entries)
+
+    bits, entries = storage.gap_bits(kept, width)
+    assert entries == len(storage.gap_entries(kept, bits))
+    assert takes(bits) == min(map(takes, range(13)))
 
 
 # --- layouts -------------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ def test_each_layout_is_chosen_where_it_is_smallest(kind, tensor, parts):
     storage_kind = "entropy" if kind is layouts.Ans else "fixed"
     content, ledger = storage.encode({"w": tensor}, storage_kind)
     flat, candidates = tried(tensor, storage_kind == "entropy")
-    sizes = {type(layout): layout.size(flat.size) for layout in candidates}
+    sizes = {type(layout): sum(layout.sizes(flat.size).values()) for layout in candidates}
     assert min(sizes, key=sizes.get) is kind
     chosen = next(layout for layout in candidates if type(layout) is kind)
     assert ledger.layouts["w"] == (str(chosen), flat.size, sizes[kind])
@@ -200,9 +209,9 @@ def flat_codes(draw):
 
 
 def comes_back(layout, flat):
-    """What a layout promises: its size, its parts, and the tensor, from what the header says."""
+    """What a layout promises: its sizes by part, and the tensor, from what the header says."""
     written = layout.write(flat)
-    assert sum(len(piece) for piece in written.values()) == layout.size(flat.size)
+    assert {part: len(piece) for part, piece in written.items()} == layout.sizes(flat.size)
     assert set(written) <= set(storage.PARTS)
     assert all(piece.dtype == np.uint8 for piece in written.values())
     again = layouts.layout_of(json.loads(json.dumps(dataclasses.asdict(layout))))
@@ -237,7 +246,96 @@ def test_layouts_of_floats_take_their_size_and_come_back(drawn, dtype):
 def test_a_bitmap_that_is_not_tried_would_not_be_smaller(width, size):
     entries = int(np.ceil(0.97 * size))
     bitmap = layouts.CodeBitmap(entries, 0, width, 0)
-    assert bitmap.size(size) >= layouts.Packed(0, width).size(size)
+    packed = layouts.Packed(0, width)
+    assert sum(bitmap.sizes(size).values()) >= sum(packed.sizes(size).values())
+
+
+# --- the smallest file ---------------------------------------------------------------------------
+
+
+def too_long(named, kind, model=None):
+    """By how many bytes a file is longer than with another layout of any one tensor, each written
+    out; 0 if there is no shorter one."""
+    drafts = [file.Draft(name, tensor, kind == "entropy") for name, tensor in named.items()]
+    described, content = file.COMPACT(model), storage.encode(named, kind, model)[0]
+    chosen = file._chosen(drafts, described)
+
+    def length(*layouts):
+        return len(file._write(drafts, layouts, described)[0])
+
+    assert length(*chosen) == len(content)
+    return len(content) - min(
+        length(*chosen[:i], other, *chosen[i + 1 :])
+        for i, draft in enumerate(drafts)
+        for other in draft.layouts
+    )
+
+
+@given(st.lists(tensors(), min_size=1, max_size=4), st.sampled_from(storage.STORAGE))
+@settings(max_examples=60)
+def test_no_other_layout_of_one_tensor_makes_the_file_shorter(mix, kind):
+    assert too_long({f"layer_{i}/kernel": one for i, one in enumerate(mix)}, kind) == 0
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.floats(0, 1)), min_size=1, max_size=8), seeds)
+@settings(max_examples=40)
+def test_nor_among_biases_of_which_some_weights_are_zero(biases, seed):
+    rng = np.random.default_rng(seed)
+    named = {
+        f"dense_{i}/bias": np.where(rng.random(size) < share, 0, rng.standard_normal(size))
+        for i, (size, share) in enumerate(biases)
+    }
+    assert too_long({name: one.astype(np.float32) for name, one in named.items()}, "fixed") == 0
+
+
+RECIPES = {
+    "unchanged": [],
+    "half pruned": [Prune(pruning.magnitude, pruning.fraction(0.5))],
+    "pruned": [Prune(pruning.magnitude, pruning.fraction(0.95))],
+    "pruned, rounded": [
+        Prune(pruning.magnitude, pruning.fraction(0.9)),
+        Quantize(quantization.absmax, bits=4, group_size=32),
+    ],
+    "2:4": [Prune(pruning.magnitude, pruning.n_of_m(2, 4)), Quantize(quantization.absmax, bits=2)],
+    "step": [Quantize(quantization.step, step=0.3)],
+    "shared": [Quantize(quantization.kmeans, bits=2)],
+}
+
+
+def whole_model(name, recipe):
+    """The tensors and the description of a model after a recipe."""
+    model = small.decoder() if name == "small" else models.load(name)
+    return compress(model, RECIPES[recipe]).tensors, describe(model)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", ["small", "digits-mlp", "digits-lenet", "docs-tiny", "docs-lstm"])
+def test_nor_in_a_whole_model(name, recipe):
+    named, model = whole_model(name, recipe)
+    assert [too_long(named, kind, model) for kind in storage.STORAGE] == [0, 0]
+
+
+def test_without_what_layouts_take_in_the_header_a_file_is_too_long(monkeypatch):
+    named, model = whole_model("digits-mlp", "unchanged")
+    monkeypatch.setattr(
+        file, "smallest", lambda sizes, *more: [some.index(min(some)) for some in sizes]
+    )
+    assert too_long(named, "fixed", model) > 100
+
+
+def test_tensors_that_differ_by_more_than_their_notes_cost_no_comparison():
+    sizes = [[4000, 125 + 1000], [choice.NOTES, 0], [7]]
+    assert choice.smallest(sizes, length=None) == (1, 1, 0)
+
+
+def test_of_equals_the_simpler_layout_is_chosen():
+    assert choice.smallest([[8, 8], [9, 8, 9]], length=lambda chosen: 100) == (0, 0)
+
+
+@given(st.dictionaries(st.sampled_from(storage.PARTS), st.integers(0, 20000)))
+def test_the_length_of_a_file_is_known_before_it_is_written(sizes):
+    rows = {part: np.zeros(size, np.uint8) for part, size in sizes.items()}
+    assert container.length(sizes) == len(container.pack(rows, {}))
 
 
 # --- sizes ---------------------------------------------------------------------------------------

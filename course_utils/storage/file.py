@@ -1,15 +1,18 @@
 """The file: every tensor in its smallest layout, and one header that says how to read them."""
 
+import collections
 import dataclasses
+import functools
 import json
 import math
 import zlib
 
 import numpy as np
 
+from course_utils import container
 from course_utils.checks import LARGEST, finite, one_of, whole, within
-from course_utils.container import pack, parsed, unpack
 from course_utils.quantization import QuantizedTensor, bits_for
+from course_utils.storage.choice import smallest
 from course_utils.storage.layouts import (
     FLOATS,
     Ans,
@@ -25,6 +28,7 @@ from course_utils.storage.ledger import PARTS, Ledger
 STORAGE = ("fixed", "entropy")
 # What a quantized tensor needs beside its codes, and the part that it goes to.
 CONSTANTS = {"scale": "scales", "zero_point": "scales", "codebook": "codebooks"}
+COMPACT = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(tensors, storage="fixed", model=None):
@@ -49,11 +53,9 @@ def encode(tensors, storage="fixed", model=None):
     ({'bias': ('raw', 40, 160)}, 160, True)
     """
     one_of("storage", storage, STORAGE)
-    tried = {name: _layouts(tensor, storage == "entropy") for name, tensor in tensors.items()}
-    content, ledger = min(
-        (_write(tensors, chosen, model) for chosen in _choices(tried)),
-        key=lambda file: len(file[0]),
-    )
+    drafts = [Draft(name, tensor, storage == "entropy") for name, tensor in tensors.items()]
+    described = COMPACT(model)
+    content, ledger = _write(drafts, _chosen(drafts, described), described)
     if ledger.layouts and ledger.weights > most_weights(content):
         raise ValueError(
             f"{ledger.weights} weights of which so little is left that they fit in {len(content)} "
@@ -70,51 +72,85 @@ def most_weights(content):
     return 2**24 + 256 * len(content)
 
 
-def _layouts(tensor, entropy):
-    """Returns the layouts that may be smallest for a tensor, with their sizes."""
-    flat = _flat(tensor)
-    if isinstance(tensor, QuantizedTensor):
-        candidates = code_layouts(flat, _zero(tensor), entropy)
-    else:
-        candidates = float_layouts(flat)
-    return [(layout, layout.size(flat.size)) for layout in candidates]
+class Draft:
+    """A tensor whose layout is still open.
 
+    Attributes:
+        layouts: The layouts that may be smallest for it; the simplest comes first.
+    """
 
-def _choices(tried):
-    """Returns one or two ways to choose a layout for each tensor, of which one gives the smallest
-    file: what the entropy coder saves may be less than its notes take in the header."""
+    def __init__(self, name, tensor, entropy):
+        self.name, self.tensor = name, tensor
+        self.quantized = isinstance(tensor, QuantizedTensor)
+        self.shape = (tensor.codes if self.quantized else np.asarray(tensor)).shape
+        self.count = math.prod(self.shape)
+        self.constants, self.pieces = _write_constants(tensor) if self.quantized else ([], [])
+        if self.quantized:
+            self.layouts = list(code_layouts(self.flat, _zero(tensor), entropy))
+        else:
+            self.layouts = list(float_layouts(self.flat))
 
-    def choose(coded):
+    @property
+    def flat(self):
+        if self.quantized:
+            # 64 bits, so that a code less the lowest one is never out of range.
+            return self.tensor.codes.astype(np.int64).ravel()
+        return np.asarray(self.tensor).ravel()
+
+    def entry(self, layout):
+        """What the header says of the tensor in one of its layouts."""
+        return COMPACT([self.name, self.shape, dataclasses.asdict(layout), self.constants])
+
+    def written(self, layout):
+        """Its pieces as `(part, bytes)`, in the order in which `_read` takes them."""
+        return [*self.pieces, *layout.write(self.flat).items()]
+
+    def sizes(self, layout):
+        """The lengths of these pieces."""
         return [
-            min(
-                (one for one in layouts if coded or not isinstance(one[0], Ans)),
-                key=lambda one: one[1],
-            )
-            for layouts in tried.values()
+            *((part, len(piece)) for part, piece in self.pieces),
+            *layout.sizes(self.count).items(),
         ]
 
-    choices = [choose(coded=True)]
-    coders = sum(isinstance(layout, Ans) for layout, _ in choices[0])
-    if coders:
-        fixed = choose(coded=False)
-        saved = sum(size for _, size in fixed) - sum(size for _, size in choices[0])
-        if saved < 128 * (coders + 1):  # more than this its notes never take
-            choices.append(fixed)
-    return [dict(zip(tried, [layout for layout, _ in choice])) for choice in choices]
+
+def _chosen(drafts, described):
+    """Returns a layout for each draft: those that make the file shortest."""
+    entry = functools.cache(lambda i, at: drafts[i].entry(drafts[i].layouts[at]))
+    sizes = functools.cache(lambda i, at: drafts[i].sizes(drafts[i].layouts[at]))
+
+    def length(choice):
+        parts = collections.Counter()
+        for place in enumerate(choice):
+            for part, size in sizes(*place):
+                parts[part] += size
+        text = _header_text([entry(*place) for place in enumerate(choice)], described)
+        return container.length({**+parts, "layout": len(zlib.compress(text, 9))})
+
+    every = [
+        [sum(layout.sizes(draft.count).values()) for layout in draft.layouts] for draft in drafts
+    ]
+    fixed = [  # the entropy coder is always the last candidate
+        [size for size, layout in zip(some, draft.layouts) if not isinstance(layout, Ans)]
+        for some, draft in zip(every, drafts)
+    ]
+    choice = smallest(fixed, length)
+    if fixed != every:
+        choice = smallest(every, length, choice)
+    return [draft.layouts[at] for draft, at in zip(drafts, choice)]
 
 
-def _write(tensors, layouts, model):
-    """Returns the file that holds each tensor in the layout chosen for it, and its ledger."""
-    parts, rows, described = {part: [] for part in PARTS[:-1]}, {}, []
-    for name, tensor in tensors.items():
-        shape, layout, constants, pieces = _lay_out(tensor, layouts[name])
+def _write(drafts, layouts, described):
+    """Returns the file that holds each draft in the layout chosen for it, and its ledger."""
+    parts, rows, entries = {part: [] for part in PARTS[:-1]}, {}, []
+    for draft, layout in zip(drafts, layouts):
+        pieces = draft.written(layout)
         for part, piece in pieces:
             parts[part].append(piece)
-        rows[name] = str(layout), math.prod(shape), sum(len(piece) for _, piece in pieces)
-        described.append([name, list(shape), dataclasses.asdict(layout), constants])
-    joined = {part: np.concatenate(pieces) for part, pieces in parts.items() if pieces}
-    content = pack({**joined, "layout": _write_header(described, model)}, {})
+        rows[draft.name] = str(layout), draft.count, sum(len(piece) for _, piece in pieces)
+        entries.append(draft.entry(layout))
     sizes = {part: sum(map(len, pieces)) for part, pieces in parts.items()}
+    joined = {part: np.concatenate(parts[part]) for part, size in sizes.items() if size}
+    content = container.pack({**joined, "layout": _write_header(entries, described)}, {})
     return content, Ledger({**sizes, "header": len(content) - sum(sizes.values())}, rows)
 
 
@@ -131,7 +167,7 @@ def decode(content, name="the file"):
     Raises:
         ValueError: If the bytes are damaged or come from elsewhere.
     """
-    parts, notes = unpack(content, name)
+    parts, notes = container.unpack(content, name)
     if "layout" not in parts:
         raise ValueError(f"{name} holds no compressed model; checkpoints are read with models.load")
     try:
@@ -153,8 +189,12 @@ def decode(content, name="the file"):
     return tensors, model
 
 
-def _write_header(described, model):
-    text = json.dumps({"tensors": described, "model": model}, separators=(",", ":")).encode()
+def _header_text(entries, described):
+    return f'{{"tensors":[{",".join(entries)}],"model":{described}}}'.encode()
+
+
+def _write_header(entries, described):
+    text = _header_text(entries, described)
     header = np.frombuffer(zlib.compress(text, 9), np.uint8)
     if len(text) > most_text(header):
         raise ValueError(
@@ -179,7 +219,7 @@ def _read_header(header, notes):
         raise ValueError(f"its header cannot be unpacked ({problem})") from None
     if not unpacking.eof or unpacking.unused_data:
         raise ValueError(f"its header of {len(header)} bytes does not unpack to at most {most}")
-    found = parsed("the header", text)
+    found = container.parsed("the header", text)
     if not isinstance(found, dict) or set(found) != {"tensors", "model"} or notes:
         raise ValueError("a header holds tensors and a model, and nothing else")
     tensors = found["tensors"]
@@ -207,24 +247,8 @@ def _bounded(described, most):
         )
 
 
-def _flat(tensor):
-    if isinstance(tensor, QuantizedTensor):
-        # 64 bits, so that a code less the lowest one is never out of range.
-        return tensor.codes.astype(np.int64).ravel()
-    return np.asarray(tensor).ravel()
-
-
-def _lay_out(tensor, layout):
-    """Returns shape, layout and constants of a tensor, and its pieces as `(part, bytes)`, in the
-    order in which `_read` takes them."""
-    quantized = isinstance(tensor, QuantizedTensor)
-    constants, pieces = _write_constants(tensor) if quantized else ([], [])
-    shape = (tensor.codes if quantized else np.asarray(tensor)).shape
-    return shape, layout, constants, [*pieces, *layout.write(_flat(tensor)).items()]
-
-
 def _read(pieces, shape, notes, constants):
-    """Undoes `_lay_out`."""
+    """Undoes `Draft.written`."""
     layout = layout_of(notes)
     quantized = constants != []
     if quantized == isinstance(layout, FLOATS) or (quantized and 0 in shape):

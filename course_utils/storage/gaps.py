@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from course_utils.quantization import packed_bytes
+
 
 def distances(kept):
     """Returns how many weights are skipped before each of these sorted positions.
@@ -19,28 +21,33 @@ def positions(skipped):
     return np.cumsum(skipped + 1) - 1
 
 
-def gap_bits(kept):
+def gap_bits(kept, width):
     """Chooses how many bits the distances between these positions shall take.
 
-    A wide distance costs bits in every entry, a narrow one costs fillers (see `gap_entries`). Of
-    four widths, from that of the mean distance upwards, the one is taken whose distances are the
-    shortest altogether; the zeros that fillers put into the payload do not count.
+    A wide distance costs bits in every entry, a narrow one costs fillers (see `gap_entries`), which
+    take an entry each.
 
     Args:
         kept: Sorted flat positions of the kept weights.
+        width: Bits that an entry takes in the payload.
 
     Returns:
-        `(bits, entries)`: the width, and how many entries it takes, fillers included.
+        `(bits, entries)`: the width of a distance, and how many entries that makes, fillers
+        included.
 
     Example:
 
-    >>> gap_bits(np.array([3, 7, 11, 19]))  # distances 3, 3, 3 and 7: one filler at 15
-    (2, 5)
+    >>> kept = np.array([3, 7, 11, 19])  # distances 3, 3, 3 and 7
+    >>> gap_bits(kept, width=1), gap_bits(kept, width=4)  # a filler at 15, or wider distances
+    ((2, 5), (3, 4))
     """
     skipped = distances(kept)
-    around = max(1, int(np.log2(skipped.mean() + 1)))
-    takes = {bits: len(kept) + int((skipped >> bits).sum()) for bits in range(around, around + 4)}
-    best = min(takes, key=lambda bits: bits * takes[bits])
+    widths = range(int(skipped.max()).bit_length() + 1)
+    takes = {bits: len(kept) + int((skipped >> bits).sum()) for bits in widths}
+    best = min(
+        takes,
+        key=lambda bits: packed_bytes(bits, takes[bits]) + packed_bytes(width, takes[bits]),
+    )
     return best, takes[best]
 
 

@@ -1,9 +1,10 @@
 """Layouts: the ways in which one tensor can lie in a file, one class each.
 
 All are read alike. The fields of a class are what the header of the file says about the tensor.
-`size` is how many bytes `count` weights take, known before anything is written (only `Ans` must
-write to know). `write` turns the flat tensor into pieces by part of the ledger. `read` takes the
-same pieces and gives the flat tensor back. `str` is what the ledger calls the layout.
+`sizes` is how many bytes `count` weights take, by part of the ledger, known before anything is
+written (only `Ans` must write to know). `write` turns the flat tensor into pieces of these sizes.
+`read` takes the same pieces and gives the flat tensor back. `str` is what the ledger calls the
+layout.
 
 A tensor is either floats (`Raw`, `FloatBitmap`, `FloatGaps`, and `ShortBitmap` and `ShortGaps` for
 floats of 16 bits) or the integer codes of a quantized one (`Packed`, `CodeBitmap`, `CodeGaps`,
@@ -110,8 +111,8 @@ class Raw:
     def __str__(self):
         return _("raw")
 
-    def size(self, count):
-        return TYPES[self.dtype].itemsize * count
+    def sizes(self, count):
+        return {"untouched": TYPES[self.dtype].itemsize * count}
 
     def write(self, values):
         return {"untouched": as_bytes(values)}
@@ -138,8 +139,9 @@ class FloatBitmap:
     def __str__(self):
         return _("bitmap")
 
-    def size(self, count):
-        return packed_bytes(1, count) + TYPES[self.dtype].itemsize * self.entries
+    def sizes(self, count):
+        payload = TYPES[self.dtype].itemsize * self.entries
+        return {"indices": packed_bytes(1, count), "payload": payload}
 
     def write(self, floats):
         kept = floats != 0
@@ -186,8 +188,9 @@ class FloatGaps:
     def __str__(self):
         return _("gaps of {gap} bits").format(gap=self.gap)
 
-    def size(self, count):
-        return packed_bytes(self.gap, self.entries) + TYPES[self.dtype].itemsize * self.entries
+    def sizes(self, count):
+        payload = TYPES[self.dtype].itemsize * self.entries
+        return {"indices": packed_bytes(self.gap, self.entries), "payload": payload}
 
     def write(self, floats):
         stored = gap_entries(np.flatnonzero(floats != 0), self.gap)
@@ -233,8 +236,8 @@ class Packed:
     def __str__(self):
         return _("packed, {width} bits").format(width=self.width)
 
-    def size(self, count):
-        return packed_bytes(self.width, count)
+    def sizes(self, count):
+        return {"payload": packed_bytes(self.width, count)}
 
     def write(self, codes):
         return {"payload": pack_bits(codes - self.low, self.width)}
@@ -265,8 +268,9 @@ class CodeBitmap:
     def __str__(self):
         return _("bitmap, {width} bits").format(width=self.width)
 
-    def size(self, count):
-        return packed_bytes(1, count) + packed_bytes(self.width, self.entries)
+    def sizes(self, count):
+        payload = packed_bytes(self.width, self.entries)
+        return {"indices": packed_bytes(1, count), "payload": payload}
 
     def write(self, codes):
         kept = codes != self.zero
@@ -306,8 +310,9 @@ class CodeGaps:
     def __str__(self):
         return _("gaps of {gap} bits, {width} bits").format(gap=self.gap, width=self.width)
 
-    def size(self, count):
-        return packed_bytes(self.gap, self.entries) + packed_bytes(self.width, self.entries)
+    def sizes(self, count):
+        payload = packed_bytes(self.width, self.entries)
+        return {"indices": packed_bytes(self.gap, self.entries), "payload": payload}
 
     def write(self, codes):
         stored = gap_entries(np.flatnonzero(codes != self.zero), self.gap)
@@ -350,8 +355,8 @@ class Ans:
     def __str__(self):
         return _("ans")
 
-    def size(self, count):
-        return self.levels + 4 * self.words
+    def sizes(self, count):
+        return {"codebooks": self.levels, "payload": 4 * self.words}
 
     def write(self, codes):
         return self.coded
@@ -400,9 +405,9 @@ def float_layouts(values):
     dtype = name_of(values.dtype)
     yield Raw(dtype)
     if dtype == "<f4":
-        yield from sparse_layouts(values != 0, FloatBitmap, FloatGaps)
+        yield from sparse_layouts(values != 0, 32, FloatBitmap, FloatGaps)
     elif dtype in ("<f2", "bfloat16"):
-        yield from sparse_layouts(values != 0, ShortBitmap, ShortGaps, dtype=dtype)
+        yield from sparse_layouts(values != 0, 16, ShortBitmap, ShortGaps, dtype=dtype)
 
 
 def code_layouts(codes, zero, entropy):
@@ -418,16 +423,17 @@ def code_layouts(codes, zero, entropy):
     yield packed
     if zero is not None:
         notes = {**dataclasses.asdict(packed), "zero": zero}
-        yield from sparse_layouts(codes != zero, CodeBitmap, CodeGaps, **notes)
+        yield from sparse_layouts(codes != zero, packed.width, CodeBitmap, CodeGaps, **notes)
     if entropy and high - low < codes.size:  # else its table has more levels than there are codes
         yield Ans.of(codes, low, high)
 
 
-def sparse_layouts(kept, bitmap, gaps, **notes):
-    """Yields the two sparse layouts, each only where it can hope to be smaller than others."""
+def sparse_layouts(kept, payload, bitmap, gaps, **notes):
+    """Yields the two sparse layouts, each only where it can hope to be smaller than others; an
+    entry takes `payload` bits beside its index."""
     entries = int(np.count_nonzero(kept))
     if entries < 0.97 * kept.size:  # a bit a weight pays where one weight in 32 goes, or more
         yield bitmap(entries=entries, **notes)
-    if 0 < entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
-        gap, entries = gap_bits(np.flatnonzero(kept))
+    if entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
+        gap, entries = gap_bits(np.flatnonzero(kept), payload) if entries else (0, 0)
         yield gaps(entries=entries, gap=gap, **notes)
