@@ -4,7 +4,7 @@ import functools
 
 # More bytes than what a layout says of itself in the header, and the names of the parts that it
 # needs, ever take.
-NOTES = 512
+NOTES = 192
 
 
 def smallest(sizes, length, *starts):

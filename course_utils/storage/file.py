@@ -118,6 +118,7 @@ def _chosen(drafts, described):
     entry = functools.cache(lambda i, at: drafts[i].entry(drafts[i].layouts[at]))
     sizes = functools.cache(lambda i, at: drafts[i].sizes(drafts[i].layouts[at]))
 
+    @functools.cache
     def length(choice):
         parts = collections.Counter()
         for place in enumerate(choice):
