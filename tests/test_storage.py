@@ -323,6 +323,22 @@ def test_without_what_layouts_take_in_the_header_a_file_is_too_long(monkeypatch)
     assert too_long(named, "fixed", model) > 100
 
 
+def test_beside_a_long_description_hardly_a_byte_is_lost():
+    named, _ = whole_model("digits-mlp", "half pruned")
+    words = np.random.default_rng(0).integers(0, 2000, file.LONG).tolist()
+    lost = [too_long(named, kind, words) for kind in storage.STORAGE]
+    fixed, entropy = (len(storage.encode(named, kind, words)[0]) for kind in storage.STORAGE)
+    assert max(lost) <= 8 and entropy <= fixed
+
+
+@pytest.mark.parametrize("size", [1, 300, 2**18])
+def test_floats_that_are_all_zero_take_next_to_nothing(size):
+    zeros = np.zeros(size, np.float32)
+    content, ledger = storage.encode({"bias": zeros})
+    assert ledger.total - ledger.parts["header"] == (0 if size < 2**16 else size // 8)
+    np.testing.assert_array_equal(storage.decode(content)[0]["bias"], zeros)
+
+
 def test_tensors_that_differ_by_more_than_their_notes_cost_no_comparison():
     sizes = [[4000, 125 + 1000], [choice.NOTES, 0], [7]]
     assert choice.smallest(sizes, length=None) == (1, 1, 0)

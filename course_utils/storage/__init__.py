@@ -1,8 +1,8 @@
 """Files: what a compressed model really takes on disk, part by part.
 
 A file is a safetensors container with one run of bytes for each part of the ledger. Every tensor is
-laid out in the way that makes it smallest, and the ledger says which way that was. `layouts` holds
-the ways, one class each; `file` chooses among them and puts their pieces together.
+laid out in the way that makes the file smallest, and the ledger says which way that was. `layouts`
+holds the ways, one class each; `choice` compares them; `file` puts their pieces together.
 """
 
 from course_utils.storage.entropy import entropy_decode, entropy_encode

@@ -28,6 +28,9 @@ from course_utils.storage.ledger import PARTS, Ledger
 STORAGE = ("fixed", "entropy")
 # What a quantized tensor needs beside its codes, and the part that it goes to.
 CONSTANTS = {"scale": "scales", "zero_point": "scales", "codebook": "codebooks"}
+# A description of a model that takes more than this is left out where files are compared: it would
+# cost seconds, and takes hardly another byte for what stands before it.
+LONG = 2**14
 COMPACT = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -118,8 +121,10 @@ def _chosen(drafts, described):
     entry = functools.cache(lambda i, at: drafts[i].entry(drafts[i].layouts[at]))
     sizes = functools.cache(lambda i, at: drafts[i].sizes(drafts[i].layouts[at]))
 
+    brief = described if len(described) < LONG else "0"
+
     @functools.cache
-    def length(choice):
+    def length(choice, described=brief):
         parts = collections.Counter()
         for place in enumerate(choice):
             for part, size in sizes(*place):
@@ -136,7 +141,8 @@ def _chosen(drafts, described):
     ]
     choice = smallest(fixed, length)
     if fixed != every:
-        choice = smallest(every, length, choice)
+        both = choice, smallest(every, length, choice)
+        choice = min(both, key=lambda one: length(one, described))
     return [draft.layouts[at] for draft, at in zip(drafts, choice)]
 
 

@@ -37,9 +37,9 @@ def gap_bits(kept, width):
 
     Example:
 
-    >>> kept = np.array([3, 7, 11, 19])  # distances 3, 3, 3 and 7
-    >>> gap_bits(kept, width=1), gap_bits(kept, width=4)  # a filler at 15, or wider distances
-    ((2, 5), (3, 4))
+    >>> kept = np.array([3, 7, 11, 15, 19, 27])  # distances 3, 3, 3, 3, 3 and 7
+    >>> gap_bits(kept, width=1), gap_bits(kept, width=16)  # a filler at 23, or wider distances
+    ((2, 7), (3, 6))
     """
     skipped = distances(kept)
     widths = range(int(skipped.max()).bit_length() + 1)

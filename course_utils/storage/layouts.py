@@ -434,6 +434,8 @@ def sparse_layouts(kept, payload, bitmap, gaps, **notes):
     entries = int(np.count_nonzero(kept))
     if entries < 0.97 * kept.size:  # a bit a weight pays where one weight in 32 goes, or more
         yield bitmap(entries=entries, **notes)
-    if entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
-        gap, entries = gap_bits(np.flatnonzero(kept), payload) if entries else (0, 0)
+    if 0 < entries < 0.3 * kept.size:  # where more stay, distances hardly ever beat the bitmap
+        gap, entries = gap_bits(np.flatnonzero(kept), payload)
         yield gaps(entries=entries, gap=gap, **notes)
+    if not entries and kept.size < 2**16:  # of what takes no bytes, a reader believes little
+        yield gaps(entries=0, gap=0, **notes)
