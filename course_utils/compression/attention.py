@@ -28,6 +28,7 @@ def share_heads(model, kv_heads):
 
     Example:
 
+    >>> from course_utils.models import cache
     >>> model = models.load("docs-base")
     >>> [cache.slot_size(share_heads(model, n)) for n in (4, 2, 1)]  # bytes a token
     [4096, 2048, 1024]

@@ -93,6 +93,7 @@ def cached_next_token(model, tokens, kind=Cache, chunk=1, batch_size=16):
 
     Example:
 
+    >>> from course_utils.models.cache import Int8Cache
     >>> model, tokens = models.load("docs-base"), docs.sequences("validation", 8)
     >>> found = [cached_next_token(model, tokens, kind) for kind in (Cache, Int8Cache)]
     >>> 0 < abs(found[1].perplexity / found[0].perplexity - 1) < 0.01
@@ -112,7 +113,7 @@ class Kept:
         slots: How many tokens are kept of the text that was read.
         quality: A `NextToken`, of a model that reads one token after another.
         rate: Tokens a second, all rows together.
-        factor: How many times as fast as the first way in the same run: its `speed.Timing`.
+        timing: How many times as fast as the first way in the same run: a `speed.Timing`.
     """
 
     name: str
