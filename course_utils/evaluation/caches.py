@@ -129,14 +129,14 @@ class Kept:
         return self.slot * self.slots
 
 
-def costs(ways, tokens, rows=8, rounds=10):
+def costs(ways, tokens, rows=16, rounds=10):
     """Measures ways to keep keys and values: bytes, quality, and speed in turns.
 
     Args:
         ways: By name, a `DecoderLM` and the kind of its caches; the first is what the others' speed
             is compared with.
         tokens: `int32` of shape `(sequences, length + 1)`. Choose on validation data.
-        rows: How many of the sequences are read side by side while the time is taken.
+        rows: How many of the sequences are read side by side, while the time is taken and after.
         rounds: How often each way has its turn.
 
     Returns:
@@ -144,7 +144,7 @@ def costs(ways, tokens, rows=8, rounds=10):
 
     Example:
 
-    >>> model, tokens = models.load("docs-tiny"), docs.sequences("validation", 8)
+    >>> model, tokens = models.load("docs-tiny"), docs.sequences("validation", 16)
     >>> ways = {"float32": (model, Cache), "window of 32": (with_window(model, 32), Cache)}
     >>> [(kept.name, kept.slots, kept.bytes) for kept in costs(ways, tokens, rounds=1)]
     [('float32', 128, 131072), ('window of 32', 32, 32768)]
@@ -161,7 +161,7 @@ def costs(ways, tokens, rows=8, rounds=10):
             name,
             slot_size(model, kind),
             slots(model, text.shape[1]),
-            cached_next_token(model, tokens, kind),
+            cached_next_token(model, tokens, kind, batch_size=rows),
             text.size / timings[name].median,
             timings[name],
         )
