@@ -141,8 +141,10 @@ def _chosen(drafts, described):
     ]
     choice = smallest(fixed, length)
     if fixed != every:
-        both = choice, smallest(every, length, choice)
-        choice = min(both, key=lambda one: length(one, described))
+        coded = smallest(every, length, choice)
+        if brief != described and length(choice, described) <= length(coded, described):
+            coded = choice
+        choice = coded
     return [draft.layouts[at] for draft, at in zip(drafts, choice)]
 
 
