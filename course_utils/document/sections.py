@@ -104,6 +104,7 @@ LESSONS = tuple(
 07_tools                   | 7 工具和资源 | the same work with Keras, LiteRT and friends; verify your tool
 08_1_frontier_quantization | 8.1 研究成果 | GPTQ, AWQ, SmoothQuant, codebooks, from scratch
 08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch
+08_3_frontier_decoding     | 8.4 研究展望 | one decoder from slow to fast: cache, batches, drafts, a budget of milliseconds
 09_faq                     | 9 附录 | the questions everybody asks, each answered by a cell
 10_errata                  | all of it | every heading, every claim, recomputed
 """.strip().splitlines()

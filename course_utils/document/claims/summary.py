@@ -130,7 +130,8 @@ CLAIMS = (
         recompute=lambda: REFERENCES["speculative"].title,
         expected="Fast Inference from Transformers via Speculative Decoding",
         verdict="depends",
-        because="On the form: choosing per token between a small and a large model is in use as speculative decoding.",
+        because="On the form: choosing per token between a small and a large model is in use as speculative decoding. "
+        "08_3_frontier_decoding runs it, and a decoder that picks among its variants while the load changes.",
     ),
     Claim(
         id="8.4-explainability",

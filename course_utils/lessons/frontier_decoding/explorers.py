@@ -268,7 +268,7 @@ def draft_explorer(drafts):
         lambda drafter, ahead: drafts.at(drafter, ahead),
         show_draft,
         drafter=choice(_("drafter"), names, names[0], _("who guesses")),
-        ahead=slider(_("ahead"), 1, 8, 1, 4, _("tokens that are drafted before the model looks")),
+        ahead=slider(_("ahead"), 1, 6, 1, 4, _("tokens that are drafted before the model looks")),
     )
 
 
