@@ -419,6 +419,13 @@ def test_a_compiled_loop_is_shared_by_models_of_one_kind(model):
     assert decoding.generate(model, [1], 5).tolist() == decoding.generate(other, [1], 5).tolist()
 
 
+def test_caches_that_grow_change_no_text(model, monkeypatch):
+    whole = [loops.generate(model, prompt, 20).tolist() for prompt in ([5], [3, 1, 4])]
+    monkeypatch.setattr(loops, "BLOCK", 8)  # 8, 16 and 32 slots, one after the other
+    assert [loops.room(n, 32) for n in (1, 8, 9, 17)] == [8, 8, 16, 32]
+    assert [loops.generate(model, prompt, 20).tolist() for prompt in ([5], [3, 1, 4])] == whole
+
+
 def test_texts_of_many_sizes_are_written_without_a_warning(caplog, monkeypatch):
     """TensorFlow advises to trace less often; XLA, which takes long, has no part in that."""
     room, usual = sys.modules[compiled.__module__], with_weights
@@ -440,7 +447,7 @@ def test_texts_of_many_sizes_are_written_without_a_warning(caplog, monkeypatch):
 
 
 def test_a_loop_is_compiled_for_few_sizes(monkeypatch):
-    model, shapes = odd(depth=1, context=128), set()
+    model, shapes = odd(depth=1, context=256), set()
 
     def run(text, given, caches, start, until):
         shapes.add((*text.shape, caches[0].keys.shape[2]))
@@ -448,6 +455,6 @@ def test_a_loop_is_compiled_for_few_sizes(monkeypatch):
 
     monkeypatch.setattr(loops, "writer", lambda *_: run)
     for rows in (1, 2, 5, 8, 9, 33):
-        for length in (1, 20, 70):
+        for length in (1, 20, 140):
             decoding.answers(model, [[1] * length] * rows, 0)
-    assert shapes == {(rows, 128, slots) for rows in (1, 8) for slots in (32, 64, 128)}
+    assert shapes == {(rows, 256, slots) for rows in (1, 8) for slots in (128, 256)}

@@ -73,9 +73,11 @@ class Int8Cache(typing.NamedTuple):
 
 def grown(caches, slots):
     """Returns caches with room for so many tokens; what they hold stays where it is."""
+    if slots <= caches[0].keys.shape[2]:
+        return caches
 
     def more(part):
-        return tf.pad(part, [[0, 0], [0, 0], [0, max(0, slots - part.shape[2])], [0, 0]])
+        return tf.pad(part, [[0, 0], [0, 0], [0, slots - part.shape[2]], [0, 0]])
 
     return tf.nest.map_structure(more, caches)
 
