@@ -82,14 +82,19 @@ class ModelDrafter(keras.Model):
         `(ahead, vocabulary)`, and the caches."""
         slot = tf.maximum(length - 2, 0)  # the last draft of all was never read
         tokens = tf.slice(text, [0, slot], [1, 2])
-        drafted, chances = [], []
-        for i in range(ahead):
-            logits, caches = self.model.read(tokens, caches, slot)
-            token, q = choose(logits[0, length - 1 - slot if i == 0 else 0], i)
-            drafted.append(token)
-            chances.append(q)
-            tokens, slot = token[None, None], length + i
-        return tf.stack(drafted), tf.stack(chances), caches
+        logits, caches = self.model.read(tokens, caches, slot)
+        token, q = choose(logits[0, length - 1 - slot], 0)
+        drafted, chances = tf.repeat(token, ahead), tf.repeat(q[None], ahead, axis=0)
+
+        def one_more(i, token, drafted, chances, caches):
+            logits, caches = self.model.read(token[None, None], caches, length + i - 1)
+            token, q = choose(logits[0, 0], i)
+            drafted = place(drafted, token[None], i, axis=0)
+            return i + 1, token, drafted, place(chances, q[None], i, axis=0), caches
+
+        state = 1, token, drafted, chances, caches
+        _, _, *found = tf.while_loop(lambda i, *_: i < ahead, one_more, state)
+        return found
 
 
 class TableDrafter(keras.Model):
