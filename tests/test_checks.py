@@ -136,6 +136,7 @@ NOT_ASKED = {
     "course_utils.decoding.classic.reader": "a function",
     "course_utils.evaluation.bench.bench": "a workbench",
     "course_utils.lessons.architecture.exercises.counted": "a number",
+    "course_utils.lessons.inference.parts.repeated": "a function",
     "course_utils.lessons.language.explorers._original_can": "a model of the tales is measured",
     "course_utils.lessons.language.explorers._original_says": "a model of the tales writes",
     "course_utils.lessons.mathematics.explorers.best_clip": "numbers",

@@ -6,7 +6,7 @@ import numpy as np
 
 from course_utils.backend import tf
 from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
-from course_utils.checks import one_of, positive
+from course_utils.checks import one_of, positive, read_only
 from course_utils.decoding import sampling, serving, speculative
 from course_utils.decoding.sampling import Sampling
 from course_utils.text import _
@@ -167,7 +167,7 @@ class Draft:
     breaks_even: float
 
 
-RATES = np.linspace(0, 1, 101)
+RATES = read_only(np.linspace(0, 1, 101))
 
 
 class Drafts:

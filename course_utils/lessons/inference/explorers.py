@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from course_utils.chart import Axis, Chart, Line, Rule
+from course_utils.checks import read_only
 from course_utils.evaluation import products
 from course_utils.lessons.inference.shapes import SHAPES, Shape
 from course_utils.text import _
@@ -15,7 +16,7 @@ from course_utils.widgets.controls import Number
 
 # By its data sheet: an NVIDIA H100 with HBM3, and its tensor cores on dense 16-bit floats.
 H100 = products.Roofline(bandwidth=3.35e12, peak=989e12, threads=1)
-CONTEXTS = 2 ** np.arange(4, 17.01, 0.25)  # 16 to 131,072 tokens
+CONTEXTS = read_only(2 ** np.arange(4, 17.01, 0.25))  # 16 to 131,072 tokens
 
 
 @dataclasses.dataclass(frozen=True)
