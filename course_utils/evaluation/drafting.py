@@ -1,13 +1,10 @@
 """What a draft costs, and what it costs to check one: the two times that decide whether speculative
 decoding wins."""
 
-import time
-
-import numpy as np
-
 from course_utils.backend import tf
 from course_utils.checks import whole
 from course_utils.decoding.speculative import Speculator, likeliest_token
+from course_utils.evaluation import speed
 from course_utils.models.cache import place
 from course_utils.models.compiled import compiled
 
@@ -38,14 +35,10 @@ def drafts(pair, text):
     return tf.while_loop(lambda i, *_: i < TIMES, one, (0, text, state))[1]
 
 
-def seconds(run, *state, rounds=7):
+def seconds(run, *state):
     """Returns the median time of one turn of a compiled loop."""
-    measured = []
-    for _ in range(rounds + 1):  # the first one compiles
-        begun = time.perf_counter()
-        run(*state).numpy()
-        measured.append(time.perf_counter() - begun)
-    return float(np.median(measured[1:])) / TIMES
+    timing = speed.pairs({"loop": lambda: run(*state).numpy()}, rounds=7, warm_up=1)["loop"]
+    return timing.median / TIMES
 
 
 def pass_seconds(model, counts):
