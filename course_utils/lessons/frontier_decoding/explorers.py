@@ -12,7 +12,6 @@ from course_utils.decoding.sampling import Sampling
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 from course_utils.widgets.html import visible
-from course_utils.widgets.sampling import controls
 
 # ---- choosing a token ---------------------------------------------------------------------------
 
@@ -114,8 +113,7 @@ def chances_explorer(logits, words):
     def compute(text, **how):
         return chances(logits[text], words, **how)
 
-    names, moved = list(logits), controls()
-    moved["temperature"].value = moved["top_p"].value = 1.0  # the model as it is, at first
+    names = list(logits)
     return Explorer(
         compute,
         show_chances,
@@ -128,7 +126,16 @@ def chances_explorer(logits, words):
             )
         ),
         text=choice(_("after"), names, names[0], _("what the model has read")),
-        **{name: moved[name] for name in ("temperature", "top_k", "top_p", "min_p")},
+        temperature=slider(
+            _("temperature"), 0.0, 2.0, 0.05, 1.0, _("0: always the likeliest token")
+        ),
+        top_k=slider(_("top-k"), 0, 50, 1, 0, _("keep so many of the likeliest; 0: all")),
+        top_p=slider(
+            _("top-p"), 0.0, 1.0, 0.01, 1.0, _("keep those that hold this share together")
+        ),
+        min_p=slider(
+            _("min-p"), 0.0, 1.0, 0.01, 0.0, _("keep those at least so likely beside the likeliest")
+        ),
     )
 
 
