@@ -7,6 +7,8 @@ report are scored on, and four methods:
 - `score(model, data)`: a `Score`;
 - `inputs(data)`: what the model is called on, for calibration;
 - `sample(model)`: a prompt and the pieces of text that the model adds, or `None`.
+
+What it is judged by has a name in a table's head, `measure`: "accuracy" where a task says nothing.
 """
 
 import dataclasses
@@ -28,14 +30,21 @@ class Score:
     """How well a model does a task.
 
     Attributes:
-        accuracy: Share of what it got right.
-        perplexity: `exp` of its mean surprise at what is true.
+        accuracy: Share of what it got right; `None` where nothing is right or wrong.
+        perplexity: `exp` of its mean surprise at what is true; `None` where it gives no chances.
         measured: What was measured in full: a `NextToken`, a `Classification`, skills by name.
+        value: What the task's `measure` names; its accuracy if left out.
     """
 
-    accuracy: float
-    perplexity: float
+    accuracy: float | None
+    perplexity: float | None
     measured: object
+    value: float | None = None
+
+    @property
+    def quality(self):
+        """What the model is judged by: more is better."""
+        return self.accuracy if self.value is None else self.value
 
 
 class Docs:
