@@ -108,7 +108,7 @@ CLAIMS = (
         expected=512.0,
         tolerance=1e-6,
         verdict="depends",
-        because="On what is measured: no number is given. A model that learnt nothing has perplexity 512 over 512 "
+        because="On what is measured: no number is given. A model that learned nothing has perplexity 512 over 512 "
         "tokens; 01_background and 06_1_language measure how far below that real models come.",
     ),
     Claim(
