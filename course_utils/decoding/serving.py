@@ -15,7 +15,7 @@ from course_utils.checks import one_of, positive, token_ids, whole
 from course_utils.checks import seed as checked_seed
 from course_utils.decoding.loops import CHUNK
 from course_utils.models.cache import place
-from course_utils.models.compiled import compiled
+from course_utils.models.compiled import bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +133,16 @@ class Engine:
         self.slot, self.before = 0, np.zeros(rows, np.int32)
         self.last, self.free = np.zeros(rows, np.int32), list(range(rows))
         self.prefixes = {} if prefixes else None
+        self.bind()
+
+    def bind(self):
+        """Looks at the model as it is now; until the next prompt comes, its layers must stay so."""
+        passes = read_chunk, enter, next_tokens
+        self.run = {function: bound(self.model, function) for function in passes}
 
     def start(self, prompt):
         """Begins to read a prompt; returns it with what is known of it already."""
+        self.bind()
         prompt = token_ids("prompt", prompt, self.model.config["vocabulary"])
         reading = Reading(prompt, self.model.empty_caches(1))
         if self.prefixes:
@@ -150,8 +157,8 @@ class Engine:
         part = reading.prompt[slot : slot + CHUNK]
         tokens = np.zeros((1, CHUNK), np.int32)
         tokens[0, : len(part)] = part
-        run = compiled(self.model, read_chunk)
-        said, reading.caches = run(tf.constant(tokens), reading.caches, tf.constant(slot))
+        state = tf.constant(tokens), reading.caches, tf.constant(slot)
+        said, reading.caches = self.run[read_chunk](*state)
         reading.said, reading.done = int(said[len(part) - 1]), slot + len(part)
         if self.prefixes is not None and len(part) == CHUNK:
             self.prefixes[tuple(reading.prompt[: reading.done])] = reading.caches
@@ -160,15 +167,14 @@ class Engine:
         """Gives a prompt that was read a row; returns the row."""
         row, length = self.free.pop(), len(reading.prompt)
         shift = (self.slot - length) % self.context
-        run = compiled(self.model, enter)
-        run(tf.constant(row), tf.constant(shift), reading.caches, *self.kept)
+        self.run[enter](tf.constant(row), tf.constant(shift), reading.caches, *self.kept)
         self.before[row], self.last[row] = length, reading.said
         return row
 
     def step(self):
         """Writes one more token in each row; returns them, `(rows,)`."""
         state = tf.constant(self.last), tf.constant(self.slot), tf.constant(self.before)
-        self.last = compiled(self.model, next_tokens)(*state, *self.kept).numpy()
+        self.last = self.run[next_tokens](*state, *self.kept).numpy()
         self.slot = (self.slot + 1) % self.context
         self.before = np.minimum(self.before + 1, self.context - 1)
         return self.last

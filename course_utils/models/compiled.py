@@ -31,18 +31,23 @@ def compiled(model, function):
         whether a layer was changed by hand.
     """
     here = weakref.ref(model)
+    return lambda *tensors: bound(here(), function)(*tensors)
 
-    def run(*tensors):
-        model = here()
+
+def bound(model, function):
+    """As `compiled`, but looked up now and not at each call: for passes so short that the look at
+    every layer takes as long as they do. Weights may change afterwards, layers may not.
+    """
+    run, values = suited(model, function), [variable.value for variable in model.variables]
+
+    def call(*tensors):
         before = _caller.set(model)
         try:
-            return suited(model, function)(
-                [variable.value for variable in model.variables], *tensors
-            )
+            return run(values, *tensors)
         finally:
             _caller.reset(before)
 
-    return run
+    return call
 
 
 def suited(model, function):
