@@ -217,15 +217,15 @@ def test_a_training_that_is_cut_off_ends_where_an_uncut_one_would(tmp_path, monk
             raise KeyboardInterrupt
         return rows[step, :, :-1], rows[step, :, 1:]
 
-    def new(name, recipe, vocabulary):
-        model = small.decoder()
+    def ready(model, recipe):
         loss = keras.losses.SparseCategoricalCrossentropy(True)
         # For 4 steps no compilation pays; the backup remembers it.
         model.compile(training.adamw(1e-2, 0.05), loss, run_eagerly=True)
         return model
 
     monkeypatch.setattr(training, "text", lambda name, seed: (64, batch, held_out))
-    monkeypatch.setattr(training, "new", new)
+    monkeypatch.setattr(training, "begin", lambda *_: small.decoder())
+    monkeypatch.setattr(training, "ready", ready)
     stop = None
     uncut, record = training.train_language("tiny", Run(tmp_path / "uncut", "tiny"))
     stop = 3

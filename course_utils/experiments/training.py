@@ -196,20 +196,23 @@ def split_rows(tokens):
     return tokens[:, :-1], tokens[:, 1:]
 
 
-def new(name, recipe, vocabulary):
-    """Builds a model with its optimizer: AdamW, warm-up, then a cosine to nothing."""
+def begin(name, recipe, vocabulary):
+    """Builds a model: with random weights, with those of another one, or as that one grown."""
     keras.utils.set_random_seed(recipe["seed"])
     first = checkpoint.load(started_from(recipe)) if "start" in recipe else None
-    if "model" in recipe:
-        kind = catalogue.entry(name).kind
-        model = kind(vocabulary=vocabulary, name=name.replace("-", "_"), **recipe["model"])
-        model.build()
-        if first:
-            grow(first, model)
-    else:
-        model = type(first).from_config({**first.get_config(), "name": name.replace("-", "_")})
-        model.build()
+    options = recipe["model"] if "model" in recipe else first.get_config()
+    kind, name = catalogue.entry(name).kind, name.replace("-", "_")
+    model = kind.from_config({"vocabulary": vocabulary, **options, "name": name})
+    model.build()
+    if first and "model" in recipe:
+        grow(first, model)
+    elif first:
         model.set_weights(first.get_weights())
+    return model
+
+
+def ready(model, recipe):
+    """Gives a model its optimizer: AdamW, warm-up, then a cosine to nothing; returns it."""
     rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], 200)
     model.compile(
         adamw(rate, recipe.get("weight_decay", 0.05)),
@@ -217,6 +220,17 @@ def new(name, recipe, vocabulary):
         jit_compile=True,
     )
     return model
+
+
+def fit(model, batch, steps, done=0):
+    """Takes step after step, each on a batch of its own. Every `EVERY` of them yields how many were
+    taken, and the mean loss of those since the last time."""
+    losses = []
+    for step in range(done, steps):
+        losses.append(float(model.train_on_batch(*batch(step))))
+        if (step + 1) % EVERY == 0:
+            yield step + 1, float(np.mean(losses))
+            losses.clear()
 
 
 def started_from(recipe):
@@ -293,22 +307,19 @@ def train_language(name, run):
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
     held_out = dict(zip(("x", "y", "sample_weight"), held_out))
     done = max(map(int, run.parts), default=0)
-    model = run.model(str(done)) if done else new(name, recipe, vocabulary)
+    model = run.model(str(done)) if done else ready(begin(name, recipe, vocabulary), recipe)
     seconds = run.parts[str(done)]["seconds"] if done else 0
-    losses, begun = [], time.perf_counter()
-    for step in range(done, recipe["steps"]):
-        losses.append(float(model.train_on_batch(*batch(step))))
-        if (step + 1) % EVERY == 0:
-            loss = float(model.evaluate(**held_out, batch_size=32, verbose=0))
-            point = {
-                "step": step + 1,
-                "train_loss": round(float(np.mean(losses)), 4),
-                "validation_loss": round(loss, 4),
-                "seconds": round(seconds + time.perf_counter() - begun),
-            }
-            run.keep(str(step + 1), point, model)
-            run.drop(str(step + 1 - EVERY))
-            losses.clear()
+    begun = time.perf_counter()
+    for step, train_loss in fit(model, batch, recipe["steps"], done):
+        loss = float(model.evaluate(**held_out, batch_size=32, verbose=0))
+        point = {
+            "step": step,
+            "train_loss": round(train_loss, 4),
+            "validation_loss": round(loss, 4),
+            "seconds": round(seconds + time.perf_counter() - begun),
+        }
+        run.keep(str(step), point, model)
+        run.drop(str(step - EVERY))
     if "start" in recipe:
         recipe["start_record"] = checkpoint.read(started_from(recipe))[1]["record"]
     curve = [
