@@ -38,15 +38,7 @@ def docs_base_small(folder, run):
     seconds = run.parts[str(done)] if done else 0
     for part in range(done, PARTS):
         twin, begun = run.model(str(part)) if part else model, time.perf_counter()
-        twin = finetuning.finetune(
-            twin,
-            soft_targets(model, part),
-            STEPS,
-            lambda step: steps,
-            linear_decay(part),
-            distillation.with_labels(distillation.kl()),
-            DECAY,
-        )
+        twin = learn(twin, soft_targets(model, part), steps, linear_decay(part))
         seconds += round(time.perf_counter() - begun)
         run.keep(str(part + 1), seconds, twin)
         run.drop(str(part))
@@ -69,6 +61,13 @@ def docs_base_small(folder, run):
         },
         **{split: compare(model, small.model, tokens) for split, tokens in texts.items()},
     }
+
+
+def learn(twin, batches, rounding, rate):
+    """Fine-tunes a model that is rounded before each step; half of the loss are the labels, half
+    what the teacher thinks."""
+    loss = distillation.with_labels(distillation.kl())
+    return finetuning.finetune(twin, batches, STEPS, lambda step: rounding, rate, loss, DECAY)
 
 
 def equal_harm(model):
