@@ -84,6 +84,15 @@ def loss_of(p_of_token):
     )
 
 
+@pytest.mark.parametrize("discount", (0.0, 0.4, 1.0))
+def test_dictionaries_and_sorted_arrays_agree(discount):
+    text = np.random.default_rng(0).integers(0, 6, 80).tolist() + [7, 8]
+    fast = classic.kneser_ney(classic.count(text, 2, 9), 9, discount)
+    for before in range(9):  # 6 never came, and 8 stands last: nothing followed
+        by_hand = classic.bigram(text, before, 9, discount)
+        np.testing.assert_allclose(by_hand, np.exp(fast(np.array([[before]])))[0, -1], atol=1e-6)
+
+
 def test_kneser_ney_beats_its_weaker_relatives_on_text_it_has_not_seen():
     counts = [
         collections.Counter(map(tuple, np.lib.stride_tricks.sliding_window_view(TEXT, n).tolist()))

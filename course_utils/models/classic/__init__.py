@@ -3,7 +3,7 @@ Markov model, an LSTM."""
 
 from course_utils.models.classic.hmm import HMM, baum_welch, forward
 from course_utils.models.classic.lstm import LSTM, LSTMLM
-from course_utils.models.classic.ngram import NGram, count, kneser_ney
+from course_utils.models.classic.ngram import NGram, bigram, count, kneser_ney
 from course_utils.models.classic.rules import LEXICON, RULES, Rules
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "NGram",
     "Rules",
     "baum_welch",
+    "bigram",
     "count",
     "forward",
     "kneser_ney",
