@@ -260,6 +260,25 @@ def test_baum_welch_never_makes_it_worse_and_learns():
     assert seen[-1] > np.mean(np.log(shares[tokens]))  # better than one state could be
 
 
+def test_a_bigram_of_classes_is_a_hidden_markov_model(monkeypatch):
+    """With as many classes as tokens it is the bigram; with fewer, alike tokens share a class."""
+    monkeypatch.setattr(classic.hmm, "SOFT", 1e-9)
+    text = np.random.default_rng(0).permuted(np.tile(np.arange(6), (50, 1)), axis=1).ravel()
+    start, moves, says = classic.class_bigram(text, 6, 6)
+    state = says.argmax(0)  # which state says a token
+    pairs = np.zeros((6, 6))
+    np.add.at(pairs, (text[:-1], text[1:]), 1)
+    wanted = pairs / pairs.sum(1, keepdims=True)
+    np.testing.assert_allclose((moves @ says)[state], wanted, atol=0.03)
+
+    cycle = np.tile(np.arange(6), 50)
+    alike = np.where(np.random.default_rng(1).random(len(cycle)) < 0.4, cycle + 6, cycle)
+    start, moves, says = classic.class_bigram(alike, 6, 12)
+    assert (says.argmax(0)[6:] == says.argmax(0)[:6]).all()  # 6 is met where 0 is, and so on
+    for table in (start, moves, says):
+        np.testing.assert_allclose(table.sum(-1), 1)
+
+
 def test_a_long_text_does_not_underflow():
     out = hmm(states=3, vocabulary=512)(TEXT[None, :600])
     assert np.isfinite(out).all() and np.exp(out[0, -1]).sum() == pytest.approx(1, abs=1e-4)

@@ -82,7 +82,8 @@ LANGUAGE = {
     "docs-hmm": {
         "text": "docs",
         "model": {"states": 231},
-        "steps": 1200,
+        "counted": True,  # begins as a bigram of classes
+        "steps": 5000,
         "learning_rate": 1e-1,
         "weight_decay": 0,
     },
@@ -208,6 +209,8 @@ def begin(name, recipe, vocabulary):
         grow(first, model)
     elif first:
         model.set_weights(first.get_weights())
+    elif "counted" in recipe:
+        model.begin_with(docs.tokens("train"))
     return model
 
 

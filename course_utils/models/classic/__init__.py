@@ -1,7 +1,7 @@
 """What came before the Transformer, each as `model(tokens) -> logits`: rules, n-grams, a hidden
 Markov model, an LSTM."""
 
-from course_utils.models.classic.hmm import HMM, baum_welch, forward
+from course_utils.models.classic.hmm import HMM, baum_welch, class_bigram, forward
 from course_utils.models.classic.lstm import LSTM, LSTMLM
 from course_utils.models.classic.ngram import NGram, bigram, count, kneser_ney
 from course_utils.models.classic.rules import LEXICON, RULES, Rules
@@ -16,6 +16,7 @@ __all__ = [
     "Rules",
     "baum_welch",
     "bigram",
+    "class_bigram",
     "count",
     "forward",
     "kneser_ney",

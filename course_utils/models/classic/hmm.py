@@ -1,6 +1,10 @@
 """A hidden Markov model of text, trained by gradients or by expectation and maximisation."""
 
+import numpy as np
+
 from course_utils.backend import keras, tf
+
+SOFT = 0.3  # share of what a state says that is left to all tokens, for training to move
 
 
 def forward(start, moves, says, tokens):
@@ -66,12 +70,54 @@ class HMM(keras.Model):
         """Returns start, moves and says as probabilities."""
         return [tf.nn.softmax(table) for table in (self.start, self.moves, self.says)]
 
+    def begin_with(self, line):
+        """Begins as a bigram of classes: a state for each, see `class_bigram`."""
+        tables = class_bigram(line, self.config["states"], self.config["vocabulary"])
+        for weight, table in zip((self.start, self.moves, self.says), tables):
+            weight.assign(np.log(table))
+
     def call(self, tokens):
         start, moves, says = self.tables()
         return tf.math.log(forward(start, moves, says, tokens)[0] @ says + 1e-30)
 
     def get_config(self):
         return {**super().get_config(), **self.config}
+
+
+def class_bigram(line, states, vocabulary):
+    """Counts a bigram of classes (Brown et al., 1992), which is a hidden Markov model whose states
+    hide nothing: each token belongs to one of them.
+
+    The most frequent tokens found a class each. Every other one joins the class whose neighbours,
+    before and behind, make its own likeliest.
+
+    Args:
+        line: Token ids, `(tokens,)`.
+        states: How many classes.
+        vocabulary: Number of different tokens.
+
+    Returns:
+        The tables `start`, `moves` and `says` of an `HMM`, smoothed.
+    """
+    line = np.asarray(line, np.int64)
+    pairs = np.bincount(line[:-1] * vocabulary + line[1:], minlength=vocabulary**2)
+    pairs = pairs.reshape(vocabulary, vocabulary).astype(np.float64)
+    counts = np.bincount(line, minlength=vocabulary) + 0.1
+    founders = counts.argsort()[::-1][:states]
+
+    def fits(pairs):
+        founded = pairs[founders] + 0.1
+        return pairs @ np.log(founded / founded.sum(1, keepdims=True)).T
+
+    belongs = (fits(pairs) + fits(pairs.T)).argmax(1)
+    belongs[founders] = np.arange(states)
+    member = np.eye(states)[belongs]  # (vocabulary, states)
+    start = counts @ member / counts.sum()
+    moves = member.T @ pairs @ member + start  # as if each class had been followed once more
+    says = (1 - SOFT) * member.T * counts / (counts @ member)[
+        :, None
+    ] + SOFT * counts / counts.sum()
+    return start, moves / moves.sum(1, keepdims=True), says
 
 
 def baum_welch(model, tokens):
