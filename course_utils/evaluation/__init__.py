@@ -2,7 +2,7 @@
 
 from course_utils.evaluation.caches import cached_logits, cached_next_token
 from course_utils.evaluation.classification import Classification, classify
-from course_utils.evaluation.intervals import interval, paired, wilson
+from course_utils.evaluation.intervals import bootstrap, interval, paired, wilson
 from course_utils.evaluation.language import NextToken, next_token, score
 from course_utils.evaluation.skills import (
     Examples,
@@ -25,6 +25,7 @@ __all__ = [
     "Skill",
     "StorySkill",
     "answer_losses",
+    "bootstrap",
     "cached_logits",
     "cached_next_token",
     "classify",

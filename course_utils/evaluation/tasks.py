@@ -13,11 +13,14 @@ What it is judged by has a name in a table's head, `measure`: "accuracy" where a
 
 import dataclasses
 
+import numpy as np
+
 from course_utils import decoding
 from course_utils.backend import tf
-from course_utils.datasets import digits, docs, tales
+from course_utils.datasets import digits, docs, scenes, tales
 from course_utils.datasets.tales import words
-from course_utils.decoding import translation
+from course_utils.decoding import flow, translation
+from course_utils.evaluation import detection, generation
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
 from course_utils.evaluation.skills import examples, skills
@@ -143,6 +146,7 @@ class Digits:
     """Recognises handwritten digits."""
 
     live = report = None  # all of the split
+    portable = True  # a LiteRT file can be scored like the model
 
     def data(self, split, count=None):
         return tuple(part[:count] for part in digits.load(split))
@@ -158,12 +162,63 @@ class Digits:
         return None
 
 
+class Scenes:
+    """Finds and names digits on scenes."""
+
+    live, report = 64, 400  # scenes
+    measure, portable = "mAP at 0.5", True
+
+    def data(self, split, count):
+        return scenes.load(split, count)
+
+    def score(self, model, data):
+        pictures, boxes, labels = data
+        seen = detection.judge(detection.detect(model, pictures), boxes, labels)
+        return Score(None, None, seen, seen.at_half)
+
+    def inputs(self, data):
+        return data[0]
+
+    def sample(self, model):
+        return None
+
+
+class Pictures:
+    """Draws handwritten digits; `generation.JUDGES` says who looks at them."""
+
+    live, report = 200, 400  # pictures
+    measure, portable = "recognised", True
+    steps = 16  # of Euler's method
+
+    def data(self, split, count):
+        return split, count  # a generator is given noise alone
+
+    def score(self, model, data):
+        split, count = str(data[0]), int(data[1])
+        labels = generation.asked(count)
+        drawn = flow.draw(model, labels, self.steps)
+        seen = generation.score_pictures(drawn, labels, split)
+        return Score(None, None, seen, seen.recognised)
+
+    def inputs(self, data):
+        """Places on the way from noise to scans, where a generator will be asked."""
+        scans, labels = (part[: int(data[1])] for part in digits.load(str(data[0])))
+        time = np.linspace(0, 1, len(scans), endpoint=False, dtype=np.float32)[:, None]
+        between = (1 - time) * flow.noise(len(scans)) + time * (2 * scans - 1)
+        return flow.state(between, time, labels)
+
+    def sample(self, model):
+        return None
+
+
 TASKS = {
     "docs": Docs(),
     "tales": Tales(words.STORY),
     "stories": Tales(words.END),
     "translation": Translation(),
     "digits": Digits(),
+    "detection": Scenes(),
+    "generation": Pictures(),
 }
 
 

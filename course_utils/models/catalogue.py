@@ -28,6 +28,9 @@ class Entry:
 CATALOGUE = {
     "digits-mlp": Entry(vision.mlp, "digits"),
     "digits-lenet": Entry(vision.mlp, "digits"),
+    "digits-cnn": Entry(vision.scan_classifier, "digits"),
+    "digits-detector": Entry(vision.scene_detector, "detection"),
+    "digits-generator": Entry(vision.velocity_network, "generation"),
     "docs-tiny": Entry(language.DecoderLM, "docs"),
     "docs-base": Entry(language.DecoderLM, "docs"),
     "docs-teacher": Entry(language.DecoderLM, "docs"),
