@@ -67,7 +67,7 @@ def test_costs_of_drafts_and_passes_are_times(model):
     found = drafting.pass_seconds(model, (1, 4))
     assert set(found) == {1, 4} and min(found.values()) > 0
     for drafter in (TableDrafter(line, 24), LookUpDrafter(24)):
-        assert drafting.draft_seconds(model, drafter, 2) > 0
+        assert drafting.draft_seconds(model, {"it": drafter}, 2)["it"] > 0
     with pytest.raises(ValueError, match="count must be"):
         drafting.pass_seconds(model, (0,))
 

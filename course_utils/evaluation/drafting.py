@@ -35,10 +35,11 @@ def drafts(pair, text):
     return tf.while_loop(lambda i, *_: i < TIMES, one, (0, text, state))[1]
 
 
-def seconds(run, *state):
-    """Returns the median time of one turn of a compiled loop."""
-    timing = speed.pairs({"loop": lambda: run(*state).numpy()}, rounds=7, warm_up=1)["loop"]
-    return timing.median / TIMES
+def seconds(loops):
+    """Returns the median time of one turn of each of some compiled loops, functions by name."""
+    speed.together(loops.values())
+    timings = speed.pairs(loops, rounds=7, warm_up=1)
+    return {name: timing.median / TIMES for name, timing in timings.items()}
 
 
 def pass_seconds(model, counts):
@@ -53,17 +54,23 @@ def pass_seconds(model, counts):
     """
     counts = [whole("count", count, 1, model.config["context"] // 2) for count in counts]
     run = compiled(model, passes)
-    return {count: seconds(run, tf.ones((1, count), tf.int32)) for count in counts}
+    texts = {count: tf.ones((1, count), tf.int32) for count in counts}
+    return seconds({count: lambda text=text: run(text).numpy() for count, text in texts.items()})
 
 
-def draft_seconds(model, drafter, ahead=4):
+def draft_seconds(model, drafters, ahead=4):
     """Measures what one drafted token costs.
 
     Args:
-        model: The model that it drafts for.
-        drafter: See `decoding.speculative.Speculator`.
+        model: The model that is drafted for.
+        drafters: By name, see `decoding.speculative.Speculator`.
         ahead: Tokens that are drafted in one go.
+
+    Returns:
+        By name, seconds.
     """
-    pair = Speculator(model, drafter, ahead)
     text = tf.ones((1, model.config["context"] + ahead + 1), tf.int32)
-    return seconds(compiled(pair, drafts), text) / ahead
+    pairs = {name: Speculator(model, drafter, ahead) for name, drafter in drafters.items()}
+    runs = {name: compiled(pair, drafts) for name, pair in pairs.items()}
+    found = seconds({name: lambda run=run: run(text).numpy() for name, run in runs.items()})
+    return {name: took / ahead for name, took in found.items()}

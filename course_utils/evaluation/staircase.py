@@ -34,7 +34,7 @@ def climb(ways, tokens, least, rounds=5):
     """Measures ways to write in turns.
 
     Args:
-        ways: By name, functions that write; the slowest first.
+        ways: By name, functions that write, each called once before; the slowest first.
         tokens: How many tokens each of them writes.
         least: Seconds a token that the machine's bound allows.
         rounds: How often each has its turn.
@@ -42,7 +42,7 @@ def climb(ways, tokens, least, rounds=5):
     Returns:
         A list of `Stair`.
     """
-    measured = speed.pairs(ways, rounds, warm_up=1)
+    measured = speed.pairs(ways, rounds, warm_up=0)
     faster = [timing.speedup for timing in measured.values()]
     factors = [1.0, *(after / before for before, after in zip(faster, faster[1:]))]
     seconds = [timing.median / tokens for timing in measured.values()]

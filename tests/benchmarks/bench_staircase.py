@@ -77,6 +77,7 @@ def test_speculating():
     teacher = models.load("docs-teacher")
     vocabulary = teacher.config["vocabulary"]
     drafters = {
+        "docs-base": speculative.ModelDrafter(models.load("docs-base")),
         "docs-tiny": speculative.ModelDrafter(models.load("docs-tiny")),
         "its own first 2 of 6 blocks": speculative.ModelDrafter(speculative.early_exit(teacher, 2)),
         "a table of pairs": speculative.TableDrafter(docs.tokens("train"), vocabulary),
