@@ -26,6 +26,7 @@ from course_utils.chart import (
     Chart,
     Grid,
     Line,
+    Note,
     Points,
     Rule,
     Shape,
@@ -291,6 +292,14 @@ def test_rules_bands_and_grids():
     assert positive.at[0] == pytest.approx(
         (frame.left, frame.top)
     )  # row 0, column 0 is at the top left
+
+
+def test_a_note_stands_where_it_is_put():
+    chart = Chart([Grid(np.ones((4, 4))), Note(1, 2, "seven"), Note(np.nan, 0, "lost")])
+    frame, drawn = layout(chart)
+    (word,) = (item for item in drawn if isinstance(item, Word) and item.text in ("seven", "lost"))
+    assert (word.x, word.y) == pytest.approx((float(frame.x(1)), float(frame.y(2))))
+    assert ">seven</text>" in svg(chart)
 
 
 def test_png_has_the_size_it_promises_and_shows_the_bars():

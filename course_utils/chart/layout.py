@@ -16,6 +16,7 @@ from course_utils.chart.marks import (
     Bars,
     Grid,
     Line,
+    Note,
     Points,
     Rule,
 )
@@ -315,10 +316,16 @@ def _draw_grid(mark, frame, style):
     return shapes, 0
 
 
+def _draw_note(mark, frame, style):
+    x, y = float(frame.x(mark.x)), float(frame.y(mark.y))
+    return ([Word(x, y, mark.text, "start", bold=True)] if np.isfinite([x, y]).all() else []), 0
+
+
 DRAW = {
     Line: _draw_line,
     Points: _draw_points,
     Bars: _draw_bars,
     Band: _draw_band,
     Grid: _draw_grid,
+    Note: _draw_note,
 }

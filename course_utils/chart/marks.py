@@ -124,12 +124,21 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A word that begins at a point of the picture."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """What to draw, and how to say it to a reader who does not see it.
 
     Args:
-        marks: Any of `Line`, `Bars`, `Points`, `Rule`, `Band`, `Grid`; the first is drawn at the
-            back.
+        marks: Any of `Line`, `Bars`, `Points`, `Rule`, `Band`, `Grid`, `Note`; the first is drawn at
+            the back.
         x, y: The axes.
         title: One short line.
         description: What the picture shows, in a sentence that can be read aloud.
@@ -156,9 +165,9 @@ class Chart:
         checks.within("width", self.width, 10, 4000)
         checks.within("height", self.height, 10, 4000)
         for mark in self.marks:
-            if not isinstance(mark, (Line, Bars, Points, Rule, Band, Grid)):
+            if not isinstance(mark, (Line, Bars, Points, Rule, Band, Grid, Note)):
                 raise ValueError(
-                    f"a mark must be Line, Bars, Points, Rule, Band or Grid, got {mark!r}"
+                    f"a mark must be Line, Bars, Points, Rule, Band, Grid or Note, got {mark!r}"
                 )
             color, marker = getattr(mark, "color", None), getattr(mark, "marker", None)
             if color is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from course_utils.chart.marks import Band, Bars, Line, Points, Rule
+from course_utils.chart.marks import Band, Bars, Line, Note, Points, Rule
 
 LARGEST, LEAST = 1e300, 1e-300  # of a value on an axis; beyond, differences and powers are lost
 WIDE = "\u2e80"  # Chinese letters, and their punctuation, come after this one
@@ -171,6 +171,8 @@ def spans(chart):
             (xs if mark.vertical else ys).append([mark.at])
         elif isinstance(mark, Band):
             xs.append([mark.low, mark.high])
+        elif isinstance(mark, Note):
+            xs, ys = [*xs, [mark.x]], [*ys, [mark.y]]
         elif np.ndim(mark.matrix) != 2:
             raise ValueError(f"a Grid needs a matrix, got shape {np.shape(mark.matrix)}")
         elif np.size(mark.matrix):
