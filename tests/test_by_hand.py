@@ -190,6 +190,32 @@ def described():
     return describe(loud())
 
 
+@pytest.mark.parametrize("kind", ("sequential", "functional", "decoder"))
+def test_a_model_that_was_trained_and_asked_has_no_changes(kind, tmp_path):
+    """Keras keeps notes in a model that was fitted, evaluated or asked: no output depends on them."""
+    if kind == "decoder":
+        model, x, y = small.decoder(), np.ones((4, 8), np.int32), np.ones((4, 8), np.int32)
+    else:
+        begin = keras.Input((4,))
+        dense = keras.layers.Dense(3)
+        model = (
+            keras.Sequential([begin, dense])
+            if kind == "sequential"
+            else keras.Model(begin, dense(begin))
+        )
+        x, y = np.ones((4, 4), np.float32), np.ones(4, np.int32)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True), run_eagerly=True)
+    model.fit(x, y, verbose=0, epochs=2, validation_data=(x, y))
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    model.train_on_batch(x, y)
+    model.test_on_batch(x, y)
+    model.predict_on_batch(x)
+    again = checkpoint.load(checkpoint.save(tmp_path / "it.safetensors", model, {}))
+    np.testing.assert_array_equal(again(x), model(x))
+    assert not by_hand.changes(model, describe(model), rebuild)
+
+
 @pytest.mark.parametrize(
     "done",
     [

@@ -32,6 +32,7 @@ NOTES = {
     ),
     *("optimizer", "loss", "jit_compile", "run_eagerly", "steps_per_execution", "compiled"),
     *("train_function", "test_function", "predict_function", "lora_enabled"),
+    *("stop_evaluating", "stop_predicting", "unrolled_steps_per_execution"),
 }
 MADE = ("dtype", "weights")  # what `quantize` and `enable_lora` change
 _fresh = collections.OrderedDict()  # description -> what `looks` says of a model fresh from it
