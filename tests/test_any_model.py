@@ -41,6 +41,19 @@ def test_a_right_file_or_one_sentence(outcomes, name):
     assert all("\n" not in told for told in found.values())
 
 
+@pytest.mark.parametrize("name", ("LSTM", "EinsumDense, not last", "Conv2DTranspose", "two inputs"))
+def test_a_model_from_a_file_of_keras_is_as_good_as_the_one_that_was_saved(name, tmp_path):
+    model = made(name)
+    model.save(tmp_path / "it.keras")
+    again = keras.models.load_model(tmp_path / "it.keras")
+    again.predict(any_model.inputs(again), verbose=0)
+    for recipe in ([], RECIPES["absmax 8"]):
+        one, other = (compress(each, recipe) for each in (model, again))
+        assert one.ledger.weights == other.ledger.weights
+        header = {"header": 0}  # names of layers differ
+        assert {**one.ledger.parts, **header} == {**other.ledger.parts, **header}
+
+
 def test_there_are_enough_of_them():
     assert len(ARCHITECTURES) >= 80 and len(RECIPES) >= 8
 

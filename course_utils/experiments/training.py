@@ -41,6 +41,7 @@ LANGUAGE = {
         "steps": 1000,
         "learning_rate": 1e-3,
         "seed": 2,
+        "dtype": "float16",  # of the file: it changes no result
     },
     "tales-pretrained": {
         "text": "tales",
@@ -365,7 +366,7 @@ def train(name, folder=None):
     run, begun = Run(folder, name), time.perf_counter()
     model, record = maker(name, run)
     record = stamped(f"train {name}", {"seconds": round(time.perf_counter() - begun), **record})
-    path = checkpoint.save(folder / f"{name}.safetensors", model, record)
+    path = checkpoint.save(folder / f"{name}.safetensors", model, record, record.get("dtype"))
     run.clear()
     if files.DATA in path.parents:
         files.write_manifest()

@@ -165,8 +165,10 @@ def changes(model, described, build):
 
 
 def kept(value):
-    """Says whether Keras itself keeps such a value in a layer that it has called."""
-    return value is None or isinstance(value, type) or type(value) is tuple and value[0] != "list"
+    """Says whether Keras itself keeps such a value in a layer that it has called or loaded."""
+    if value is None or value is False or isinstance(value, type):
+        return True
+    return type(value) is tuple and value[0] != "list"
 
 
 def portable(value):
