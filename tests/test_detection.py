@@ -155,6 +155,19 @@ def test_the_best_detection_takes_the_box_and_the_second_is_wrong():
     assert detection.matched(other, true, [0.5]).tolist() == [[False, True]]
 
 
+def test_a_box_that_is_taken_is_taken_though_others_are_free():
+    true = np.array([[0, 0, 10, 10], [20, 20, 30, 30]]), np.array([3, 5])
+    found = np.array([[0, 0, 10, 10]] * 3, float), np.array([0.9, 0.8, 0.7]), np.array([3, 3, 3])
+    assert detection.matched(found, true, [0.5]).tolist() == [[True, False, False]]
+
+
+def test_no_more_detections_count_than_in_the_challenge():
+    rng = np.random.default_rng(0)
+    some, _ = drawn(400, 0)
+    found = boxes.found(some, rng.random((400, 10)), limit=1.0)
+    assert len(found[1]) == boxes.MOST and np.all(np.diff(found[1]) <= 0)
+
+
 def perfect(some, labels):
     return [
         (b[k >= 0], np.linspace(1, 0.5, (k >= 0).sum()), k[k >= 0]) for b, k in zip(some, labels)

@@ -10,6 +10,7 @@ import numpy as np
 from course_utils.checks import finite, fraction
 
 STRIDE, UNIT = 4, 8.0  # pixels of a cell, and of a box that a detector calls size 0
+MOST = 100  # detections of a picture that count, as in the COCO challenge
 
 
 def iou(boxes, others):
@@ -61,12 +62,12 @@ def nms(boxes, scores, limit=0.5):
     [1, 2]
     """
     fraction("limit", limit)
-    waiting, kept = list(np.argsort(-np.asarray(scores), kind="stable")), []
-    common = iou(boxes, boxes) if len(scores) else None
-    while waiting:
-        best = waiting.pop(0)
+    waiting, kept = np.argsort(-np.asarray(scores), kind="stable"), []
+    common = iou(boxes, boxes)
+    while len(waiting):
+        best, rest = waiting[0], waiting[1:]
         kept.append(int(best))
-        waiting = [other for other in waiting if common[best, other] <= limit]
+        waiting = rest[common[best, rest] <= limit]
     return kept
 
 
@@ -110,7 +111,7 @@ def found(boxes, scores, threshold=0.05, limit=0.5):
         limit: For `nms`.
 
     Returns:
-        Boxes `(found, 4)`, scores and classes `(found,)`, the best first.
+        Boxes `(found, 4)`, scores and classes `(found,)`, the best first, at most `MOST`.
     """
     fraction("threshold", threshold)
     picked = []
@@ -118,7 +119,7 @@ def found(boxes, scores, threshold=0.05, limit=0.5):
         high = np.flatnonzero(scores[:, kind] > threshold)
         picked += [(high[i], kind) for i in nms(boxes[high], scores[high, kind], limit)]
     at, kinds = np.array(picked, int).reshape(-1, 2).T
-    order = np.argsort(-scores[at, kinds], kind="stable")
+    order = np.argsort(-scores[at, kinds], kind="stable")[:MOST]
     return boxes[at][order], scores[at, kinds][order], kinds[order]
 
 

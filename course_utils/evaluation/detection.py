@@ -62,13 +62,14 @@ def matched(found, true, limits=LIMITS):
     common = box.iou(boxes, true_boxes)
     common[kinds[:, None] != np.asarray(true_kinds)[None]] = -1
     right = np.zeros((len(limits), len(kinds)), bool)
+    near = [(j, row) for j, row in enumerate(common) if row.max(initial=-1) >= min(limits)]
     for i, limit in enumerate(limits):
         free = np.ones(len(true_kinds), bool)
-        for j, row in enumerate(common):
-            if free.any():
-                best = int(np.argmax(np.where(free, row, -1)))
-                if row[best] >= limit:
-                    right[i, j], free[best] = True, False
+        for j, row in near:
+            left = np.where(free, row, -1)
+            best = int(np.argmax(left))
+            if left[best] >= limit:
+                right[i, j], free[best] = True, False
     return right
 
 
