@@ -311,6 +311,16 @@ def test_real_scans_are_recognised_new_and_near_to_themselves():
     assert bad.recognised < 0.3 and bad.frechet > 10 * copied.frechet
 
 
+def test_two_draws_are_not_told_apart_strangers_are_and_copies_show():
+    scans = digits.load("test")[0]
+    draws = generation.told_apart(scans[:200], scans[200:])
+    assert 0.4 < draws < 0.6
+    noise = np.random.default_rng(0).random((200, 64)).astype(np.float32)
+    assert generation.told_apart(noise, scans[:200]) > 0.95
+    copies = scans[:200] + np.float32(0.001)
+    assert generation.told_apart(copies, scans[:200]) < 0.05
+
+
 def test_judges_are_two_and_none_is_a_generator_or_what_it_learned_from():
     chooser, reporter = generation.JUDGES["validation"], generation.JUDGES["test"]
     assert chooser != reporter

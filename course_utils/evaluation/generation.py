@@ -98,6 +98,25 @@ def to_nearest(pictures, split="train"):
     return np.sqrt(np.maximum(squares, 0)).min(1)
 
 
+def told_apart(pictures, scans):
+    """How well two sets of pictures can be told apart: each is said to belong where its nearest
+    neighbour among all others does (Lopez-Paz and Oquab, 2017).
+
+    Args:
+        pictures, scans: Arrays of shape `(count, 64)`, equally many.
+
+    Returns:
+        Share that is told rightly: about 0.5 for two draws from one source, 1 for strangers. Below
+        0.5, each has its nearest neighbour on the other side: one is a copy of the other.
+    """
+    both = np.concatenate([pictures, scans])
+    squares = (both**2).sum(1)
+    apart = squares[:, None] + squares - 2 * both @ both.T
+    np.fill_diagonal(apart, np.inf)
+    mine = np.arange(len(both)) < len(pictures)
+    return float(np.mean(mine[apart.argmin(1)] == mine))
+
+
 def asked(count):
     """Returns the labels to draw: each digit equally often."""
     return np.arange(whole("count", count, 1, 10**6), dtype=np.int32) % 10

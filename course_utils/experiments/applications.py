@@ -25,7 +25,7 @@ APPLICATIONS = {
     "speech synthesis": ("speech-synthesiser", ""),
     "speech enhancement": ("speech-enhancer", ""),
 }
-GROUP_SIZE, BITS, SPARSITIES = 32, (8, 4, 3), (0.5, 0.7, 0.8)
+GROUP_SIZE, BITS, SPARSITIES = 32, (8, 4, 3), (0.3, 0.5, 0.7, 0.8)
 ROUNDING = {
     "absmax": quantization.absmax,
     "affine": quantization.affine,
@@ -231,7 +231,7 @@ def one_row(inputs):
 
 def graph(model, inputs):
     """Returns a function that calls a model once, as TensorFlow's graph."""
-    run = tf.function(lambda given: model(given, training=False), autograph=False)
+    run = tf.function(model, autograph=False)
     given = keras.tree.map_structure(tf.constant, inputs)
     return lambda: keras.tree.map_structure(lambda part: part.numpy(), run(given))
 
