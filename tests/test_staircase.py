@@ -5,8 +5,7 @@ import pytest
 from small import decoder
 
 from course_utils import models
-from course_utils.decoding.speculative import LookUpDrafter, TableDrafter
-from course_utils.evaluation import drafting, speed, staircase
+from course_utils.evaluation import speed, staircase
 from course_utils.models.cache import size
 
 
@@ -60,16 +59,6 @@ def test_a_factor_is_over_the_row_before_and_a_share_of_the_bound(monkeypatch):
     assert [one.factor for one in stairs] == [1, 8, 2]
     assert [one.rate for one in stairs] == pytest.approx([12.5, 100, 200])
     assert [one.share for one in stairs] == pytest.approx([0.0125, 0.1, 0.2])
-
-
-def test_costs_of_drafts_and_passes_are_times(model):
-    line = np.random.default_rng(0).integers(0, 24, 500)
-    found = drafting.pass_seconds(model, (1, 4))
-    assert set(found) == {1, 4} and min(found.values()) > 0
-    for drafter in (TableDrafter(line, 24), LookUpDrafter(24)):
-        assert drafting.draft_seconds(model, {"it": drafter}, 2)["it"] > 0
-    with pytest.raises(ValueError, match="count must be"):
-        drafting.pass_seconds(model, (0,))
 
 
 def test_shipped_models_take_what_their_shapes_say():

@@ -101,10 +101,12 @@ LESSONS = tuple(
 04_mathematics             | 4 数学模型 | every formula as printed, as meant, as used today
 05_project                 | 5 项目实践 | the document's program, repaired, and the studio
 06_1_language              | 6.1 自然语言处理 | one model, four skills: which dies first?
+06_2_vision                | 6.2 计算机视觉 | a classifier, a detector, a generator of digits: what breaks first, and is anything faster?
 07_tools                   | 7 工具和资源 | the same work with Keras, LiteRT and friends; verify your tool
 08_1_frontier_quantization | 8.1 研究成果 | GPTQ, AWQ, SmoothQuant, codebooks, from scratch
 08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch
-08_3_frontier_decoding     | 8.4 研究展望 | one decoder from slow to fast: cache, batches, drafts, a budget of milliseconds
+08_3_frontier_decoding     | 8.4 研究展望 | one text from slow to fast: choosing tokens, cache, compiled loop, drafts
+08_4_frontier_serving      | 8.4 研究展望 | many texts and many people: batches, goodput, a budget of milliseconds
 09_faq                     | 9 附录 | the questions everybody asks, each answered by a cell
 10_errata                  | all of it | every heading, every claim, recomputed
 """.strip().splitlines()

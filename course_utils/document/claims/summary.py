@@ -131,7 +131,8 @@ CLAIMS = (
         expected="Fast Inference from Transformers via Speculative Decoding",
         verdict="depends",
         because="On the form: choosing per token between a small and a large model is in use as speculative decoding. "
-        "08_3_frontier_decoding runs it, and a decoder that picks among its variants while the load changes.",
+        "08_3_frontier_decoding runs it. A decoder that picks among its variants while the load changes is in "
+        "08_4_frontier_serving.",
     ),
     Claim(
         id="8.4-explainability",

@@ -155,58 +155,6 @@ def test_tokens_a_pass(answer):
     )
 
 
-# --- rows that are filled again ------------------------------------------------------------------
-
-
-def continuous_steps(lengths, rows):
-    free = [0] * rows  # when each row is free again
-    for length in lengths:
-        row = free.index(min(free))
-        free[row] += length
-    return max(free)
-
-
-def static_steps(lengths, rows):
-    return sum(max(lengths[i : i + rows]) for i in range(0, len(lengths), rows))
-
-
-def never_idle(lengths, rows):
-    return -(-sum(lengths) // rows)
-
-
-def dealt_in_turn(lengths, rows):
-    return max(sum(lengths[row::rows]) for row in range(rows))
-
-
-def test_continuous_steps(answer):
-    got = answer([8, 1, 1, 1], 2)
-    expect(
-        got != 9,
-        _("9 is static batching: the second text leaves after one step, and its row is free"),
-    )
-    expect(
-        got == 8,
-        _(
-            "while one row writes 8 tokens, the other writes the three short texts: 8, got {got}"
-        ).format(got=got),
-    )
-    got = answer([5, 5, 5], 2)
-    expect(
-        got == 10,
-        _(
-            "a text keeps its row: the third one begins after 5 steps and ends after 10, got {got}"
-        ).format(got=got),
-    )
-    got = answer([4, 1, 1, 4], 2)
-    expect(
-        got == 6,
-        _(
-            "the fourth text takes the row that is free first, after 2 steps: 6 in all, got {got}"
-        ).format(got=got),
-    )
-    expect(answer([3, 2], 4) == 3, _("with more rows than texts the longest one decides"))
-
-
 EXERCISES = (
     Exercise(
         "08-3-nucleus",
@@ -236,14 +184,5 @@ EXERCISES = (
         (each_on_its_own, without_the_models_own, all_or_nothing),
         "The sum is bounded by 1 / (1 - rate), however far the drafter runs ahead. At a rate of "
         "one half it never brings two tokens a pass.",
-    ),
-    Exercise(
-        "08-3-rows",
-        test_continuous_steps,
-        "Keep for each row the step at which it is free again. Who comes next takes the earliest.",
-        continuous_steps,
-        (static_steps, never_idle, dealt_in_turn),
-        "The gain is as large as lengths differ. With texts of one length both ways take equally "
-        "long.",
     ),
 )
