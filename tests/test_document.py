@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from course_utils import document
 from course_utils.document import CASES, CLAIMS, PRINTED, REFERENCES, SECTIONS, claims, tally
-from course_utils.document.claims import VERDICTS
+from course_utils.document.claims import EVIDENCE, VERDICTS
+from course_utils.document.sections import LESSONS
+from course_utils.files import ROOT
 
 ids = [claim.id for claim in CLAIMS]
 
@@ -120,7 +122,7 @@ def test_wrong_needs_a_number_or_a_source():
 
 
 def test_notebooks_named_in_claims_exist_in_the_map():
-    known = {section.notebook for section in SECTIONS}
+    known = {lesson.notebook for lesson in LESSONS}
     for claim in CLAIMS:
         for notebook in re.findall(r"\b0\d_[a-z0-9_]+", claim.because):
             assert notebook in known, (claim.id, notebook)
@@ -188,8 +190,32 @@ def test_unknown_section_lists_the_known(section):
 
 def test_tally_counts_every_claim_once():
     assert tuple(tally()) == VERDICTS
-    assert sum(tally().values()) == len(CLAIMS)
-    assert min(tally().values()) > 0
+    assert sum(sum(kinds.values()) for kinds in tally().values()) == len(CLAIMS)
+    assert all(tuple(kinds) == EVIDENCE and sum(kinds.values()) for kinds in tally().values())
+
+
+def test_the_readme_says_what_was_counted():
+    said = (ROOT / "README.md").read_text("utf8")
+    assert f"{len(CLAIMS)} claims" in said
+    for verdict, kinds in tally().items():
+        assert f"*{verdict}* {sum(kinds.values())}" in said
+    for kind in EVIDENCE:
+        assert f"{sum(kinds[kind] for kinds in tally().values())} {kind}" in said
+
+
+def names(code):
+    """The names that a function uses, those of functions inside it included."""
+    inside = (names(const) for const in code.co_consts if hasattr(const, "co_names"))
+    return set(code.co_names).union(*inside)
+
+
+def test_what_is_looked_up_asks_a_source_and_nothing_else_does():
+    """A title from our own list decides nothing that was computed."""
+    sources = {"REFERENCES", "found", "printed_right", "years", "metadata"}
+    for claim in CLAIMS:
+        assert claim.evidence in EVIDENCE
+        asks = sources & names(claim.recompute.__code__)
+        assert bool(asks) == (claim.evidence == "looked up"), claim.id
 
 
 def test_the_listing_as_printed():

@@ -52,7 +52,7 @@ def claims(*sections):
     """
     here = next((one.notebook for one in document.SECTIONS if one.number in sections[:1]), None)
     rows = [
-        (Markup(claim.section), Markup(f"<b>{_(claim.verdict)}</b>"), Markup(said(claim, here)))
+        (Markup(claim.section), Markup(judged(claim)), Markup(said(claim, here)))
         for section in sections
         for claim in document.claims(section)
     ]
@@ -62,6 +62,11 @@ def claims(*sections):
         Markup(_("what it says, <i>and what came out</i>")),
     ]
     return Table(head, rows, widths=("5em", "8em", "auto"))
+
+
+def judged(claim):
+    """Returns a claim's verdict, and what decided it, as HTML."""
+    return f"<b>{_(claim.verdict)}</b>, {_(claim.evidence)}"
 
 
 def said(claim, here=None):
@@ -124,7 +129,7 @@ def errata(section):
             )
             found = [claim for claim in document.CLAIMS if claim.section == known.number]
             parts += [
-                f"<p style='margin-left: 1.5em'><b>{_(claim.verdict)}</b>: {said(claim)}</p>"
+                f"<p style='margin-left: 1.5em'>{judged(claim)}: {said(claim)}</p>"
                 for claim in found
             ]
     return HTML("".join(parts))

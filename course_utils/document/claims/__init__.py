@@ -12,7 +12,7 @@ from course_utils.document.claims import (
     resources,
     summary,
 )
-from course_utils.document.claims.claim import VERDICTS, Claim
+from course_utils.document.claims.claim import EVIDENCE, VERDICTS, Claim
 from course_utils.document.sections import SECTIONS
 
 CLAIMS = (
@@ -45,9 +45,10 @@ def claims(section):
 
 
 def tally():
-    """How many claims have each verdict, as a dictionary in the order of `VERDICTS`."""
-    found = Counter(claim.verdict for claim in CLAIMS)
-    return {verdict: found[verdict] for verdict in VERDICTS}
+    """How many claims have each verdict, by what decided it: a dictionary in the order of
+    `VERDICTS`, of dictionaries in the order of `EVIDENCE`."""
+    found = Counter((claim.verdict, claim.evidence) for claim in CLAIMS)
+    return {verdict: {kind: found[verdict, kind] for kind in EVIDENCE} for verdict in VERDICTS}
 
 
-__all__ = ["CLAIMS", "VERDICTS", "Claim", "claims", "tally"]
+__all__ = ["CLAIMS", "EVIDENCE", "VERDICTS", "Claim", "claims", "tally"]

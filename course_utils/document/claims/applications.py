@@ -39,6 +39,7 @@ CLAIMS = (
         recompute=lambda: seconds_per_token(7e9, 32, 100e9) / seconds_per_token(7e9, 8, 100e9),
         expected=4.0,
         verdict="depends",
+        evidence="argued",
         because="On the kernel: at batch 1 the bound is the bytes read for each token, so 8 instead of 32 bits can "
         "give up to 4 times, and rounded floats give nothing. 06_1_language measures it.",
     ),
@@ -49,6 +50,7 @@ CLAIMS = (
         recompute=lambda: 30 * seconds_per_token(0.6e9, 16, 20e9),
         expected=1.8,
         verdict="depends",
+        evidence="argued",
         because="On sizes: 30 tokens from a model of 0.6 billion 16-bit weights take at least 1.8 s where memory "
         "gives 20 GB/s, and a quarter of it at 4 bits. 06_1_language translates with a small one.",
     ),
@@ -59,6 +61,7 @@ CLAIMS = (
         recompute=lambda: (2 * 1 / 4, 2 * 100 / 4),
         expected=(0.5, 50.0),
         verdict="depends",
+        evidence="argued",
         because="On the length of the question: reading 100 tokens does 50 operations for each byte of weights, "
         "writing one does 0.5. Fewer bytes help the second; the first word of an answer waits for "
         "the first.",
@@ -81,6 +84,7 @@ CLAIMS = (
         expected=-0.0954,
         tolerance=0.01,
         verdict="depends",
+        evidence="argued",
         because="Compression takes information away: on the digit classifier Q = 0.1 costs 0.10 of accuracy. Better "
         "accuracy has to come from elsewhere, such as retraining or a larger model in the same "
         "bytes.",
@@ -93,6 +97,7 @@ CLAIMS = (
         expected=1 / np.sqrt(12),
         tolerance=1e-3,
         verdict="depends",
+        evidence="argued",
         because="On the step: rounding adds noise of Q / sqrt(12), 0.29 Q, to whatever is rounded.",
     ),
     Claim(
@@ -102,6 +107,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["speech"].where,
         expected="Prentice Hall, 2nd edition, chapters 8 Speech Synthesis and 9 Automatic Speech Recognition",
         verdict="wrong",
+        evidence="looked up",
         because="Synthesis is the other direction, from text to sound; Jurafsky and Martin (2009) give each a "
         "chapter of its own.",
         repaired="语音处理 (speech processing)",
@@ -114,6 +120,7 @@ CLAIMS = (
         expected=24.08,
         tolerance=0.8,
         verdict="depends",
+        evidence="argued",
         because="On what rounding does to the sound: 4 instead of 8 bits for the samples of a sine cost 24 dB. What "
         "fewer bits for a synthesiser's weights do has to be heard.",
     ),
@@ -124,6 +131,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["distil-whisper"].title,
         expected="Distil-Whisper: Robust Knowledge Distillation via Large-Scale Pseudo Labelling",
         verdict="depends",
+        evidence="looked up",
         because="Gandhi et al. (2023) report 5.8 times the speed at a word error rate within 1 % of the teacher's on "
         "unseen data: faster, and about as accurate, after training.",
     ),
@@ -133,7 +141,8 @@ CLAIMS = (
         states="Real-time inference will come from better algorithms and hardware.",
         recompute=lambda: 1 / seconds_per_token(7e9, 16, 100e9),
         expected=100 / 14,
-        verdict="depends",
+        verdict="forecast",
+        evidence="argued",
         because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1.",
     ),
     Claim(
@@ -142,7 +151,8 @@ CLAIMS = (
         states="Speech, images and text will be combined.",
         recompute=lambda: REFERENCES["clip"].year,
         expected=2021,
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text.",
     ),
     Claim(
@@ -151,7 +161,8 @@ CLAIMS = (
         states="Models will be adjusted to each user.",
         recompute=lambda: 8 * (4096 + 4096) / 4096**2,
         expected=1 / 256,
-        verdict="depends",
+        verdict="forecast",
+        evidence="argued",
         because="On the size of the adjustment: a rank-8 update of a 4096 x 4096 matrix has 1/256 of its numbers "
         "(LoRA, Hu et al., 2022).",
     ),

@@ -86,6 +86,7 @@ CLAIMS = (
         ),
         expected=(1989, 2015, 2022, 2023, 2023),
         verdict="depends",
+        evidence="looked up",
         because="True of the frontier of 2015: pruning is from 1989, soft labels from 2015. KV caches, "
         "FlashAttention (2022), GPTQ, speculative decoding and PagedAttention (2023) are not "
         "mentioned; the 08 "
@@ -108,6 +109,7 @@ CLAIMS = (
         expected=512.0,
         tolerance=1e-6,
         verdict="depends",
+        evidence="argued",
         because="On what is measured: no number is given. A model that learned nothing has perplexity 512 over 512 "
         "tokens; 01_background and 06_1_language measure how far below that real models come.",
     ),
@@ -118,6 +120,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["t5"].title,
         expected="Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
         verdict="holds",
+        evidence="looked up",
         because="Raffel et al. (2020) put translation, summaries, questions and mood into one text-to-text model. "
         "06_1_language does it at our scale.",
     ),
@@ -148,6 +151,7 @@ CLAIMS = (
         expected="Sennrich, Haddow, Birch (2016). Neural Machine Translation of Rare Words with Subword Units. "
         "ACL 2016, arXiv 1508.07909.",
         verdict="depends",
+        evidence="looked up",
         because="True of the network. The tokenizer in front of it is made beforehand by counting and gets no "
         "gradient; see 02_1_architecture.",
     ),
@@ -158,6 +162,7 @@ CLAIMS = (
         recompute=lambda: years("hmm", "lstm", "transformer", "gpt", "bert"),
         expected=(1989, 1997, 2017, 2018, 2018),
         verdict="holds",
+        evidence="looked up",
         because="The papers stand in this order. The step the list leaves out is the Transformer of 2017, "
         "on which GPT and BERT are built.",
     ),
@@ -168,6 +173,7 @@ CLAIMS = (
         recompute=lambda: 0.9**50,
         expected=0.005153775207320113,
         verdict="depends",
+        evidence="argued",
         because="On the distance: a plain RNN that keeps 0.9 of a signal at each step has 0.005 of it left after 50. "
         "The LSTM was invented for that, and attention needs one step. 01_background compares them "
         "on one text.",
@@ -200,6 +206,7 @@ CLAIMS = (
         expected="Devlin, Chang, Lee, Toutanova (2018). BERT: Pre-training of Deep Bidirectional Transformers for "
         "Language Understanding. NAACL 2019, arXiv 1810.04805.",
         verdict="holds",
+        evidence="looked up",
         because="Devlin et al. (2018) report 80.5 on GLUE, 7.7 points above the best before them.",
     ),
     Claim(
@@ -244,6 +251,7 @@ CLAIMS = (
         ),
         expected=(1, 5),
         verdict="holds",
+        evidence="argued",
         because="A one-hot word has one nonzero entry, its row of the table has all five. "
         "Today the rows belong to pieces of words.",
     ),
@@ -264,6 +272,7 @@ CLAIMS = (
         recompute=lambda: list(zip(["the", "cat", "sat"], ["the", "cat", "sat"][1:])),
         expected=[("the", "cat"), ("cat", "sat")],
         verdict="depends",
+        evidence="argued",
         because="No person labels anything, in that sense yes. The loss is the supervised one: three words make two "
         "labelled pairs. Today's word is self-supervised; 02_2_training does it.",
         repaired="self-supervised pre-training: the next token is the label",
@@ -276,6 +285,7 @@ CLAIMS = (
         expected="Radford, Narasimhan, Salimans, Sutskever (2018). Improving Language Understanding by Generative "
         "Pre-Training. OpenAI.",
         verdict="holds",
+        evidence="looked up",
         because="This is the recipe of Radford et al. (2018). Instruction and preference tuning came later.",
     ),
     Claim(
@@ -296,6 +306,7 @@ CLAIMS = (
         recompute=lambda: 2 * 1024 * 4096 / (4 * 1024 * 4096),
         expected=0.5,
         verdict="depends",
+        evidence="argued",
         because="On the bottleneck: producing one token does 2 operations for each 4-byte weight, 0.5 operations a "
         "byte, so the time goes into reading weights. There fewer bytes help. 02_3_inference slides "
         "batch and context.",
@@ -328,6 +339,7 @@ CLAIMS = (
         recompute=lambda: tuple(listing()),
         expected=("quantize", "prune", "soft_label"),
         verdict="cannot be reproduced",
+        evidence="argued",
         because="No text, formula or function of the document says what is reconstructed or how; the listing has three "
         "steps and this is none of them. 02_3_inference measures what practice means by it.",
     ),

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-VERDICTS = ("holds", "wrong", "cannot be reproduced", "depends")
+VERDICTS = ("holds", "wrong", "cannot be reproduced", "depends", "forecast")
+EVIDENCE = ("recomputed", "looked up", "argued")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,10 @@ class Claim:
         recompute: Computes the deciding value now, with no arguments.
         expected: What `recompute` has to give; known independently where that is possible.
         verdict: One of `VERDICTS`.
-        because: Why, with the number, the source, or for `"depends"` the condition.
+        because: Why, with the number, the source, or for `"depends"` the condition; for
+            `"forecast"` what has come of it so far.
+        evidence: One of `EVIDENCE`: `recompute` computes what decides the claim, or looks up a
+            source that does, or only illustrates the argument in `because`.
         printed: The value the document prints for the same quantity, if there is one.
         repaired: The statement or formula as it should read, in text or LaTeX, if it needs repair.
         tolerance: Largest allowed distance of a recomputed number from `expected`.
@@ -33,6 +37,7 @@ class Claim:
     expected: Any
     verdict: str
     because: str
+    evidence: str = "recomputed"
     printed: Any = None
     repaired: str | None = None
     tolerance: float = 1e-9

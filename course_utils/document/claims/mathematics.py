@@ -112,6 +112,7 @@ CLAIMS = (
         recompute=lambda: 50257**2,
         expected=2_525_766_049,
         verdict="depends",
+        evidence="argued",
         because="On turning the word into a vector first. If x is one-hot over GPT-2's 50257 tokens, a square A "
         "alone has 2.5 billion entries, more than the whole of GPT-2 (1.5 billion).",
     ),
@@ -144,6 +145,7 @@ CLAIMS = (
         recompute=lambda: tuple(inspect.signature(encode).parameters),
         expected=("h_prev", "W_h", "b_h", "activation"),
         verdict="depends",
+        evidence="argued",
         because="The list under the formula leaves h_prev out. As the layer below it makes sense; as the step before "
         "(an RNN) the formula lacks the word itself, for no argument brings it in.",
         repaired=r"h_t = \sigma(W_h h_{t-1} + W_x x_t + b_h) \quad \text{for an RNN}",
@@ -167,6 +169,7 @@ CLAIMS = (
         expected=94.0239,
         tolerance=1e-3,
         verdict="depends",
+        evidence="argued",
         because="True for a text of one token. There are 10^94 texts of 20 tokens over 50257; no softmax lists them, "
         "the model multiplies 20 of them.",
         repaired=r"p(y|x) = \prod_t p(y_t \mid y_{<t}, x)",
@@ -204,6 +207,7 @@ CLAIMS = (
         recompute=lambda: float(np.rint(100 / 0.1)),
         expected=1000.0,
         verdict="depends",
+        evidence="argued",
         because="On the range: with Q = 0.1 a weight of 100 has the code 1000, and 8 bits end at 127. "
         "Either Q follows the largest weight or codes are clipped.",
         repaired=r"Q = \max|x| / (2^{b-1} - 1)",
@@ -272,6 +276,7 @@ CLAIMS = (
         recompute=lambda: tuple(inspect.signature(soft_label).parameters),
         expected=("h", "W_y", "b_y"),
         verdict="wrong",
+        evidence="argued",
         because="y is on the left only and is said to be the result. The document's own function takes h, W_y and b_y.",
         repaired=r"y = \text{softmax}(W_y h + b_y)",
     ),

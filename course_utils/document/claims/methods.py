@@ -48,6 +48,7 @@ CLAIMS = (
         recompute=lambda: positions_computed()[0] / positions_computed()[1],
         expected=50.5,
         verdict="depends",
+        evidence="argued",
         because="On what counts: writing 100 tokens with a KV cache sends 50.5 times fewer positions through the "
         "model and changes no output beyond rounding.",
     ),
@@ -78,6 +79,7 @@ CLAIMS = (
         recompute=lambda: (1040 * 127**2).bit_length(),
         expected=24,
         verdict="depends",
+        evidence="argued",
         because="On the arithmetic: the sum of 1040 products of 8-bit codes needs 24 bits and a sign, so the codes "
         "are 8-bit and the sums 32-bit. 03_1_quantization does it in integers.",
         repaired=r"y = s_x s_w \sum_k q_{x,k} q_{w,k}, \quad \text{summed in int32}",
@@ -219,6 +221,7 @@ CLAIMS = (
         recompute=lambda: REFERENCES["distilbert"].title,
         expected="DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter",
         verdict="holds",
+        evidence="looked up",
         because="Sanh et al. (2019) is one example among many; 06_1_language compresses a small one.",
     ),
     Claim(
@@ -240,6 +243,7 @@ CLAIMS = (
         expected="Jurafsky, Martin (2009). Speech and Language Processing. Prentice Hall, 2nd edition, "
         "chapters 8 Speech Synthesis and 9 Automatic Speech Recognition.",
         verdict="wrong",
+        evidence="looked up",
         because="Recognition maps sound to text, synthesis text to sound, enhancement sound to sound; Jurafsky and "
         "Martin (2009) give the first two a chapter each.",
         repaired="speech processing: recognition, synthesis and enhancement",

@@ -49,6 +49,7 @@ CLAIMS = (
         recompute=found("deep learning"),
         expected="Goodfellow, Bengio, Courville (2016). Deep Learning. MIT Press.",
         verdict="holds",
+        evidence="looked up",
         because="MIT Press, 2016. It covers foundations up to 2016 and so no Transformer.",
     ),
     Claim(
@@ -58,6 +59,7 @@ CLAIMS = (
         recompute=found("goldberg"),
         expected="Goldberg (2017). Neural Network Methods for Natural Language Processing. Morgan & Claypool.",
         verdict="cannot be reproduced",
+        evidence="looked up",
         because="We could not confirm such a book. Michael Auli is a researcher with papers on translation and speech; "
         "for the subject, Goldberg (2017) exists.",
         repaired="Goldberg (2017), Neural Network Methods for Natural Language Processing",
@@ -69,6 +71,7 @@ CLAIMS = (
         recompute=found("inference survey"),
         expected="Zhou et al. (2024). A Survey on Efficient Inference for Large Language Models. arXiv 2404.14294.",
         verdict="cannot be reproduced",
+        evidence="looked up",
         because="We could not confirm it. A survey of this subject that exists is Zhou et al. (2024).",
         repaired="Zhou et al. (2024), A Survey on Efficient Inference for Large Language Models, arXiv 2404.14294",
     ),
@@ -79,6 +82,7 @@ CLAIMS = (
         recompute=tensorflow_author,
         expected="Google Inc.",
         verdict="holds",
+        evidence="looked up",
         because="The author named in the installed package. This course runs on it.",
     ),
     Claim(
@@ -89,6 +93,7 @@ CLAIMS = (
         expected="Linux Foundation (2022). Meta Transitions PyTorch to the Linux Foundation. Announcement of 12 "
         "September.",
         verdict="depends",
+        evidence="looked up",
         because="On the year: it began at Facebook in 2016. The Linux Foundation announced on 12 September 2022 that "
         "PyTorch moves to its PyTorch Foundation.",
     ),
@@ -109,6 +114,7 @@ CLAIMS = (
         recompute=found("mxnet"),
         expected="Apache Software Foundation (2023). Apache MXNet is retired. attic.apache.org/projects/mxnet.html.",
         verdict="depends",
+        evidence="looked up",
         because="On the year: it joined the Apache Incubator in 2017 and was retired to the Apache Attic in 2023. "
         "Nothing new should be started with it.",
         repaired="LiteRT, ONNX Runtime, llama.cpp or vLLM, by the machine you serve from",
@@ -120,6 +126,7 @@ CLAIMS = (
         recompute=lambda: printed_right("bert"),
         expected=(True, True, True),
         verdict="holds",
+        evidence="looked up",
         because="arXiv 1810.04805, October 2018; in print at NAACL 2019.",
     ),
     Claim(
@@ -129,6 +136,7 @@ CLAIMS = (
         recompute=lambda: printed_right("transformer"),
         expected=(True, True, False),
         verdict="wrong",
+        evidence="looked up",
         because="Two papers are mixed up: Vaswani et al. (2017) is 'Attention Is All You Need', arXiv 1706.03762; "
         "GPT is Radford et al. (2018), 'Improving Language Understanding by Generative "
         "Pre-Training'.",
@@ -142,6 +150,7 @@ CLAIMS = (
         recompute=found("weak tagging"),
         expected="Safranchik, Luo, Bach (2020). Weakly Supervised Sequence Tagging from Noisy Rules. AAAI 34(04).",
         verdict="cannot be reproduced",
+        evidence="looked up",
         because="We could not confirm a paper of this title and author. On the subject, Safranchik et al. (2020) and "
         "Ratner et al. (2017, Snorkel) exist. It is not about inference optimisation in any case.",
         repaired="Safranchik, Luo, Bach (2020), Weakly Supervised Sequence Tagging from Noisy Rules",
@@ -154,6 +163,7 @@ CLAIMS = (
         expected="Jiang, Hu, Xiao, Zhang, Zhu (2019). Improved Differentiable Architecture Search for Language "
         "Modeling and Named Entity Recognition. EMNLP-IJCNLP 2019.",
         verdict="cannot be reproduced",
+        evidence="looked up",
         because="We could not confirm a paper of this title and author. On the subject, Jiang et al. (2019) and Zoph "
         "and Le (2017) exist.",
         repaired="Jiang et al. (2019), Improved Differentiable Architecture Search for Language Modeling and Named "

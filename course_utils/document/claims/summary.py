@@ -47,6 +47,7 @@ CLAIMS = (
         ),
         expected=(2019, 2016, 2023),
         verdict="holds",
+        evidence="looked up",
         because="One example each: DistilBERT (2019), Deep Compression (2016), Distil-Whisper (2023).",
     ),
     Claim(
@@ -55,7 +56,8 @@ CLAIMS = (
         states="Faster algorithms and hardware will bring real-time inference.",
         recompute=lambda: REFERENCES["speculative"].year,
         expected=2023,
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On the algorithm: speculative decoding (Leviathan et al., 2023) gives the same text with fewer "
         "passes of the large model.",
     ),
@@ -65,7 +67,8 @@ CLAIMS = (
         states="Cross-modal processing is a trend to come.",
         recompute=lambda: REFERENCES["clip"].title,
         expected="Learning Transferable Visual Models From Natural Language Supervision",
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On the task: CLIP, from 2021, joins images and text.",
     ),
     Claim(
@@ -74,7 +77,8 @@ CLAIMS = (
         states="Inference will be tuned to user and situation.",
         recompute=lambda: REFERENCES["lora"].title,
         expected="LoRA: Low-Rank Adaptation of Large Language Models",
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On what is tuned: low-rank updates (Hu et al., 2022) fit a model to a user at small cost; changing "
         "its structure per request is rarer.",
     ),
@@ -97,6 +101,7 @@ CLAIMS = (
         expected=3.143,
         tolerance=0.001,
         verdict="depends",
+        evidence="argued",
         because="On the method: training GPT-3 took about 6 x parameters x tokens = 3.1e23 operations, while GPTQ "
         "quantizes a model of that size in about four GPU hours, without training (Frantar et al., "
         "2023).",
@@ -109,6 +114,7 @@ CLAIMS = (
         expected=24,
         tolerance=1,
         verdict="depends",
+        evidence="argued",
         because="On what complex means: rounding leaves the digit classifier 24 different numbers among its 650 "
         "weights. Whether explanations survive is measured in 08_2_frontier_pruning and 09_faq.",
     ),
@@ -119,7 +125,8 @@ CLAIMS = (
         recompute=lambda: str(REFERENCES["gptq"]),
         expected="Frantar, Ashkboos, Hoefler, Alistarh (2023). GPTQ: Accurate Post-Training Quantization for "
         "Generative Pre-trained Transformers. ICLR 2023, arXiv 2210.17323.",
-        verdict="holds",
+        verdict="forecast",
+        evidence="looked up",
         because="They came: GPTQ takes back part of what rounding to nearest loses; 08_1_frontier_quantization "
         "measures how much.",
     ),
@@ -129,7 +136,8 @@ CLAIMS = (
         states="Models should adjust their structure while they run.",
         recompute=lambda: REFERENCES["speculative"].title,
         expected="Fast Inference from Transformers via Speculative Decoding",
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On the form: choosing per token between a small and a large model is in use as speculative decoding. "
         "08_3_frontier_decoding runs it. A decoder that picks among its variants while the load changes is in "
         "08_4_frontier_serving.",
@@ -141,7 +149,8 @@ CLAIMS = (
         recompute=lambda: str(REFERENCES["explanations"]),
         expected="Ribeiro, Singh, Guestrin (2016). 'Why Should I Trust You?': Explaining the Predictions of Any "
         "Classifier. KDD 2016, arXiv 1602.04938.",
-        verdict="depends",
+        verdict="forecast",
+        evidence="looked up",
         because="On the method: ways that treat the model as a box (Ribeiro et al., 2016) work before and after "
         "compression alike, so the two can be compared. 08_2_frontier_pruning does so with slopes.",
     ),
@@ -210,6 +219,7 @@ CLAIMS = (
         recompute=lambda: digits()[0][::2].size / digits()[0].size,
         expected=33 / 65,
         verdict="holds",
+        evidence="argued",
         because="The student is a smaller model, here 0.51 of the weights and of the multiplications, and needs no "
         "special kernel; it has to be trained.",
     ),
@@ -222,6 +232,7 @@ CLAIMS = (
         ),
         expected=(2019, 2016, 2023),
         verdict="holds",
+        evidence="looked up",
         because="DistilBERT (2019), Deep Compression (2016) and Distil-Whisper (2023) are examples; 06_1_language "
         "builds a small one.",
     ),
@@ -233,7 +244,8 @@ CLAIMS = (
             REFERENCES[name].year for name in ("speculative", "clip", "lora", "explanations")
         ),
         expected=(2023, 2021, 2022, 2016),
-        verdict="holds",
+        verdict="forecast",
+        evidence="looked up",
         because="They repeat 8.2 and 8.4, and each has had a method for some time: speculative decoding (2023), CLIP "
         "(2021), LoRA (2022), LIME (2016).",
     ),
