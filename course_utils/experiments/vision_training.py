@@ -37,7 +37,9 @@ RECIPES = {
     },
     "digits-generator": {
         "model": {"width": 256, "depth": 3},
-        "steps": 12_000,
+        # More steps fit the training scans better and others worse: the loss on validation scans is
+        # 0.466, 0.442 and 0.471 after 1,500, 3,000 and 12,000.
+        "steps": 4000,
         "rows": 128,
         "learning_rate": 1e-3,
         "averaged": 0.999,
