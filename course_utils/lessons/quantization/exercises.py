@@ -59,15 +59,15 @@ def test_to_int8(answer):
     )
 
 
-def honest_bits(weights, bits, group_size):
+def honest_bits(count, bits, group_size):
     return bits + 16 / group_size
 
 
-def without_scales(weights, bits, group_size):
+def without_scales(count, bits, group_size):
     return bits
 
 
-def scales_in_float32(weights, bits, group_size):
+def scales_in_float32(count, bits, group_size):
     return bits + 32 / group_size
 
 
