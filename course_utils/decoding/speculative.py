@@ -96,6 +96,14 @@ class ModelDrafter(keras.Model):
         _, _, *found = tf.while_loop(lambda i, *_: i < ahead, one_more, state)
         return found
 
+    def guesses(self, text, ahead):
+        """Says what is drafted after each beginning of a text, as far as the drafts before it are
+        what stands there: `(lengths, ahead)`, of which row 0 means nothing."""
+        read = text[: self.model.config["context"]]
+        said = np.argmax(self.model(read[None])[0], axis=-1)  # one pass reads all beginnings
+        said = np.pad(said, (1, ahead))  # what is said after n tokens stands at n
+        return np.lib.stride_tricks.sliding_window_view(said, ahead)
+
 
 class TableDrafter(keras.Model):
     """Guesses what followed most often on the last two tokens: one look-up a token.
@@ -124,6 +132,12 @@ class TableDrafter(keras.Model):
             before, last = last, tf.convert_to_tensor(self.table)[before, last]
             drafted.append(last)
         return tf.stack(drafted), tf.one_hot(drafted, self.table.shape[0]), state
+
+    def guesses(self, text, ahead):
+        """As `ModelDrafter.guesses`."""
+        before = np.concatenate([text[:1], text])  # one token has no two before it
+        said = self.table.numpy()[before[:-1], before[1:]]
+        return np.lib.stride_tricks.sliding_window_view(np.pad(said, (1, ahead)), ahead)
 
 
 def likeliest(before, after, vocabulary, table=None):
@@ -157,6 +171,11 @@ class LookUpDrafter(keras.Model):
         found = 2 + tf.reduce_max(tf.where(same, place, -2))  # else all of the text comes again
         drafted = tf.gather(text[0], found + tf.range(ahead) % (length - found))
         return drafted, tf.one_hot(drafted, self.vocabulary), state
+
+    def guesses(self, text, ahead):
+        """As `ModelDrafter.guesses`."""
+        lengths = np.maximum(1, np.arange(len(text) - ahead))
+        return np.stack([self.propose(text[None], n, ahead, (), None)[0] for n in lengths])
 
 
 def early_exit(model, depth):
@@ -231,7 +250,7 @@ class Speculator(keras.Model):
         """
         room = np.zeros(self.model.config["context"] + self.ahead + 1, np.int32)
         room[: len(text)] = token_ids("text", text, self.model.config["vocabulary"])
-        guessed = compiled(self, guesses)(tf.constant(room[None])).numpy()
+        guessed = self.drafter.guesses(room, self.ahead)
         stays = [guessed[n] == room[n : n + self.ahead] for n in range(given, len(text))]
         return np.cumprod(stays, axis=1).sum(axis=1)
 
@@ -240,18 +259,6 @@ def likeliest_token(logits, i):
     """Chooses greedily: a token, and the probabilities that say so."""
     token = tf.argmax(logits, output_type=tf.int32)
     return token, tf.one_hot(token, logits.shape[-1])
-
-
-def guesses(pair, text):
-    """What the drafter proposes after each beginning of a text, to be compiled: `(lengths, ahead)`,
-    of which row 0 means nothing."""
-    drafter, context = pair.drafter, pair.model.config["context"]
-    state = drafter.start(text, tf.constant(context), context + pair.ahead)
-
-    def propose(length):
-        return drafter.propose(text, length, pair.ahead, state, likeliest_token)[0]
-
-    return tf.map_fn(propose, tf.maximum(1, tf.range(context)), fn_output_signature=tf.int32)
 
 
 def counted(right, ahead):
