@@ -11,8 +11,6 @@ report are scored on, and four methods:
 What it is judged by has a name in a table's head, `measure`: "accuracy" where a task says nothing.
 """
 
-import dataclasses
-
 import numpy as np
 
 from course_utils import decoding
@@ -23,31 +21,11 @@ from course_utils.decoding import flow, translation
 from course_utils.evaluation import detection, generation
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
+from course_utils.evaluation.score import Score
 from course_utils.evaluation.skills import examples, skills
+from course_utils.evaluation.speech import Cleaning, Speaking, Words
 from course_utils.models import catalogue
 from course_utils.models.compiled import compiled
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """How well a model does a task.
-
-    Attributes:
-        accuracy: Share of what it got right; `None` where nothing is right or wrong.
-        perplexity: `exp` of its mean surprise at what is true; `None` where it gives no chances.
-        measured: What was measured in full: a `NextToken`, a `Classification`, skills by name.
-        value: What the task's `measure` names; its accuracy if left out.
-    """
-
-    accuracy: float | None
-    perplexity: float | None
-    measured: object
-    value: float | None = None
-
-    @property
-    def quality(self):
-        """What the model is judged by: more is better."""
-        return self.accuracy if self.value is None else self.value
 
 
 class Docs:
@@ -219,6 +197,10 @@ TASKS = {
     "digits": Digits(),
     "detection": Scenes(),
     "generation": Pictures(),
+    "words": Words("english"),
+    "mandarin words": Words("mandarin"),
+    "synthesis": Speaking(),
+    "enhancement": Cleaning(),
 }
 
 

@@ -10,7 +10,7 @@ import pathlib
 
 from course_utils import files
 from course_utils.checks import one_of
-from course_utils.experiments import applications, caches, students, tokenizer
+from course_utils.experiments import applications, caches, students, tokenizer, voices
 from course_utils.experiments.docs_small import docs_base_small
 from course_utils.experiments.lenet_small import digits_lenet_small
 from course_utils.experiments.methods_table import methods
@@ -24,6 +24,7 @@ RECIPES = {
     "methods": methods,
     "students": students.experiment,
     "caches": caches.experiment,
+    "voices": voices.experiment,
     "applications": applications.experiment,
     "tokenizer": tokenizer.learn,
 }

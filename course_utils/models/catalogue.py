@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 from course_utils.checks import one_of
-from course_utils.models import classic, language, seq2seq, vision
+from course_utils.models import classic, language, seq2seq, speech, vision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,10 @@ CATALOGUE = {
     "docs-lstm": Entry(classic.LSTMLM, "docs"),
     "docs-hmm": Entry(classic.HMM, "docs"),
     "docs-ngram": Entry(classic.NGram, "docs"),
+    "speech-recogniser": Entry(speech.recogniser, "words"),
+    "speech-mandarin": Entry(speech.recogniser, "mandarin words"),
+    "speech-synthesiser": Entry(speech.speaker, "synthesis"),
+    "speech-enhancer": Entry(speech.enhancer, "enhancement"),
     "tales-pretrained": Entry(language.DecoderLM, "stories"),
     "tales-first": Entry(language.DecoderLM, "tales"),
     "tales-second": Entry(language.DecoderLM, "tales"),
