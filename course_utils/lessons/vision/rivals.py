@@ -45,9 +45,9 @@ def class_normals(labels, seed=0):
     """Draws for each label from the normal distribution with the mean and the covariance of its
     training scans: `(count, 64)`, cut to 0..1."""
     (scans, classes), rng = digits.load("train"), np.random.default_rng(seed)
-    moments = [
-        (scans[classes == label].mean(0), np.cov(scans[classes == label], rowvar=False))
-        for label in range(10)
-    ]
-    drawn = [rng.multivariate_normal(*moments[label]) for label in labels]
+    drawn = np.empty((len(labels), scans.shape[1]))
+    for label in range(10):
+        here, of_class = labels == label, scans[classes == label]
+        moments = of_class.mean(0), np.cov(of_class, rowvar=False)
+        drawn[here] = rng.multivariate_normal(*moments, here.sum())
     return np.clip(drawn, 0, 1).astype(np.float32)
