@@ -1,5 +1,7 @@
 """Exercises of lesson 6.2."""
 
+import reprlib
+
 import numpy as np
 
 from course_utils.lesson.exercise import Exercise, expect
@@ -52,7 +54,7 @@ def test_iou(answer):
         _(
             "(2, 2, 6, 6) and (4, 2, 8, 6) are squares of 16 pixels that share 8; together they "
             "cover 24: 1/3, got {got}. A box ends at its last two numbers, they are no sides."
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
     expect(
         near(answer((0, 0, 2, 2), (5, 5, 7, 7)), 0),
@@ -146,12 +148,14 @@ def test_average_precision(answer):
         _(
             "one of two found: precision 1 for recall 0, 0.01, ..., 0.5, which are 51 points, and "
             "0 beyond; got {got}"
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
     got = answer([True, False, True], 2)
     expect(
         near(got, (51 + 50 * 2 / 3) / 101),
-        _("right, wrong, right: 51 points of 1 and 50 of 2/3; got {got}").format(got=got),
+        _("right, wrong, right: 51 points of 1 and 50 of 2/3; got {got}").format(
+            got=reprlib.repr(got)
+        ),
     )
     got = answer([False, True, True], 2)
     expect(
@@ -159,7 +163,7 @@ def test_average_precision(answer):
         _(
             "for every recall the best precision at this recall or a higher one counts: 2/3 "
             "everywhere, got {got}"
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
 
 
@@ -200,7 +204,7 @@ def test_follow(answer):
         near(got, 7),
         _(
             "with a velocity of 6 all the time, 1 becomes 7 in any number of steps; got {got}"
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
     got = answer(lambda x, t: t, 0.0, 4)
     expect(
@@ -208,14 +212,14 @@ def test_follow(answer):
         _(
             "the steps begin at 0, 1/4, 1/2 and 3/4: velocities t add up to 1.5/4 = 0.375, got "
             "{got}"
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
     got = answer(lambda x, t: x, 1.0, 2)
     expect(
         near(got, 2.25),
         _(
             "the velocity is asked where the picture is by now: 1, then 1.5, then 2.25; got {got}"
-        ).format(got=got),
+        ).format(got=reprlib.repr(got)),
     )
 
 
