@@ -10,7 +10,7 @@ import pathlib
 
 from course_utils import files
 from course_utils.checks import one_of
-from course_utils.experiments import applications, caches, students, tokenizer, voices
+from course_utils.experiments import applications, caches, speech_study, students, tokenizer, voices
 from course_utils.experiments.docs_small import docs_base_small
 from course_utils.experiments.lenet_small import digits_lenet_small
 from course_utils.experiments.methods_table import methods
@@ -25,6 +25,7 @@ RECIPES = {
     "students": students.experiment,
     "caches": caches.experiment,
     "voices": voices.experiment,
+    "speech": speech_study.experiment,
     "applications": applications.experiment,
     "tokenizer": tokenizer.learn,
 }

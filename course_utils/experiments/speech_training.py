@@ -112,31 +112,40 @@ def training_pictures(language, recipe, without=()):
 
 
 def picture_batches(pools, recipe):
-    """Returns the batches of a recogniser: pictures from each pool, and labels as chances, a tenth
-    of which goes to the other words (Szegedy et al., 2016)."""
+    """Returns the batches of a recogniser: pictures from each pool, and what is to be said of them.
+    Labels become chances, a tenth of which goes to the other words (Szegedy et al., 2016); what a
+    teacher said stays."""
     shares = recipe["shares"] if len(pools) > 1 else (1.0,)
-    rows = [round(share * recipe["rows"]) for share in shares]
+    rows, words = [round(share * recipe["rows"]) for share in shares], recipe["model"]["words"]
 
     def batch(step):
         rng = np.random.default_rng([recipe["seed"], step])
         chosen = [rng.integers(0, len(pool[1]), count) for pool, count in zip(pools, rows)]
         inputs = np.concatenate([pool[0][i] for pool, i in zip(pools, chosen)])
-        labels = np.concatenate([pool[1][i] for pool, i in zip(pools, chosen)])
-        words = recipe["model"]["words"]
-        return inputs[..., None].astype(np.float32), 0.9 * np.eye(words, dtype=np.float32)[
-            labels
-        ] + np.float32(0.1 / words)
+        told = np.concatenate([pool[1][i] for pool, i in zip(pools, chosen)])
+        if told.ndim == 1:
+            told = 0.9 * np.eye(words)[told] + 0.1 / words
+        return inputs[..., None].astype(np.float32), told.astype(np.float32)
 
     return batch
 
 
-def fit_pictures(pools, recipe, report=lambda step, loss, model: None):
-    """Trains the part of a recogniser that looks at pictures; returns the mean of its weights over
-    the last 40% of the steps."""
+def fit_pictures(pools, recipe, report=lambda step, loss, model: None, loss=None):
+    """Trains the part of a recogniser that looks at pictures.
+
+    Args:
+        pools: See `training_pictures`.
+        recipe: An entry of `RECIPES`.
+        report: Called now and then with step, mean loss and model.
+        loss: Of what was told and the model's logits; cross-entropy if left out.
+
+    Returns:
+        The mean of its weights over the last 40% of the steps.
+    """
     keras.utils.set_random_seed(recipe["seed"])
     model, steps = networks.seen_words(**recipe["model"]), recipe["steps"]
     rate = warm_up_then_cosine(recipe["learning_rate"], steps, steps // 20)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    loss = loss or keras.losses.CategoricalCrossentropy(from_logits=True)
     learn, batch = training_step(model, loss, adamw(rate, 0.02)), picture_batches(pools, recipe)
     mean, losses, begin = checkpoint.clone(model), [], int(0.6 * steps)
     follow = averaging(mean, model)

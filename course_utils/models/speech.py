@@ -299,7 +299,8 @@ class Masked(keras.layers.Layer):
 
     def call(self, both):
         sounds, mask = both
-        return joined(spectra(sounds) * tf.cast(mask, tf.complex64))
+        found = spectra(sounds)
+        return joined(tf.complex(tf.math.real(found) * mask, tf.math.imag(found) * mask))
 
     def compute_output_shape(self, shapes):
         return tuple(shapes[0])
