@@ -5,12 +5,13 @@ import functools
 
 import numpy as np
 
+from course_utils.backend import keras, tf
 from course_utils.chart import Axis, Chart, Grid
 from course_utils.checks import one_of
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation import speech as judged
 from course_utils.evaluation.bench import bench
-from course_utils.evaluation.classification import Classification
+from course_utils.evaluation.classification import Classification, classify
 from course_utils.lessons.vision.explorers import Small, compressed, compressing
 from course_utils.models import speech as networks
 from course_utils.text import _
@@ -88,13 +89,24 @@ class Hearing:
 
 def hear(language, rule, step, bits, theta):
     """Compresses the recogniser of a language and lets it hear validation voices; a `Hearing`."""
-    here = bench(judged.LANGUAGES[one_of("language", language, judged.LANGUAGES)])
+    here, eyes, pictures = _looking(one_of("language", language, judged.LANGUAGES))
+    clips, labels = here.data
     with here.turn:  # a slider may move meanwhile, in another thread
         small = compressed(here, rule, step, bits, theta)
-        seen = here.task.score(here.twin, here.data).measured
-        answers = judged.answers(here.twin, here.data[0])
+        logits = eyes(pictures).numpy()
+    seen = classify(lambda clips: logits, clips, labels)
     words = speech.WORDS[language]
-    return Hearing(small, seen, here.score.measured, answers, here.data[1], words)
+    return Hearing(small, seen, here.score.measured, logits.argmax(1), labels, words)
+
+
+@functools.cache
+def _looking(language):
+    """Returns the bench of a recogniser, the part of its twin that looks at pictures, compiled, and
+    the pictures of its validation clips: no move of a slider changes them."""
+    here = bench(judged.LANGUAGES[language])
+    ears = here.twin.get_layer("log_mel")
+    eyes = keras.Model(ears.output, here.twin.outputs[0])
+    return here, tf.function(eyes, autograph=False), ears(here.data[0])
 
 
 def show_hearing(seen):
