@@ -24,8 +24,13 @@ from course_utils.experiments.speech_training import (
 
 LANGUAGE, MODEL = "english", "speech-recogniser"
 SEEDS = (11, 12)
-SHORT = {**RECIPES[MODEL], "copies": (4000, 2000), "steps": 400}
-SMALL = {"words": 14, "widths": (8, 16, 24), "last": 32}
+SHORT = {
+    **RECIPES[MODEL],
+    "model": {**RECIPES[MODEL]["model"], "momentum": 0.9},
+    "copies": (3000, 1500),
+    "steps": 300,
+}
+SMALL = {"words": 14, "widths": (8, 16, 24), "last": 32, "momentum": 0.9}
 TEMPERATURE = 2.0
 WITHOUT = ((), *((one,) for one in INGREDIENTS))
 APPLICATIONS = ("speech recognition", "speech synthesis", "speech enhancement")

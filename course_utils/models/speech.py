@@ -112,7 +112,7 @@ class LogMel(keras.layers.Layer):
         return {**super().get_config(), **mine}
 
 
-def seen_words(words=14, widths=(16, 32, 48), last=64, name="pictures"):
+def seen_words(words=14, widths=(16, 32, 48), last=64, momentum=0.99, name="pictures"):
     """Builds the part of a recogniser that looks at pictures `(FRAMES, BANDS, 1)`.
 
     Three convolutions, each with a pooling that halves both sides, one more, one that looks across
@@ -123,13 +123,14 @@ def seen_words(words=14, widths=(16, 32, 48), last=64, name="pictures"):
         words: How many words there are.
         widths: Filters of the first convolutions.
         last: Filters of the last two.
+        momentum: Of the means that batch normalization keeps; less where a training is short.
         name: What Keras calls it.
     """
     picture = keras.Input((FRAMES, BANDS, 1), name="picture")
     x = picture
     for i, width in enumerate(widths):
         x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv_{i}")(x)
-        x = keras.layers.BatchNormalization(name=f"norm_{i}")(x)
+        x = keras.layers.BatchNormalization(momentum=momentum, name=f"norm_{i}")(x)
         x = keras.layers.MaxPooling2D(name=f"pool_{i}")(keras.layers.ReLU(name=f"relu_{i}")(x))
     x = keras.layers.Conv2D(last, 3, padding="same", activation="relu", name="conv_last")(x)
     x = keras.layers.Conv2D(last, (1, 5), activation="relu", name="conv_bands")(x)
@@ -141,15 +142,15 @@ def seen_words(words=14, widths=(16, 32, 48), last=64, name="pictures"):
     return keras.Model(picture, keras.layers.Dense(words, name="logits")(x), name=name)
 
 
-def recogniser(words=14, widths=(16, 32, 48), last=64, ears=None, name="speech_recogniser"):
+def recogniser(ears=None, name="speech_recogniser", **options):
     """Builds a recogniser of spoken words: clips `(batch, 12000)` to logits `(batch, words)`.
 
     Args:
-        words, widths, last: As for `seen_words`.
         ears: Arguments for `LogMel`.
         name: What Keras calls it.
+        **options: As for `seen_words`.
     """
-    pictures = seen_words(words, widths, last)
+    pictures = seen_words(**options)
     clip = keras.Input((SAMPLES,), name="clip")
     heard = LogMel(name="log_mel", **(ears or {}))(clip)
     return keras.Model(clip, rewired(pictures, heard), name=name)
