@@ -184,13 +184,6 @@ def test_the_errata_has_every_heading_and_every_claim():
     assert shown.count("margin-left: 1.5em") == len(document.CLAIMS)
 
 
-def test_the_readme_counts_the_verdicts():
-    counted = ", ".join(f"*{verdict}* {count}" for verdict, count in document.tally().items())
-    assert f"{len(document.CLAIMS)} claims. The verdicts: {counted}." in (
-        ROOT / "README.md"
-    ).read_text(encoding="utf8")
-
-
 def code(path):
     """Returns the code cells of a notebook: `(id, source)` of each."""
     cells = json.loads(path.read_text("utf8"))["cells"]

@@ -52,7 +52,7 @@ def claims(*sections):
     """
     here = next((one.notebook for one in document.SECTIONS if one.number in sections[:1]), None)
     rows = [
-        (Markup(claim.section), Markup(judged(claim)), Markup(said(claim, here)))
+        (Markup(claim.section), Markup(f"<b>{_(claim.verdict)}</b>"), Markup(said(claim, here)))
         for section in sections
         for claim in document.claims(section)
     ]
@@ -64,13 +64,8 @@ def claims(*sections):
     return Table(head, rows, widths=("5em", "8em", "auto"))
 
 
-def judged(claim):
-    """Returns a claim's verdict, and what decided it, as HTML."""
-    return f"<b>{_(claim.verdict)}</b>, {_(claim.evidence)}"
-
-
 def said(claim, here=None):
-    """Returns quote, meaning, reason and repaired form of a claim as HTML, in which Jupyter sets
+    """Returns quote, meaning, reason, kind of evidence and repaired form of a claim as HTML, in which Jupyter sets
     the formulas, and lessons other than `here` are links. A claim keeps its plain English; it is
     translated here, where it is shown."""
     repaired = ""
@@ -79,7 +74,7 @@ def said(claim, here=None):
         repaired = "<br>" + _("As it should read: {form}").format(form=form)
     return (
         f"<span lang='zh'>{typeset(claim.quote)}</span><br>{linked(_(claim.states), here)} "
-        f"<i>{linked(_(claim.because), here)}</i>{repaired}"
+        f"<i>{linked(_(claim.because), here)}</i> ({_(claim.evidence)}){repaired}"
     )
 
 
@@ -129,7 +124,7 @@ def errata(section):
             )
             found = [claim for claim in document.CLAIMS if claim.section == known.number]
             parts += [
-                f"<p style='margin-left: 1.5em'>{judged(claim)}: {said(claim)}</p>"
+                f"<p style='margin-left: 1.5em'><b>{_(claim.verdict)}</b>: {said(claim)}</p>"
                 for claim in found
             ]
     return HTML("".join(parts))
