@@ -315,6 +315,7 @@ def test_the_file_holds_the_ears():
     assert np.array_equal(np.asarray(twin(clip)), np.asarray(model(clip)))
 
 
+@pytest.mark.xfail(strict=True, reason="the synthesiser still has to be trained to its line")
 def test_synthetic_words_are_understood():
     task, model = tasks.of("speech-synthesiser"), models.load("speech-synthesiser")
     seen = task.score(model, task.data("test")).measured
@@ -349,6 +350,7 @@ def test_a_player_holds_a_wav_file_and_words(tmp_path):
     assert repr(both) == "sound: one\nsound: two" and both._repr_html_().count("<audio") == 2
 
 
+@pytest.mark.xfail(strict=True, reason="the study still has to be run: results speech")
 def test_the_study_left_each_ingredient_out():
     path = pathlib.Path(speech.files.DATA / "results" / "speech.json")
     record = json.loads(path.read_text("utf8"))

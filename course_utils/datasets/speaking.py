@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from course_utils.checks import one_of
+from course_utils.checks import one_of, read_only
 from course_utils.datasets.speech import WORDS, _shelf, from_mu_law
 
 SPOKEN = (*WORDS["english"], *WORDS["mandarin"])
@@ -44,4 +44,5 @@ def sounds():
     arrays, voices = _shelf("speaking")
     cut = np.split(arrays["samples"], np.cumsum(arrays["lengths"])[:-1])
     where = [VOICES.index(voices[v]) for v in arrays["voices"]]
-    return {(int(w), v): from_mu_law(c) for w, v, c in zip(arrays["words"], where, cut)}
+    heard = zip(arrays["words"], where, cut)
+    return {(int(w), v): read_only(from_mu_law(c)) for w, v, c in heard}

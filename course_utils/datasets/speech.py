@@ -63,7 +63,8 @@ def _shelf(name):
     ends, its word, its voice, its split; and the names of the voices."""
     path = files.DATA / "speech" / f"{name}.safetensors"
     arrays, notes = unpack(path.read_bytes(), path.name)
-    return arrays, json.loads(notes["voices"])
+    held = {name: read_only(array) for name, array in arrays.items()}
+    return held, json.loads(notes["voices"])
 
 
 def clips(sounds):

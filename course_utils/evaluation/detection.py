@@ -10,12 +10,12 @@ import functools
 
 import numpy as np
 
-from course_utils.checks import fraction
+from course_utils.checks import fraction, read_only
 from course_utils.evaluation import boxes as box
 from course_utils.evaluation.intervals import bootstrap
 
-RECALLS = np.linspace(0, 1, 101)
-LIMITS = np.linspace(0.5, 0.95, 10)  # of intersection over union
+RECALLS = read_only(np.linspace(0, 1, 101))
+LIMITS = read_only(np.linspace(0.5, 0.95, 10))  # of intersection over union
 ROWS = 64  # pictures a call
 
 

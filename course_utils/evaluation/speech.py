@@ -7,7 +7,7 @@ import numpy as np
 
 from course_utils import models
 from course_utils.backend import tf
-from course_utils.checks import finite, one_of
+from course_utils.checks import finite, one_of, read_only
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.intervals import interval, wilson
@@ -111,7 +111,8 @@ def asked_and_heard(split):
     """Returns what a synthesiser is asked for in a split, `(pairs, INPUTS)`, and the log-mels of
     what espeak-ng says, `(pairs, FRAMES, BANDS)`, see `models.speech.pictured`."""
     pairs, said = speaking.pairs(split), speaking.sounds()
-    return speaking.asked(pairs), networks.pictured([said[w, v] for w, v in pairs.tolist()])
+    heard = networks.pictured([said[w, v] for w, v in pairs.tolist()])
+    return read_only(speaking.asked(pairs)), read_only(np.asarray(heard))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +224,8 @@ def noisy(split, count, decibels=0.0, seed=0):
     clean = speech.clips([heard[i] for i in rng.permutation(len(heard))[:count]])
     kinds = [noise.KINDS[i % len(noise.KINDS)] for i in range(len(clean))]
     over = [noise.noise(kind, speech.LONGEST, rng, heard) for kind in kinds]
-    return np.stack([noise.mixed(c, o, decibels) for c, o in zip(clean, over)]), clean
+    mixed = np.stack([noise.mixed(c, o, decibels) for c, o in zip(clean, over)])
+    return read_only(mixed), read_only(clean)
 
 
 class Cleaning:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.signal
 
 from course_utils.backend import keras, tf
+from course_utils.checks import read_only
 from course_utils.compression.finetuning import adamw, training_step, warm_up_then_cosine
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation import tasks
@@ -19,7 +20,7 @@ from course_utils.models import catalogue, checkpoint
 from course_utils.models import speech as networks
 
 POINTS = 6  # of a curve
-WARPS = np.linspace(0.86, 1.16, 13)  # of the mel bank: throats of other lengths
+WARPS = read_only(np.linspace(0.86, 1.16, 13))  # of the mel bank: throats of other lengths
 CHUNK = 128  # clips that become pictures at once
 RECOGNISERS = {"speech-recogniser": "english", "speech-mandarin": "mandarin"}
 RECIPES = {
