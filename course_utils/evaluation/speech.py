@@ -11,7 +11,7 @@ from course_utils.checks import finite, one_of, read_only
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.intervals import interval, wilson
-from course_utils.evaluation.score import Score
+from course_utils.evaluation.scores import Score
 from course_utils.models import speech as networks
 
 LANGUAGES = {"english": "speech-recogniser", "mandarin": "speech-mandarin"}

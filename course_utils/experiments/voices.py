@@ -51,8 +51,10 @@ KINDS = {
 ASTERISK = pathlib.Path("/usr/share/asterisk/sounds/en_US_f_Allison/digits")
 GCIN = pathlib.Path("/usr/share/gcin-voice/ogg")
 BOPOMOFO = (
-    "ㄌㄧㄥ2 ㄧ ㄦ4 ㄙㄢ ㄙ4 ㄨ3 ㄌㄧㄡ4 ㄑㄧ ㄅㄚ ㄐㄧㄡ3 ㄉㄨㄟ4 ㄅㄨ4 ㄊㄧㄥ2 ㄗㄡ3".split()
-)
+    "\u310c\u3127\u31252 \u3127 \u31264 \u3119\u3122 \u31194 \u31283 "
+    "\u310c\u3127\u31214 \u3111\u3127 \u3105\u311a \u3110\u3127\u31213 "
+    "\u3109\u3128\u311f4 \u3105\u31284 \u310a\u3127\u31252 \u3117\u31213"
+).split()
 HELD_OUT = 12  # variants in the validation split, and as many in the test split
 FLITE = ("kal", "kal16", "awb", "rms", "slt")
 SETTINGS = {"train": 2, "validation": 2, "test": 3, "klatt": 3, "whisper": 8}  # of each voice
