@@ -11,7 +11,7 @@ from course_utils.datasets import digits, scenes
 from course_utils.decoding import flow
 from course_utils.evaluation import detection, generation
 from course_utils.evaluation.tasks import TASKS
-from course_utils.experiments import vision_training
+from course_utils.experiments import averaged, vision_training
 from course_utils.models import vision
 
 # --- filters -------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_each_is_rounded_with_what_it_really_reads_and_read_again(name, tmp_path
 @pytest.mark.parametrize("name", vision_training.RECIPES)
 def test_training_is_the_same_each_time(name, monkeypatch):
     recipe = vision_training.RECIPES[name] | {"steps": 4, "scenes": 40}
-    monkeypatch.setattr(vision_training, "POINTS", 2)
+    monkeypatch.setattr(averaged, "POINTS", 2)
     monkeypatch.setitem(vision_training.RECIPES, name, recipe)
     monkeypatch.setattr(type(TASKS[models.catalogue.entry(name).task]), "live", 20)
     weights = []

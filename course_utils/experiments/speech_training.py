@@ -14,12 +14,11 @@ from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation import tasks
 from course_utils.evaluation.speech import asked_and_heard, si_sdr
 from course_utils.experiments import voices
+from course_utils.experiments.averaged import POINTS, averaging, train_averaged
 from course_utils.experiments.disturbing import varied
-from course_utils.experiments.vision_training import averaging
-from course_utils.models import catalogue, checkpoint
+from course_utils.models import checkpoint
 from course_utils.models import speech as networks
 
-POINTS = 6  # of a curve
 WARPS = read_only(np.linspace(0.86, 1.16, 13))  # of the mel bank: throats of other lengths
 CHUNK = 128  # clips that become pictures at once
 RECOGNISERS = {"speech-recogniser": "english", "speech-mandarin": "mandarin"}
@@ -41,6 +40,7 @@ RECIPES = {
         "steps": 3000,
         "rows": 64,
         "learning_rate": 2e-3,
+        "averaged": 0.99,
         "seed": 8,
     },
     "speech-enhancer": {
@@ -49,6 +49,7 @@ RECIPES = {
         "rows": 8,
         "decibels": (-5, 15),
         "learning_rate": 2e-3,
+        "averaged": 0.99,
         "seed": 9,
     },
 }
@@ -247,23 +248,8 @@ LOSSES = {
 
 def train_sound(name, run):
     """Trains a synthesiser or an enhancer; returns it with its record."""
-    recipe, (batches, loss) = RECIPES[name], LOSSES[name]
-    keras.utils.set_random_seed(recipe["seed"])
-    model = catalogue.entry(name).kind(name=name.replace("-", "_"), **recipe["model"])
-    rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], recipe["steps"] // 20)
-    learn, batch = training_step(model, loss, adamw(rate, 0.01)), batches(recipe)
-    mean, task, curve, losses = checkpoint.clone(model), tasks.of(name), [], []
-    follow = averaging(mean, model)
-    for step in range(recipe["steps"]):
-        losses.append(float(learn(*batch(step))))
-        follow(tf.constant(min(0.99, step / (step + 10)), tf.float32))
-        if (step + 1) % (recipe["steps"] // POINTS) == 0:
-            score = task.score(mean, task.data("validation", task.live))
-            point = {"step": step + 1, "train_loss": round(float(np.mean(losses)), 4)}
-            curve.append({**point, "validation": round(float(score.quality), 4)})
-            print(name, curve[-1], flush=True)
-            losses = []
-    return mean, {**recipe, "curve": curve}
+    batches, loss = LOSSES[name]
+    return train_averaged(name, RECIPES[name], batches, loss, weight_decay=0.01)
 
 
 MAKERS = {

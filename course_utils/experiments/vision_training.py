@@ -8,14 +8,11 @@ import numpy as np
 import scipy.ndimage
 
 from course_utils.backend import keras, tf
-from course_utils.compression.finetuning import adamw, training_step, warm_up_then_cosine
 from course_utils.datasets import digits, scenes
 from course_utils.decoding import flow
 from course_utils.evaluation import boxes as box
-from course_utils.evaluation import tasks
-from course_utils.models import catalogue, checkpoint
+from course_utils.experiments.averaged import train_averaged
 
-POINTS = 8  # of a curve
 BRANCHES = 2.5  # pixels: cells that near to the middle of a digit are asked for it
 RECIPES = {
     "digits-cnn": {
@@ -163,37 +160,10 @@ LOSSES = {
 }
 
 
-def averaging(mean, model):
-    """Compiles what moves a model's weights towards those of one that is being trained."""
-
-    @tf.function(autograph=False)
-    def follow(slow):
-        for average, weight in zip(mean.weights, model.weights):
-            average.assign(slow * average + (1 - slow) * weight)
-
-    return follow
-
-
 def train_vision(name, run):
     """Trains a model of pictures; returns it with its record."""
-    recipe, (batches, loss) = RECIPES[name], LOSSES[name]
-    keras.utils.set_random_seed(recipe["seed"])
-    model = catalogue.entry(name).kind(name=name.replace("-", "_"), **recipe["model"])
-    rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], recipe["steps"] // 20)
-    learn, batch = training_step(model, loss, adamw(rate, 0.02)), batches(recipe)
-    mean, task = checkpoint.clone(model), tasks.of(name)
-    follow, curve, losses = averaging(mean, model), [], []
-    for step in range(recipe["steps"]):
-        losses.append(float(learn(*batch(step))))
-        # An average over all steps at first, over the last ones later: it forgets how it began.
-        follow(tf.constant(min(recipe["averaged"], step / (step + 10)), tf.float32))
-        if (step + 1) % (recipe["steps"] // POINTS) == 0:
-            score = task.score(mean, task.data("validation", task.live))
-            point = {"step": step + 1, "train_loss": round(float(np.mean(losses)), 4)}
-            curve.append({**point, "validation": round(score.quality, 4)})
-            print(name, curve[-1], flush=True)
-            losses = []
-    return mean, {**recipe, "curve": curve}
+    batches, loss = LOSSES[name]
+    return train_averaged(name, RECIPES[name], batches, loss, weight_decay=0.02)
 
 
 MAKERS = dict.fromkeys(RECIPES, train_vision)

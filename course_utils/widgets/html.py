@@ -4,6 +4,7 @@ import html
 import re
 
 from course_utils import chart
+from course_utils.text import _
 
 
 def readout(label, value, css_class=None, note=""):
@@ -20,6 +21,20 @@ def readout(label, value, css_class=None, note=""):
 def cards(*readouts):
     """A row of readouts that wraps where the page is narrow."""
     return f'<div class="course-cards">{"".join(readouts)}</div>'
+
+
+def squeezed(small):
+    """Readouts of a compressed model, for `cards`: the bytes of its `ledger` beside the original's
+    `size`, how many `times_smaller` that is, and the share of its weights that was `removed`."""
+    return [
+        readout(
+            _("file"),
+            _("{size:,} bytes").format(size=small.ledger.total),
+            note=_("original {size:,}").format(size=small.size),
+        ),
+        readout(_("times smaller"), f"{small.times_smaller:.1f}"),
+        readout(_("removed by θ"), f"{small.removed:.0%}"),
+    ]
 
 
 def visible(word):

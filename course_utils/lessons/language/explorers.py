@@ -18,6 +18,7 @@ from course_utils.storage import Ledger
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, names, readout, slider
 from course_utils.widgets.controls import Control, row, without_use
+from course_utils.widgets.html import squeezed
 from course_utils.widgets.skills import skills_chart
 from course_utils.widgets.tables import Markup, Table
 
@@ -176,13 +177,7 @@ def show_spoken(seen):
     told = seen.skills["story"]
     return [
         cards(
-            readout(
-                _("file"),
-                _("{size:,} bytes").format(size=seen.ledger.total),
-                note=_("original {size:,}").format(size=seen.size),
-            ),
-            readout(_("times smaller"), f"{seen.times_smaller:.1f}"),
-            readout(_("removed by θ"), f"{seen.removed:.0%}"),
+            *squeezed(seen),
             readout(
                 _("perplexity of stories"),
                 f"{told.perplexity:.2f}",

@@ -17,6 +17,7 @@ from course_utils.storage import Ledger, encode
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, names, readout, slider
 from course_utils.widgets.controls import without_use
+from course_utils.widgets.html import squeezed
 
 SHOWN = 10  # misread scans
 NEAR = 0.5  # what a right box must have in common with the true one
@@ -40,18 +41,6 @@ class Small:
     @property
     def times_smaller(self):
         return self.size / self.ledger.total
-
-    def told(self):
-        """Cards for its bytes."""
-        return [
-            readout(
-                _("file"),
-                _("{size:,} bytes").format(size=self.ledger.total),
-                note=_("original {size:,}").format(size=self.size),
-            ),
-            readout(_("times smaller"), f"{self.times_smaller:.1f}"),
-            readout(_("removed by θ"), f"{self.removed:.0%}"),
-        ]
 
 
 def compressing():
@@ -139,7 +128,7 @@ def show_reading(seen):
                     low=low, high=high, before=seen.original.accuracy
                 ),
             ),
-            *seen.small.told(),
+            *squeezed(seen.small),
         ),
         sheet(
             [*scans[wrong], *np.zeros((SHOWN - len(wrong), 64))],
@@ -279,7 +268,7 @@ def show_finding(seen):
             readout(_("mAP at 0.5 to 0.95"), f"{seen.measured.strict:.3f}"),
             readout(_("boxes that are right"), f"{seen.precision:.0%}"),
             readout(_("digits found"), f"{seen.recall:.0%}"),
-            *seen.small.told(),
+            *squeezed(seen.small),
         ),
         framed(
             seen.picture,
@@ -364,7 +353,7 @@ def show_drawing(seen):
                 f"{mine.frechet:.2f}",
                 note=_("original {before:.2f}").format(before=before.frechet),
             ),
-            *seen.small.told(),
+            *squeezed(seen.small),
             readout(_("calls of the network"), seen.steps),
         ),
         sheet(
