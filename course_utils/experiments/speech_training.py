@@ -36,10 +36,11 @@ RECIPES = {
         for name, seed in (("speech-recogniser", 6), ("speech-mandarin", 7))
     },
     "speech-synthesiser": {
-        "model": {"inputs": speaking.INPUTS, "width": 256, "channels": 64},
+        "model": {"inputs": speaking.INPUTS, "width": 32, "channels": 64},
         "steps": 3000,
         "rows": 64,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
+        "weight_decay": 0.1,  # much: pairs that it never heard are what counts
         "seed": 8,
     },
     "speech-enhancer": {
@@ -48,6 +49,7 @@ RECIPES = {
         "rows": 8,
         "decibels": (-5, 15),
         "learning_rate": 2e-3,
+        "weight_decay": 0.01,
         "seed": 9,
     },
 }
@@ -82,7 +84,8 @@ def copies(sounds, labels, count, seed, without=()):
         `float16` pictures `(count, FRAMES, BANDS)` and their labels.
     """
     rng = np.random.default_rng([seed, count])
-    chosen = rng.permutation(np.arange(count) % len(labels))
+    rounds = -(-count // len(labels))
+    chosen = np.concatenate([rng.permutation(len(labels)) for _ in range(rounds)])[:count]
     found = np.empty((count, networks.FRAMES, networks.BANDS), np.float16)
     axes = 1 if "one deviation" in without else (1, 2)
     for begin in range(0, count, CHUNK):
@@ -250,7 +253,7 @@ def train_sound(name, run):
     keras.utils.set_random_seed(recipe["seed"])
     model = catalogue.entry(name).kind(name=name.replace("-", "_"), **recipe["model"])
     rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], recipe["steps"] // 20)
-    learn, batch = training_step(model, loss, adamw(rate, 0.01)), batches(recipe)
+    learn, batch = training_step(model, loss, adamw(rate, recipe["weight_decay"])), batches(recipe)
     mean, task, curve, losses = checkpoint.clone(model), tasks.of(name), [], []
     follow = averaging(mean, model)
     for step in range(recipe["steps"]):
