@@ -10,7 +10,7 @@ from course_utils.chart import Axis, Bars, Chart
 from course_utils.compression import adapters
 from course_utils.datasets import readers
 from course_utils.evaluation.bench import bench
-from course_utils.lessons.outlook.squeezed import bits_slider, squeeze
+from course_utils.lessons.outlook.squeezed import add, bits_slider, squeeze
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout
 
@@ -92,10 +92,12 @@ def wear(reader, whose, rank, bits):
     """
     here, found = bench(BASE), {}
     with here.turn:  # a slider may move meanwhile, in another thread
-        for who in ("", *readers.READERS):
-            size = squeeze(here, bits, adapter=adapter(who, rank)[0] if who else None)
-            found[who] = evaluation.next_token(here.twin, _windows(reader))
         plain = _plain(reader)
+        size, held = squeeze(here, bits)
+        for who in ("", *readers.READERS):
+            if who:
+                add(here, held, adapter(who, rank)[0])
+            found[who] = evaluation.next_token(here.twin, _windows(reader))
     change = (
         evaluation.paired(found[""].losses, found[whose].losses) if whose else (0.0, (0.0, 0.0))
     )

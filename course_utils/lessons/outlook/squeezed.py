@@ -1,5 +1,7 @@
 """Compressing what lies on a bench with two sliders: bits, and the share of weights removed."""
 
+import numpy as np
+
 from course_utils import compression, pruning, quantization
 from course_utils.compression import adapters
 from course_utils.evaluation.bench import GROUP_SIZE
@@ -8,17 +10,16 @@ from course_utils.text import _
 from course_utils.widgets import slider
 
 
-def squeeze(here, bits, sparsity=0.0, adapter=None):
+def squeeze(here, bits, sparsity=0.0):
     """Prunes and rounds the model on a `Bench` into its twin. Hold `here.turn`.
 
     Args:
         here: The bench.
         bits: Of a code, with a scale for every 32 inputs; 9 leaves floats.
         sparsity: Share of each matrix that is removed, the smallest weights first.
-        adapter: What is added afterwards, in floats.
 
     Returns:
-        Bytes of the file, without the adapter.
+        Bytes of the file, and by name what the matrices hold now.
     """
     recipe = []
     if sparsity:
@@ -26,18 +27,23 @@ def squeeze(here, bits, sparsity=0.0, adapter=None):
     if bits < 9:
         rule = quantization.absmax
         recipe.append(compression.Quantize(rule, bits=bits, group_size=GROUP_SIZE))
-    tensors = {}
+    tensors, held = {}, {}
     for weight, target in zip(here.weights, here.targets):
         if weight.skipped_because:
-            tensors[weight.name] = weight.variable.numpy()
+            tensors[weight.name] = np.asarray(weight.variable)
             continue
         matrix = here.matrices[weight.name]
         tensors[weight.name] = made = compression.compress_weight(weight, recipe, matrix)
-        target.assign(made)
-    for weight, (down, up) in adapters.found(here.weights, adapter or {}):
-        target = here.targets[here.weights.index(weight)]
-        target.assign(compression.floats(tensors[weight.name]) + down @ up)
-    return encode(tensors, "entropy", here.description)[1].total
+        held[weight.name] = compression.floats(made)
+        target.assign(held[weight.name])
+    return encode(tensors, "fixed", here.description)[1].total, held
+
+
+def add(here, held, adapter):
+    """Puts what matrices hold into the twin on a `Bench`, with an adapter folded in."""
+    places = {weight.name: target for weight, target in zip(here.weights, here.targets)}
+    for weight, (down, up) in adapters.found(here.weights, adapter):
+        places[weight.name].assign(held[weight.name] + down @ up)
 
 
 def bits_slider(value=4):
