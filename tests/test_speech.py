@@ -47,8 +47,30 @@ def test_the_shipped_voices_are_those_that_the_command_would_speak():
     for split in ("validation", "test", "klatt", "whisper"):
         assert set(speech.sounds("english", split)[2]) == set(variants[split])
     drawn = voices.settings("mandarin", "test")
-    assert drawn == voices.settings("mandarin", "test") and len(drawn) == 14 * 12 * 3
+    assert drawn == voices.settings("mandarin", "test") and len(drawn) == 14 * 11 * 3
     assert all("cmn-latn-pinyin" in command[2] for _, _, command in drawn)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_voices_differ_in_more_than_their_names(language):
+    """espeak-ng falls back without a word where it does not know a voice."""
+    heard = {}
+    for split in speech.SPLITS:
+        sounds, _, who = speech.sounds(language, split)
+        for sound, voice in zip(sounds, who):
+            assert heard.setdefault(sound.tobytes(), voice) == voice
+    said = speaking.sounds()
+    for word in range(28):
+        assert len({said[word, voice].tobytes() for voice in range(24)}) == 24
+
+
+def test_variants_of_one_make_stay_together():
+    sides = {voices.family(v): set() for v in voices.VARIANTS}
+    for split, variants in voices.split_of_variants().items():
+        for variant in set(variants) & set(voices.VARIANTS):
+            sides[voices.family(variant)].add(split)
+    assert set(map(len, sides.values())) == {1}
+    assert voices.family("steph3") == "steph" and voices.family("f3") != voices.family("f2")
 
 
 def test_a_missing_program_is_named_in_one_sentence(tmp_path, monkeypatch):
@@ -319,12 +341,16 @@ def test_the_file_holds_the_ears():
 def test_synthetic_words_are_understood():
     task, model = tasks.of("speech-synthesiser"), models.load("speech-synthesiser")
     seen = task.score(model, task.data("test")).measured
-    assert seen.recognised >= 0.9 and seen.distance < 6
+    assert seen.recognised >= 0.9 and seen.distance < 2
     asked, levels = task.data("test")
-    # a synthesiser that knows the word and no voice comes less near
+    # Who says each word as most voices do is understood too, and has no voice.
     train, heard = hearing.asked_and_heard("train")
-    words = np.stack([heard[train[:, w] == 1].mean(0) for w in asked[:, :28].argmax(1)])
-    assert np.abs(np.asarray(model(asked)) - levels).mean() < 0.8 * np.abs(words - levels).mean()
+    words = asked[:, : len(speaking.SPOKEN)].argmax(1)
+    median = np.stack([np.median(heard[train[:, w] == 1], 0) for w in words])
+    rival = hearing.judge_words(median, asked, levels)
+    assert rival.recognised > 0.9 and seen.voiced > 2 * rival.voiced
+    right = hearing.judge_words(levels, asked, levels)
+    assert right.distance == 0 and right.voiced == 1
 
 
 def test_noise_is_taken_away():

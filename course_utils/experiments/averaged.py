@@ -22,33 +22,56 @@ def averaging(mean, model):
     return follow
 
 
-def train_averaged(name, recipe, batches, loss, weight_decay):
+def fit_averaged(model, batch, loss, recipe, slow, report):
+    """Trains a model and keeps a mean of its weights.
+
+    Args:
+        model: A network with random weights.
+        batch: Function of the step to `(inputs, targets)`.
+        loss: Function of targets and the model's output.
+        recipe: `steps`, `learning_rate` and `weight_decay`, for AdamW with a cosine.
+        slow: Function of the step: the share of the mean so far in the next one.
+        report: Called `POINTS` times, with the step, the loss since the last time and the mean.
+
+    Returns:
+        The mean, a model.
+    """
+    steps, mean, losses = recipe["steps"], checkpoint.clone(model), []
+    rate = warm_up_then_cosine(recipe["learning_rate"], steps, steps // 20)
+    learn = training_step(model, loss, adamw(rate, recipe["weight_decay"]))
+    follow = averaging(mean, model)
+    for step in range(steps):
+        losses.append(float(learn(*batch(step))))
+        follow(tf.constant(slow(step), tf.float32))
+        if (step + 1) * POINTS % steps < POINTS:
+            report(step + 1, float(np.mean(losses)), mean)
+            losses = []
+    return mean
+
+
+def train_averaged(name, recipe, batches, loss):
     """Trains a model of the catalogue.
 
     Args:
         name: Its name there.
-        recipe: `model`, `steps`, `learning_rate`, `averaged` and `seed`, and what `batches` reads.
+        recipe: What `fit_averaged` reads, `model`, `averaged` and `seed`, and what `batches` reads.
         batches: Function of the recipe to a function of the step to `(inputs, targets)`.
         loss: Function of targets and the model's output.
-        weight_decay: For AdamW.
 
     Returns:
         The mean of the weights as a model, and its record.
     """
     keras.utils.set_random_seed(recipe["seed"])
     model = catalogue.entry(name).kind(name=name.replace("-", "_"), **recipe["model"])
-    rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], recipe["steps"] // 20)
-    learn, batch = training_step(model, loss, adamw(rate, weight_decay)), batches(recipe)
-    mean, task = checkpoint.clone(model), tasks.of(name)
-    follow, curve, losses = averaging(mean, model), [], []
-    for step in range(recipe["steps"]):
-        losses.append(float(learn(*batch(step))))
-        # An average over all steps at first, over the last ones later: it forgets how it began.
-        follow(tf.constant(min(recipe["averaged"], step / (step + 10)), tf.float32))
-        if (step + 1) % (recipe["steps"] // POINTS) == 0:
-            score = task.score(mean, task.data("validation", task.live))
-            point = {"step": step + 1, "train_loss": round(float(np.mean(losses)), 4)}
-            curve.append({**point, "validation": round(float(score.quality), 4)})
-            print(name, curve[-1], flush=True)
-            losses = []
+    task, curve = tasks.of(name), []
+
+    def slow(step):  # over all steps at first, over the last ones later: it forgets how it began
+        return min(recipe["averaged"], step / (step + 10))
+
+    def report(step, loss, mean):
+        score = float(task.score(mean, task.data("validation", task.live)).quality)
+        curve.append({"step": step, "train_loss": round(loss, 4), "validation": round(score, 4)})
+        print(name, curve[-1], flush=True)
+
+    mean = fit_averaged(model, batches(recipe), loss, recipe, slow, report)
     return mean, {**recipe, "curve": curve}

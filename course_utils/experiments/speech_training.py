@@ -9,14 +9,12 @@ import scipy.signal
 
 from course_utils.backend import keras, tf
 from course_utils.checks import read_only
-from course_utils.compression.finetuning import adamw, training_step, warm_up_then_cosine
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation import tasks
 from course_utils.evaluation.speech import asked_and_heard, si_sdr
 from course_utils.experiments import voices
-from course_utils.experiments.averaged import POINTS, averaging, train_averaged
+from course_utils.experiments.averaged import fit_averaged, train_averaged
 from course_utils.experiments.disturbing import varied
-from course_utils.models import checkpoint
 from course_utils.models import speech as networks
 
 WARPS = read_only(np.linspace(0.86, 1.16, 13))  # of the mel bank: throats of other lengths
@@ -31,15 +29,17 @@ RECIPES = {
             "steps": 1500,
             "rows": 64,
             "learning_rate": 2e-3,
+            "weight_decay": 0.02,
             "seed": seed,
         }
         for name, seed in (("speech-recogniser", 6), ("speech-mandarin", 7))
     },
     "speech-synthesiser": {
-        "model": {"inputs": speaking.INPUTS, "width": 256, "channels": 64},
+        "model": {"inputs": speaking.INPUTS, "width": 32, "channels": 64},
         "steps": 3000,
         "rows": 64,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
+        "weight_decay": 0.1,  # much: pairs that it never heard are what counts
         "averaged": 0.99,
         "seed": 8,
     },
@@ -49,6 +49,7 @@ RECIPES = {
         "rows": 8,
         "decibels": (-5, 15),
         "learning_rate": 2e-3,
+        "weight_decay": 0.01,
         "averaged": 0.99,
         "seed": 9,
     },
@@ -84,7 +85,8 @@ def copies(sounds, labels, count, seed, without=()):
         `float16` pictures `(count, FRAMES, BANDS)` and their labels.
     """
     rng = np.random.default_rng([seed, count])
-    chosen = rng.permutation(np.arange(count) % len(labels))
+    rounds = -(-count // len(labels))
+    chosen = np.concatenate([rng.permutation(len(labels)) for _ in range(rounds)])[:count]
     found = np.empty((count, networks.FRAMES, networks.BANDS), np.float16)
     axes = 1 if "one deviation" in without else (1, 2)
     for begin in range(0, count, CHUNK):
@@ -138,27 +140,21 @@ def fit_pictures(pools, recipe, report=lambda step, loss, model: None, loss=None
     Args:
         pools: See `training_pictures`.
         recipe: An entry of `RECIPES`.
-        report: Called now and then with step, mean loss and model.
+        report: Called now and then with step, mean loss and mean.
         loss: Of what was told and the model's logits; cross-entropy if left out.
 
     Returns:
         The mean of its weights over the last 40% of the steps.
     """
     keras.utils.set_random_seed(recipe["seed"])
-    model, steps = networks.seen_words(**recipe["model"]), recipe["steps"]
-    rate = warm_up_then_cosine(recipe["learning_rate"], steps, steps // 20)
+    model, begin = networks.seen_words(**recipe["model"]), int(0.6 * recipe["steps"])
     loss = loss or keras.losses.CategoricalCrossentropy(from_logits=True)
-    learn, batch = training_step(model, loss, adamw(rate, 0.02)), picture_batches(pools, recipe)
-    mean, losses, begin = checkpoint.clone(model), [], int(0.6 * steps)
-    follow = averaging(mean, model)
-    for step in range(steps):
-        losses.append(float(learn(*batch(step))))
+
+    def slow(step):
         done = max(0, step - begin)
-        follow(tf.constant(done / (done + 1), tf.float32))
-        if (step + 1) % (steps // POINTS) == 0:
-            report(step + 1, float(np.mean(losses)), mean)
-            losses = []
-    return mean
+        return done / (done + 1)
+
+    return fit_averaged(model, picture_batches(pools, recipe), loss, recipe, slow, report)
 
 
 def with_ears(seen, recipe, name, without=()):
@@ -249,7 +245,7 @@ LOSSES = {
 def train_sound(name, run):
     """Trains a synthesiser or an enhancer; returns it with its record."""
     batches, loss = LOSSES[name]
-    return train_averaged(name, RECIPES[name], batches, loss, weight_decay=0.01)
+    return train_averaged(name, RECIPES[name], batches, loss)
 
 
 MAKERS = {

@@ -20,6 +20,7 @@ RECIPES = {
         "steps": 4000,
         "rows": 64,
         "learning_rate": 3e-3,
+        "weight_decay": 0.02,
         "averaged": 0.99,
         "seed": 3,
     },
@@ -29,6 +30,7 @@ RECIPES = {
         "rows": 32,
         "scenes": 16_000,
         "learning_rate": 2e-3,
+        "weight_decay": 0.02,
         "averaged": 0.99,
         "seed": 4,
     },
@@ -39,6 +41,7 @@ RECIPES = {
         "steps": 4000,
         "rows": 128,
         "learning_rate": 1e-3,
+        "weight_decay": 0.02,
         "averaged": 0.999,
         "seed": 5,
     },
@@ -163,7 +166,7 @@ LOSSES = {
 def train_vision(name, run):
     """Trains a model of pictures; returns it with its record."""
     batches, loss = LOSSES[name]
-    return train_averaged(name, RECIPES[name], batches, loss, weight_decay=0.02)
+    return train_averaged(name, RECIPES[name], batches, loss)
 
 
 MAKERS = dict.fromkeys(RECIPES, train_vision)

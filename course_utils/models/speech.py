@@ -183,7 +183,7 @@ def with_ears(seen, options, ears, name):
 # --- speaking ------------------------------------------------------------------------------------
 
 
-def speaker(inputs, width=256, channels=64, name="speech_synthesiser"):
+def speaker(inputs, width=32, channels=64, name="speech_synthesiser"):
     """Builds a network that says how a word sounds in a voice.
 
     Args:
@@ -217,12 +217,13 @@ def pictured(sounds):
     return np.asarray(log_mel(rows, mel_bank())) / -FLOOR
 
 
-def spoken(model, asked, rounds=32):
-    """Lets a speaker speak: `(batch, inputs)` -> sounds `(batch, samples)`."""
-    return griffin_lim(tf.clip_by_value(model(asked), -1, 0) * -FLOOR, rounds)
+def voiced(levels):
+    """Makes sound of what a speaker says, `(batch, FRAMES, BANDS)`, compiled: `(batch, samples)`."""
+    levels = tf.clip_by_value(tf.convert_to_tensor(levels, tf.float32), -1, 0)
+    return _griffin_lim(levels * -FLOOR)
 
 
-def griffin_lim(levels, rounds=32, seed=0):
+def griffin_lim(levels, rounds=16, seed=0):
     """Returns sounds whose log-mels are given: the phases are found by going to and fro (Griffin
     and Lim, 1984).
 
@@ -247,6 +248,9 @@ def griffin_lim(levels, rounds=32, seed=0):
         phase = found / tf.cast(tf.abs(found) + 1e-8, tf.complex64)
     sound = to_sound(sizes, phase)
     return 0.9 * sound / (tf.reduce_max(tf.abs(sound), -1, keepdims=True) + 1e-8)
+
+
+_griffin_lim = tf.function(griffin_lim, autograph=False, reduce_retracing=True)
 
 
 def to_sound(sizes, phase):
