@@ -7,6 +7,7 @@ import pytest
 
 from course_utils.evaluation.tasks import TASKS, Score
 from course_utils.experiments import applications
+from course_utils.experiments.record import results
 from course_utils.experiments.record import Run
 
 KINDS = ["float", "quantized", "pruned", "combined"]
@@ -103,3 +104,28 @@ def test_a_rule_that_asks_for_inputs_spares_what_has_none():
 def test_an_unknown_application_is_named():
     with pytest.raises(ValueError, match="unknown application 'cooking'; choose from: text"):
         applications.rows("cooking")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "application", ("image classification", "speech recognition", "text generation")
+)
+def test_what_is_recorded_is_measured_anew(application):
+    found = results("applications")["applications"][application]
+    variants = applications.Variants(found["model"])
+    skill = applications.APPLICATIONS[application][1]
+    data = variants.task.data("test", variants.count)
+    rows = {row["kind"]: row for row in found["rows"]}
+    score, rule = (rows[kind]["variant"].split(",")[0] for kind in ("pruned", "quantized"))
+    choices = {
+        "quantized": applications.roundings(variants.model),
+        "pruned": applications.prunings(variants.model),
+        "combined": applications.combinations(variants.model, score, rule),
+    }
+    for kind, choice in choices.items():
+        label = rows[kind]["variant"]
+        small = variants.made(label, choice[label], rows[kind]["storage"])
+        quality, _ = applications.judged(variants.task.score(small.model, data))[skill]
+        assert abs(quality - rows[kind]["quality"]) < 0.01
+        assert abs(len(small.content) / rows[kind]["bytes"] - 1) < 0.01
+        assert rows[kind]["bytes"] < rows["float"]["bytes"]

@@ -63,6 +63,34 @@ def pruned(model, score, sparsity):
     return steps
 
 
+def roundings(model):
+    """Returns by label the steps of each way to round a model."""
+    return {
+        f"{rule}, {bits} bits": rounded(model, rule, bits) for rule in ROUNDING for bits in BITS
+    }
+
+
+def prunings(model):
+    """Returns by label the steps of each way to prune a model."""
+    return {
+        f"{score}, {sparsity:.0%}": pruned(model, score, sparsity)
+        for score in SCORES
+        for sparsity in SPARSITIES
+    }
+
+
+def combinations(model, score, rule):
+    """Returns by label the steps that prune by one score and then round by one rule."""
+    return {
+        f"{score}, {sparsity:.0%}; {rule}, {bits} bits": [
+            *pruned(model, score, sparsity),
+            *rounded(model, rule, bits),
+        ]
+        for sparsity in SPARSITIES
+        for bits in BITS
+    }
+
+
 def instead(name, asking, other):
     """Returns `other` for the name of a rule that asks for inputs, and any other name as it is."""
     return other if name == asking else name
@@ -140,28 +168,9 @@ class Variants:
             `interval` on test data, `bytes` of the file, `ms` of one call and how it compares with
             the float model in the same run.
         """
-        one, two = (
-            {
-                f"{rule}, {bits} bits": rounded(self.model, rule, bits)
-                for rule in ROUNDING
-                for bits in BITS
-            },
-            {
-                f"{score}, {sparsity:.0%}": pruned(self.model, score, sparsity)
-                for score in SCORES
-                for sparsity in SPARSITIES
-            },
-        )
+        one, two = roundings(self.model), prunings(self.model)
         quantized, thinned = self.best(skill, one), self.best(skill, two)
-        rule, score = quantized.split(",")[0], thinned.split(",")[0]
-        both = {
-            f"{score}, {sparsity:.0%}; {rule}, {bits} bits": [
-                *pruned(self.model, score, sparsity),
-                *rounded(self.model, rule, bits),
-            ]
-            for sparsity in SPARSITIES
-            for bits in BITS
-        }
+        both = combinations(self.model, thinned.split(",")[0], quantized.split(",")[0])
         combined = self.best(skill, both, "entropy")
         chosen = {
             "float": ("float", [], "fixed"),

@@ -2,7 +2,7 @@
 
 Which ingredient of the recipe helps a recogniser with voices of other kinds, and with people? Short
 trainings, each with one ingredient left out; two seeds. Then small recognisers, with and without a
-teacher, and the best compressed form of each application.
+teacher.
 """
 
 import time
@@ -13,7 +13,6 @@ from course_utils import compression, distillation, models
 from course_utils.backend import keras
 from course_utils.datasets import speech
 from course_utils.evaluation.speech import answers, by_kind, by_person
-from course_utils.experiments import applications
 from course_utils.experiments.disturbing import INGREDIENTS
 from course_utils.experiments.speech_training import (
     RECIPES,
@@ -33,7 +32,6 @@ SHORT = {
 SMALL = {"words": 14, "widths": (8, 16, 24), "last": 32, "momentum": 0.9}
 TEMPERATURE = 2.0
 WITHOUT = ((), *((one,) for one in INGREDIENTS))
-APPLICATIONS = ("speech recognition", "speech synthesis", "speech enhancement")
 
 
 def heard(model):
@@ -123,5 +121,4 @@ def experiment(folder, run):
         "temperature": TEMPERATURE,
         "ablation": ablation(run),
         "students": students(run),
-        "applications": applications.table(APPLICATIONS, run),
     }

@@ -17,6 +17,7 @@ from course_utils.models import speech as networks
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout, slider
 from course_utils.widgets.controls import without_use
+from course_utils.widgets.html import squeezed
 from course_utils.widgets.sound import player
 
 CLEANED = 20  # clips that are cleaned at a move
@@ -121,7 +122,7 @@ def show_hearing(seen):
                     low=low, high=high, before=seen.original.accuracy
                 ),
             ),
-            *seen.small.told(),
+            *squeezed(seen.small),
         ),
         confusion_chart(seen),
     ]
@@ -239,7 +240,7 @@ def show_saying(seen):
                 _("{apart:.1f} dB").format(apart=seen.measured.distance),
                 note=_("original {before:.1f} dB").format(before=seen.original.distance),
             ),
-            *seen.small.told(),
+            *squeezed(seen.small),
         ),
         player(seen.sounds[0], _("{word}, {how}").format(word=seen.word, how=as_trained))
         + player(seen.sounds[1], _("{word}, {how}").format(word=seen.word, how=now)),
@@ -341,7 +342,7 @@ def show_cleaned(seen):
                 _("{gain:.1f} dB").format(gain=seen.measured.gain),
                 note=_("original {before:.1f} dB").format(before=seen.original),
             ),
-            *seen.small.told(),
+            *squeezed(seen.small),
         ),
         "".join(map(player, seen.sounds, names)),
         *(
