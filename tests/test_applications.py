@@ -7,8 +7,7 @@ import pytest
 
 from course_utils.evaluation.tasks import TASKS, Score
 from course_utils.experiments import applications
-from course_utils.experiments.record import results
-from course_utils.experiments.record import Run
+from course_utils.experiments.record import Run, results
 
 KINDS = ["float", "quantized", "pruned", "combined"]
 

@@ -14,7 +14,7 @@ import pytest
 
 import course_utils
 from course_utils import checks, quantization
-from course_utils.datasets import digits, docs
+from course_utils.datasets import digits, docs, speaking
 from course_utils.evaluation.skills import commonest_answers, examples, unigram_probabilities
 from course_utils.experiments import students
 
@@ -130,8 +130,10 @@ CALLS = {  # how to call what keeps its answers; those that compute for long are
     "course_utils.evaluation.skills.examples": (2, "test"),
     "course_utils.evaluation.skills.unigram_probabilities": (),
     "course_utils.evaluation.speech.asked_and_heard": ("validation",),
+    "course_utils.evaluation.speech.every": (),
     "course_utils.evaluation.speech.noisy": ("validation", 2),
     "course_utils.evaluation.speed._elsewhere": (),
+    "course_utils.lessons.speech.explorers.original_levels": ("seven", speaking.VOICES[0]),
     "course_utils.lessons.trade_offs.explorers._matrix": (),
     "course_utils.lessons.training.explorers.line": (),
 }
@@ -150,6 +152,8 @@ NOT_ASKED = {
     "course_utils.lessons.language.explorers._original_can": "a model of the tales is measured",
     "course_utils.lessons.language.explorers._original_says": "a model of the tales writes",
     "course_utils.lessons.mathematics.explorers.best_clip": "numbers",
+    "course_utils.lessons.speech.explorers._gained": "a number",
+    "course_utils.lessons.speech.explorers._looking": "a workbench, a network and its pictures",
     "course_utils.lessons.vision.explorers._seen": "a detector looks at all scenes",
     "course_utils.lessons.mathematics.explorers.clip_curve": "a tuple",
 }

@@ -382,3 +382,32 @@ def test_the_study_left_each_ingredient_out():
     record = json.loads(path.read_text("utf8"))
     assert [one["without"] for one in record["ablation"]] == ["nothing", *disturbing.INGREDIENTS]
     assert all(len(one["runs"]) == 2 for one in record["ablation"] + record["students"])
+
+
+def test_a_compressed_recogniser_counts_its_confusions():
+    from course_utils.lessons.speech.explorers import hear
+
+    seen = hear("english", "absmax", None, 2, None)
+    assert seen.confusions.sum() == round((1 - seen.measured.accuracy) * len(seen.labels)) > 10
+    assert np.all(np.diag(seen.confusions) == 0)
+    fine = hear("english", "absmax", None, 8, None)
+    assert fine.measured.accuracy > seen.measured.accuracy
+    assert fine.small.ledger.total > seen.small.ledger.total
+
+
+def test_fewer_bits_speak_further_from_the_original():
+    from course_utils.lessons.speech.explorers import say
+
+    voice = speaking.VOICES[0]
+    fine, coarse = (say("seven", voice, "absmax", None, bits, None) for bits in (8, 2))
+    assert fine.measured.distance < coarse.measured.distance
+    assert np.abs(fine.levels[0] - fine.levels[1]).mean() < 0.02
+    assert all(sound.shape == (networks.SAMPLES,) for sound in fine.sounds)
+
+
+def test_fewer_bits_clean_less():
+    from course_utils.lessons.speech.explorers import clean
+
+    fine, coarse = (clean(0, 0, "absmax", None, bits, None) for bits in (8, 2))
+    assert fine.measured.gain > max(6, coarse.measured.gain) and fine.kind == coarse.kind
+    assert np.array_equal(fine.sounds[2], coarse.sounds[2])

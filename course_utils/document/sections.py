@@ -102,6 +102,7 @@ LESSONS = tuple(
 05_project                 | 5 项目实践 | the document's program, repaired, and the studio
 06_1_language              | 6.1 自然语言处理 | one model, four skills: which dies first?
 06_2_vision                | 6.2 计算机视觉 | a classifier, a detector, a generator of digits: what breaks first, and is anything faster?
+06_3_speech                | 6.3 语音识别 | a listener, a speaker, a cleaner: what are their scores worth when people speak?
 07_tools                   | 7 工具和资源 | the same work with Keras, LiteRT and friends; verify your tool
 08_1_frontier_quantization | 8.1 研究成果 | GPTQ, AWQ, SmoothQuant, codebooks, from scratch
 08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch

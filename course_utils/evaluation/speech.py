@@ -190,7 +190,7 @@ def every():
     BANDS)`."""
     said = speaking.sounds()
     rows = networks.pictured([said[pair] for pair in sorted(said)])
-    return rows.reshape(len(speaking.SPOKEN), len(speaking.VOICES), *rows.shape[1:])
+    return read_only(rows.reshape(len(speaking.SPOKEN), len(speaking.VOICES), *rows.shape[1:]))
 
 
 class Speaking:

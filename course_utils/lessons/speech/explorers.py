@@ -7,7 +7,7 @@ import numpy as np
 
 from course_utils.backend import keras, tf
 from course_utils.chart import Axis, Chart, Grid
-from course_utils.checks import one_of
+from course_utils.checks import one_of, read_only
 from course_utils.datasets import noise, speaking, speech
 from course_utils.evaluation import speech as judged
 from course_utils.evaluation.bench import bench
@@ -217,7 +217,7 @@ def say(word, voice, rule, step, bits, theta):
 def original_levels(word, voice):
     """Returns what the synthesiser as it was trained says: log-mels, -1 to 0."""
     asked = speaking.asked([(speaking.SPOKEN.index(word), speaking.VOICES.index(voice))])
-    return np.asarray(bench("speech-synthesiser").original(asked))[0].clip(-1, 0)
+    return read_only(np.asarray(bench("speech-synthesiser").original(asked))[0].clip(-1, 0))
 
 
 def show_saying(seen):
