@@ -24,15 +24,19 @@ RECIPES = {
     **{
         name: {
             "model": {"words": 14, "widths": (16, 32, 48), "last": 64},
-            "copies": (18_000, 9_000),  # of espeak-ng's words, and of flite's
+            "copies": copies,  # of espeak-ng's words, and of flite's
             "shares": (0.6, 0.4),  # of a batch
-            "steps": 1500,
+            "steps": steps,
             "rows": 64,
             "learning_rate": 2e-3,
             "weight_decay": 0.02,
             "seed": seed,
         }
-        for name, seed in (("speech-recogniser", 6), ("speech-mandarin", 7))
+        # English has eight accents, and wants more of everything.
+        for name, copies, steps, seed in (
+            ("speech-recogniser", (30_000, 12_000), 3000, 6),
+            ("speech-mandarin", (18_000, 9_000), 1500, 7),
+        )
     },
     "speech-synthesiser": {
         "model": {"inputs": speaking.INPUTS, "width": 32, "channels": 64},
