@@ -16,6 +16,7 @@ from course_utils.datasets import noise, recordings, speaking, speech
 from course_utils.evaluation import speech as hearing
 from course_utils.evaluation import tasks
 from course_utils.experiments import disturbing, voices
+from course_utils.lessons.speech import rivals
 from course_utils.models import checkpoint
 from course_utils.models import speech as networks
 from course_utils.widgets.sound import Sounds, player, wav
@@ -344,9 +345,7 @@ def test_synthetic_words_are_understood():
     assert seen.recognised >= 0.9 and seen.distance < 2
     asked, levels = task.data("test")
     # Who says each word as most voices do is understood too, and has no voice.
-    train, heard = hearing.asked_and_heard("train")
-    words = asked[:, : len(speaking.SPOKEN)].argmax(1)
-    median = np.stack([np.median(heard[train[:, w] == 1], 0) for w in words])
+    median = rivals.typical_word(*hearing.asked_and_heard("train"), asked)
     rival = hearing.judge_words(median, asked, levels)
     assert rival.recognised > 0.9 and seen.voiced > 2 * rival.voiced
     right = hearing.judge_words(levels, asked, levels)
@@ -355,12 +354,23 @@ def test_synthetic_words_are_understood():
 
 def test_noise_is_taken_away():
     task, model = tasks.of("speech-enhancer"), models.load("speech-enhancer")
-    noisy, _clean = data = task.data("test", 60)
+    noisy, clean = data = task.data("test", 60)
     seen = task.score(model, data).measured
     assert seen.gain >= 6 and abs(seen.before.mean()) < 1
+    subtracted = task.score(rivals.subtracted, data).measured
+    ceiling = np.asarray(hearing.si_sdr(rivals.best_mask(noisy, clean), clean)) - seen.before
+    assert 6 < subtracted.gain < seen.gain < ceiling.mean()
+    assert ((seen.after - subtracted.after) > 0).mean() > 0.8  # clip by clip, too
     nothing = task.score(lambda rows: rows, data).measured
     assert abs(nothing.gain) < 1e-4
     assert not np.array_equal(hearing.noisy("validation", 5)[0], noisy[:5])
+
+
+def test_a_recogniser_beats_the_nearest_picture():
+    rows, labels = speech.load("english", "test")
+    nearest = rivals.nearest_picture(networks.LogMel(), speech.load("english", "train"), rows)
+    assert 0.6 < (nearest == labels).mean() < 0.9
+    assert (hearing.answers(models.load("speech-recogniser"), rows) == labels).mean() > 0.95
 
 
 # --- sounds on a page ----------------------------------------------------------------------------

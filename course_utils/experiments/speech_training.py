@@ -40,7 +40,7 @@ RECIPES = {
     },
     "speech-synthesiser": {
         "model": {"inputs": speaking.INPUTS, "width": 32, "channels": 64},
-        "steps": 3000,
+        "steps": 1500,
         "rows": 64,
         "learning_rate": 4e-3,
         "weight_decay": 0.1,  # much: pairs that it never heard are what counts
