@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 
-from course_utils import models
+from course_utils import models, quantization, second_order
+from course_utils.compression import Quantize, compress
 from course_utils.datasets import noise, recordings, speaking, speech
 from course_utils.evaluation import speech as hearing
 from course_utils.evaluation import tasks
@@ -338,18 +339,36 @@ def test_the_file_holds_the_ears():
     assert np.array_equal(np.asarray(twin(clip)), np.asarray(model(clip)))
 
 
-@pytest.mark.xfail(strict=True, reason="the synthesiser still has to be trained to its line")
 def test_synthetic_words_are_understood():
     task, model = tasks.of("speech-synthesiser"), models.load("speech-synthesiser")
     seen = task.score(model, task.data("test")).measured
-    assert seen.recognised >= 0.9 and seen.distance < 2
+    assert seen.recognised >= 0.9
     asked, levels = task.data("test")
     # Who says each word as most voices do is understood too, and has no voice.
     median = rivals.typical_word(*hearing.asked_and_heard("train"), asked)
     rival = hearing.judge_words(median, asked, levels)
-    assert rival.recognised > 0.9 and seen.voiced > 2 * rival.voiced
+    assert rival.recognised > 0.9 and seen.voiced > 0.25 > 5 * rival.voiced
+    assert seen.distance < 0.9 * rival.distance
     right = hearing.judge_words(levels, asked, levels)
     assert right.distance == 0 and right.voiced == 1
+
+
+def test_calibration_that_lacks_a_word_loses_it():
+    model, task = models.load("speech-synthesiser"), tasks.of("speech-synthesiser")
+    pairs, _ = task.data("train", task.calibration)
+    assert (pairs[:64].sum(0) == 0).any() and pairs.sum(0).all()
+    data, quality = task.data("validation", None), {}
+    for rule, shown in ((quantization.absmax, None), (second_order.gptq, pairs[:64])):
+        steps = [Quantize(rule, bits=8, group_size=32)]
+        quality[shown is None] = task.score(compress(model, steps, calibration=shown).model, data)
+    few, plain = quality[False].measured, quality[True].measured
+    unheard = np.flatnonzero(pairs[:64].sum(0) == 0)
+    assert few.recognised < plain.recognised - 0.03
+    assert set(few.words[few.heard != few.words]) >= set(unheard)
+    whole = compress(model, [Quantize(second_order.gptq, bits=4, group_size=32)], calibration=pairs)
+    plain = compress(model, [Quantize(quantization.absmax, bits=4, group_size=32)])
+    whole, plain = (task.score(one.model, data).measured.distance for one in (whole, plain))
+    assert whole < plain  # GPTQ, shown everything, is the better rule
 
 
 def test_noise_is_taken_away():
@@ -386,7 +405,6 @@ def test_a_player_holds_a_wav_file_and_words(tmp_path):
     assert repr(both) == "sound: one\nsound: two" and both._repr_html_().count("<audio") == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the study still has to be run: results speech")
 def test_the_study_left_each_ingredient_out():
     path = pathlib.Path(speech.files.DATA / "results" / "speech.json")
     record = json.loads(path.read_text("utf8"))
@@ -412,7 +430,8 @@ def test_fewer_bits_speak_further_from_the_original():
     fine, coarse = (say("seven", voice, "absmax", None, bits, None) for bits in (8, 2))
     assert fine.measured.distance < coarse.measured.distance
     assert np.abs(fine.levels[0] - fine.levels[1]).mean() < 0.02
-    assert all(sound.shape == (networks.SAMPLES,) for sound in fine.sounds)
+    length = networks.HOP * (networks.FRAMES - 1) + networks.WINDOW
+    assert all(sound.shape == (length,) for sound in fine.sounds)
 
 
 def test_fewer_bits_clean_less():

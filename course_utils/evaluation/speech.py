@@ -198,6 +198,7 @@ class Speaking:
 
     live, report = 28, None  # pairs of word and voice; all of the split
     measure, portable = "recognised", True
+    calibration = None  # all pairs: a word that is not among them would be taken for useless
 
     def data(self, split, count=None):
         asked, levels = asked_and_heard(split)

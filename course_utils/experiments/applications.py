@@ -36,7 +36,7 @@ SCORES = {
     "Wanda": (pruning.wanda, pruning.fraction_per_unit),
 }
 SPARE = 0.02  # share of the original's quality that a choice may cost on validation data
-CALIBRATION = 64  # rows of the train split
+CALIBRATION = 64  # rows of the train split, where a task does not want more
 
 
 def rounded(model, rule, bits):
@@ -116,7 +116,8 @@ class Variants:
         self.name, self.run, self.found, self.files = name, run, {}, {}
         self.model, self.task = models.load(name), tasks.of(name)
         self.count = count or self.task.report
-        self.calibration = self.task.inputs(self.task.data("train", CALIBRATION))
+        rows = getattr(self.task, "calibration", CALIBRATION)
+        self.calibration = self.task.inputs(self.task.data("train", rows))
         self.validation = self.task.data("validation", self.count)
 
     def made(self, label, steps, storage="fixed"):
