@@ -2,6 +2,7 @@
 had, in any language."""
 
 import ast
+import dataclasses
 import html
 import inspect
 import json
@@ -9,6 +10,7 @@ import re
 import string
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ import pytest
 from course_utils import document, files, lesson, text
 from course_utils.document.sections import LESSONS
 from course_utils.files import ROOT
-from course_utils.lesson.answers import OUTCOMES
+from course_utils.lesson.answers import OUTCOMES, ExerciseView
 from course_utils.lesson.exercise import all_exercises
+from course_utils.lesson.show import without_docstrings
 
 EXERCISES = all_exercises()
 
@@ -26,7 +29,8 @@ EXERCISES = all_exercises()
 def test_the_solution_passes(id):
     outcome = lesson.exercise(id).check(EXERCISES[id].solution)
     assert outcome.outcome == "correct", outcome.message
-    assert EXERCISES[id].hint in lesson.exercise(id).hint().data
+    for step, hint in enumerate(EXERCISES[id].hints, 1):
+        assert hint in lesson.exercise(id).hint(step).data
     assert EXERCISES[id].why in lesson.exercise(id).solution().data
 
 
@@ -45,6 +49,19 @@ def test_not_attempted_and_raised(id):
     if callable(EXERCISES[id].solution):
         assert lesson.exercise(id).check(lambda *args, **kwargs: None).outcome == "not attempted"
         assert lesson.exercise(id).check(lambda *args, **kwargs: 1 / 0).outcome == "raised"
+
+
+def test_hints_come_in_steps_and_a_single_one_is_the_only_step():
+    one = EXERCISES["03-1-levels"]
+    single, steps = (
+        ExerciseView(dataclasses.replace(one, hint=hint)) for hint in ("Look.", ("Look.", "Count."))
+    )
+    assert single.hint().data == single.hint(1).data == "**Hint.** Look."
+    assert steps.hint().data == "**Hint 1 of 2.** Look."
+    assert steps.hint(2).data == "**Hint 2 of 2.** Count."
+    for view, step in ((single, 2), (steps, 3), (steps, 0), (steps, -1), (steps, "2")):
+        with pytest.raises(ValueError, match="hint"):
+            view.hint(step)
 
 
 # ---- any answer ---------------------------------------------------------------------------------
@@ -182,7 +199,8 @@ def marked(monkeypatch):
 @pytest.mark.parametrize("id", EXERCISES)
 def test_whatever_an_exercise_says_is_translated(id, marked):
     one, view = EXERCISES[id], lesson.exercise(id)
-    assert f"«{one.hint}»" in view.hint().data
+    for step, hint in enumerate(one.hints, 1):
+        assert f"«{hint}»" in view.hint(step).data
     assert view.solution().data.endswith(f"\n«{one.why}»")
     assert view.check(one.solution).message == f"«{one.why}»"
     for mistake in one.mistakes:
@@ -292,6 +310,47 @@ def test_the_source_shown_is_the_source_that_runs():
         html.unescape(shown)
         == f"{inspect.getsource(document.quantize)}\n\n{inspect.getsource(document.prune)}\n"
     )
+
+
+class Told:
+    """What a class says."""
+
+    def short(self):
+        """What a method says."""
+        # a comment stays
+        return """and a text that is no docstring"""
+
+    def nothing(self):
+        """A body that is talk alone."""
+
+    def silent(self, step):
+        return step
+
+
+def test_source_without_docstrings_is_the_same_code():
+    shown = html.unescape(re.sub("<[^>]*>", "", lesson.source(Told, doc=False).data)).rstrip()
+    assert shown.splitlines() == [
+        "class Told:",
+        "    def short(self):",
+        "        # a comment stays",
+        '        return """and a text that is no docstring"""',
+        "",
+        "    def nothing(self):",
+        "        ...",
+        "",
+        "    def silent(self, step):",
+        "        return step",
+    ]
+
+
+@pytest.mark.parametrize("thing", [document.quantize, lesson.source, ExerciseView, lesson.Outcome])
+def test_whatever_is_shown_without_docstrings_runs_the_same(thing):
+    shown = without_docstrings(textwrap.dedent(inspect.getsource(thing)))
+    whole = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    for one in ast.walk(whole):
+        if isinstance(one, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(one) is not None:
+            one.body = one.body[1:] or [ast.Expr(ast.Constant(...))]
+    assert ast.dump(ast.parse(shown)) == ast.dump(whole)
 
 
 def test_the_manifest_is_true():

@@ -169,9 +169,25 @@ class ExerciseView:
             return watched.unlike() if callable(answer) else unlike(answer, right)
         return Outcome("correct", _(self._exercise.why))
 
-    def hint(self):
-        """Shows one step towards the answer."""
-        return Markdown(_("**Hint.** {hint}").format(hint=_(self._exercise.hint)))
+    def hint(self, step=1):
+        """Shows one step towards the answer.
+
+        Args:
+            step: Which one: 1 is the first, and each says more than the one before.
+
+        Returns:
+            The hint, and how many there are if there is more than one.
+
+        Raises:
+            ValueError: If there is no such step.
+        """
+        hints = self._exercise.hints
+        hint = _(hints[one_of("hint", step, range(1, len(hints) + 1)) - 1])
+        if len(hints) == 1:
+            return Markdown(_("**Hint.** {hint}").format(hint=hint))
+        return Markdown(
+            _("**Hint {step} of {steps}.** {hint}").format(step=step, steps=len(hints), hint=hint)
+        )
 
     def solution(self):
         """Shows an answer that passes, and why it does."""

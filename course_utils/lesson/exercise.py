@@ -36,7 +36,7 @@ class Exercise:
     Attributes:
         id: As the notebook calls it; the lesson's number first.
         test: Takes the learner's answer and raises `Incorrect`, with what is wrong, if it is.
-        hint: One step towards the answer.
+        hint: One step towards the answer, or several, each of which says more than the one before.
         solution: An answer that passes: a function, or a value. A function has the name that the
             lesson asks for and uses only what the lesson's first cell imports, so that it can be
             pasted there.
@@ -46,10 +46,15 @@ class Exercise:
 
     id: str
     test: Callable
-    hint: str
+    hint: str | tuple[str, ...]
     solution: object
     mistakes: tuple
     why: str
+
+    @property
+    def hints(self):
+        """Its steps towards the answer, first to last."""
+        return (self.hint,) if isinstance(self.hint, str) else self.hint
 
 
 def all_exercises():

@@ -1,5 +1,6 @@
 """What a notebook shows: source code as it runs, and verdicts on the document."""
 
+import ast
 import html
 import inspect
 import re
@@ -18,16 +19,19 @@ from course_utils.text import _
 from course_utils.widgets.tables import Markup, Table
 
 
-def source(*things):
+def source(*things, doc=True):
     """Shows the source of functions or classes as the course really runs it.
 
     Args:
         *things: Functions, methods or classes of `course_utils`.
+        doc: Whether to show docstrings, too. Without them the code stands alone, where its talk
+            would be longer than it is.
 
     Returns:
         HTML: highlighted code in the colours of JupyterLab's theme, whose long lines scroll.
     """
-    text = "\n\n\n".join(textwrap.dedent(inspect.getsource(thing)).rstrip() for thing in things)
+    parts = [textwrap.dedent(inspect.getsource(thing)).rstrip() for thing in things]
+    text = "\n\n\n".join(parts if doc else map(without_docstrings, parts))
     colours = HtmlFormatter(
         style=JupyterStyle,
         noclasses=True,
@@ -38,6 +42,24 @@ def source(*things):
     return HTML(
         shown.replace("<pre ", '<pre tabindex="0" ', 1)
     )  # what scrolls can be reached by keys
+
+
+def without_docstrings(code):
+    """Returns Python source without the docstrings of its functions and classes. All else stays as
+    it is written, comments too; a body that was a docstring alone becomes three dots."""
+    lines = code.split("\n")
+    told = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    owners = [one for one in ast.walk(ast.parse(code)) if isinstance(one, told)]
+    for owner in sorted(owners, key=lambda one: -one.lineno):  # from below: numbers stay right
+        if ast.get_docstring(owner) is None:
+            continue
+        talk = owner.body[0]
+        first, last = talk.lineno - 1, talk.end_lineno
+        alone = [" " * talk.col_offset + "..."] if len(owner.body) == 1 else []
+        while not alone and not lines[last].strip():  # the blank line after it goes with it
+            last += 1
+        lines[first:last] = alone
+    return "\n".join(lines)
 
 
 def claims(*sections):
