@@ -215,7 +215,7 @@ def gptq(
     return quantization.round_to(settled, widest.scale, bits, group_size)
 
 
-def sparsegpt(weights, inputs, mask, block=None, damping=0.01, kept=None):
+def sparsegpt(weights, inputs, mask, block=16, damping=0.01, kept=None):
     """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar &
     Alistarh, 2023).
 
@@ -228,9 +228,7 @@ def sparsegpt(weights, inputs, mask, block=None, damping=0.01, kept=None):
         inputs: What the layer reads on calibration data, `(samples, inputs)`.
         mask: From `pruning`: a function from scores to what is kept, such as `fraction(0.5)` or
             `n_of_m(2, 4)`. It is applied to each block of inputs.
-        block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`. If left out,
-            `m` as in the paper; 16 for a mask without `m`, where the paper takes 128: our matrices
-            are small.
+        block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`.
         damping: See `hessian`.
         kept: As in `gptq`; what was removed before counts among what the mask removes.
 
@@ -248,9 +246,8 @@ def sparsegpt(weights, inputs, mask, block=None, damping=0.01, kept=None):
     >>> small = compress(model, [half], calibration=tokens)
     """
     weights, products = with_hessian(weights, inputs, damping)
-    m, kept, stays = getattr(mask, "m", None), mask_for(weights, kept), None
-    block = whole("block", (m or 16) if block is None else block, 1, 2**31)
-    if m and block < len(weights) and block % m:
+    kept, block, stays = mask_for(weights, kept), whole("block", block, 1, 2**31), None
+    if block < len(weights) and block % getattr(mask, "m", 1):
         raise ValueError(f"block must be a multiple of {mask.m} for {mask}, got {block}")
 
     def keep(i, rows, factor):

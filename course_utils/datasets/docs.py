@@ -198,24 +198,3 @@ def sequences(split, count=256, length=128):
     count = whole("count", count, 1, len(line) // (length + 1))
     starts = np.linspace(0, len(line) - length - 1, count).astype(int)
     return line[starts[:, None] + np.arange(length + 1)]
-
-
-def windows(split, count, draw=0, length=128):
-    """Cuts windows from random places of a split: a draw of calibration text.
-
-    Args:
-        split: `"train"` for calibration; `"validation"` or `"test"`.
-        count: How many windows.
-        draw: Seed of the places: another number, another text.
-        length: Tokens a window.
-
-    Returns:
-        `int32` of shape `(count, length)`.
-
-    Raises:
-        ValueError: As `sequences`, or if `draw` is no seed.
-    """
-    line = tokens(split)
-    length, count = whole("length", length, 1, len(line) - 1), whole("count", count, 1, 2**31)
-    starts = np.random.default_rng(seed(draw)).integers(0, len(line) - length, count)
-    return line[starts[:, None] + np.arange(length)]
