@@ -11,16 +11,8 @@ import numpy as np
 
 from course_utils import files
 from course_utils.document.claims.claim import Claim
-from course_utils.document.code import quantize
 from course_utils.document.references import REFERENCES
 from course_utils.document.workings import seconds_per_token
-
-
-def decibels(bits):
-    """Signal-to-noise ratio of a full-scale sine rounded to `2^bits` levels."""
-    wave = np.sin(np.arange(100_000) * 0.7213)
-    rounded = quantize(wave, 2 / 2**bits)
-    return float(10 * np.log10(np.mean(wave**2) / np.mean((wave - rounded) ** 2)))
 
 
 @functools.cache
@@ -101,12 +93,12 @@ CLAIMS = (
         quote="可以快速生成高质量的图像",
         states="Optimised models make images of high quality quickly.",
         recompute=lambda: kept("image generation", "quality"),
-        expected=(0.9925, 0.98),
+        expected=(0.9925, 0.995),
         tolerance=0.01,
         verdict="depends",
-        because="On what quality means: of the digits that a small network draws, 98% are still recognised in 3 bits, "
-        "while their distribution has moved away from that of real scans. Quickly is a matter of steps, each one call "
-        "of the network. 06_2_vision measures it.",
+        because="On what quality means: of the digits that a small network draws, 99% are still recognised in 3 bits, and "
+        "recognised is not all: with the simplest of the rules their distribution has by then moved away from that of "
+        "real scans. Quickly is a matter of steps, each one call of the network. 06_2_vision measures it.",
     ),
     Claim(
         id="6.3-heading",
@@ -124,24 +116,26 @@ CLAIMS = (
         id="6.3-synthesis",
         quote="可以显著提高语音合成的速度和效率",
         states="The methods make speech synthesis markedly faster.",
-        recompute=lambda: decibels(8) - decibels(4),
-        expected=24.08,
-        tolerance=0.8,
+        recompute=lambda: kept("speech synthesis", "quality"),
+        expected=(0.910, 0.754),
+        tolerance=0.02,
         verdict="depends",
-        evidence="argued",
-        because="On what rounding does to the sound: 4 instead of 8 bits for the samples of a sine cost 24 dB. What "
-        "fewer bits for a synthesiser's weights do has to be heard.",
+        because="On the engine: rounded floats take as long as before. With int8 weights in LiteRT a synthesiser's "
+        "file is less than a third of the float one, and as many words are understood. In 3 bits, which 67 validation "
+        "pairs had allowed, 75% of 134 test words are understood instead of 91%. 06_3_speech measures it.",
     ),
     Claim(
         id="6.3-recognition",
         quote="提高语音识别系统的响应速度和准确性",
         states="Optimised recognisers are faster and more accurate.",
-        recompute=lambda: REFERENCES["distil-whisper"].title,
-        expected="Distil-Whisper: Robust Knowledge Distillation via Large-Scale Pseudo Labelling",
+        recompute=lambda: kept("speech recognition", "quality"),
+        expected=(0.983, 0.970),
+        tolerance=0.01,
         verdict="depends",
-        evidence="looked up",
-        because="Gandhi et al. (2023) report 5.8 times the speed at a word error rate within 1 % of the teacher's on "
-        "unseen data: faster, and about as accurate, after training.",
+        because="Smaller, and a little less accurate: 97.0% of 462 test words in 3 bits, an eighth of the bytes, instead "
+        "of 98.3%. None of the ways tried makes it more accurate. Faster takes another network: Gandhi et al. (2023) "
+        "report 5.8 times the speed at a word error rate within 1 % of the teacher's, after training. 06_3_speech "
+        "measures the first.",
     ),
     Claim(
         id="6.4-real-time",
