@@ -487,9 +487,8 @@ def quantized_matmul(x, weights, bits=8, per="token"):
         )
     if x.ndim != 2 or x.shape[1] != inputs:
         raise ValueError(f"x must have shape (rows, {inputs}), got {x.shape}")
-    rounded = absmax(
-        x.T, bits, {"token": "channel", "tensor": "tensor"}[one_of("per", per, ("token", "tensor"))]
-    )
+    shared = "channel" if one_of("per", per, ("token", "tensor")) == "token" else "tensor"
+    rounded = absmax(x.T, bits, shared)  # turned on its side, a token is a channel
     size, scales, codes = (
         weights.group_size or inputs,
         np.atleast_2d(weights.scale),

@@ -16,7 +16,7 @@ from course_utils.lessons.frontier_pruning.explorers import pattern_explorer
 from course_utils.lessons.frontier_quantization.explorers import pair_explorer
 from course_utils.lessons.mathematics import explorers as mathematics
 from course_utils.lessons.pruning.explorers import importance_explorer
-from course_utils.lessons.quantization.explorers import rounding_explorer
+from course_utils.lessons.quantization.explorers import outlier_explorer, rounding_explorer
 from course_utils.lessons.trade_offs.explorers import Product, show_product
 from course_utils.lessons.training.explorers import descent_explorer
 from course_utils.widgets import Explorer, cards, readout, slider
@@ -79,6 +79,7 @@ def test_what_nobody_translated_is_found():
 
 MADE = {
     "rounding": (lambda: rounding_explorer(MATRIX), "step", (0.001, 0.1)),
+    "outlier": (lambda: outlier_explorer(MATRIX), "size", (0.5, 20.0)),
     "pattern": (lambda: pattern_explorer(MATRIX), "pattern", ("any", "runs", "units")),
     "descent": (descent_explorer, "rate", (0.1, 100.0)),
     "importance": (lambda: importance_explorer(MATRIX), "scale", (3.0,)),

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from course_utils import compression, evaluation, models, quantization
+from course_utils.datasets import docs
 from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
@@ -83,6 +85,104 @@ def test_honest_bits(answer):
     expect(abs(answer(1000, 3, 128) - 3.125) < 1e-9, _("try 3 bits with groups of 128: 3.125"))
 
 
+def clipping_scales(weights, bits):
+    largest_code = 2 ** (bits - 1) - 1
+    largest = np.abs(weights).max(axis=0) + 1e-12
+    best, least = largest / largest_code, np.full(weights.shape[1], np.inf)
+    for share in np.linspace(1, 0.3, 36):
+        scales = share * largest / largest_code
+        codes = np.clip(np.round(weights / scales), -largest_code, largest_code)
+        error = np.sum((codes * scales - weights) ** 2, axis=0)
+        best = np.where(error < least, scales, best)
+        least = np.minimum(error, least)
+    return best
+
+
+def no_search(weights, bits):
+    return np.abs(weights).max(axis=0) / (2 ** (bits - 1) - 1)
+
+
+def never_clipped(weights, bits):
+    largest = no_search(weights, bits)
+    tried = [share * largest for share in np.linspace(1, 0.3, 36)]
+    errors = [np.sum((np.round(weights / s) * s - weights) ** 2, axis=0) for s in tried]
+    return np.array(tried)[np.argmin(errors, axis=0), np.arange(weights.shape[1])]
+
+
+def one_share_for_all(weights, bits):
+    return 0.8 * no_search(weights, bits)
+
+
+def a_scale_an_input(weights, bits):
+    return clipping_scales(weights.T, bits)
+
+
+def least_largest_error(weights, bits):
+    top, largest = 2 ** (bits - 1) - 1, no_search(weights, bits)
+    tried = [share * largest for share in np.linspace(1, 0.3, 36)]
+    errors = [
+        np.abs(np.clip(np.round(weights / s), -top, top) * s - weights).max(axis=0) for s in tried
+    ]
+    return np.array(tried)[np.argmin(errors, axis=0), np.arange(weights.shape[1])]
+
+
+def lost(weights, scales, bits):
+    """Returns the squared error of each unit, rounded at these scales."""
+    off = quantization.round_to(weights, scales[None], bits).dequantize() - weights
+    return np.sum(np.square(off), axis=0)
+
+
+def rounded_perplexity(scales_of):
+    """Returns the validation perplexity of `docs-tiny` in 4 bits, at the scales of a function."""
+
+    def rule(weights, bits):
+        scales = np.asarray(scales_of(weights, bits), np.float32)
+        return quantization.round_to(weights, scales[None], bits)
+
+    small = compression.compress(models.load("docs-tiny"), [compression.Quantize(rule, bits=4)])
+    return evaluation.next_token(small.model, docs.sequences("validation", 64)).perplexity
+
+
+def test_clipping_scales(answer):
+    weights = np.random.default_rng(0).normal(0, 0.1, (64, 5)).astype(np.float32)
+    weights[3, 2] = 0.5
+    scales, plain = np.asarray(answer(weights, 4), np.float32), no_search(weights, 4)
+    expect(
+        scales.shape == (5,),
+        _("5 units of 64 inputs have 5 scales: shape (5,), yours has {shape}").format(
+            shape=scales.shape
+        ),
+    )
+    expect(
+        np.all(np.isfinite(scales) & (scales > 0)),
+        _("each scale is a number above 0, got {got}").format(got=scales.round(4).tolist()),
+    )
+    mine, theirs = lost(weights, scales, 4), lost(weights, plain, 4)
+    worse = int(np.argmax(mine - theirs))
+    expect(
+        mine[worse] <= 1.0001 * theirs[worse],
+        _(
+            "in unit {unit} your scale has a squared error of {mine:.4f}, absmax has {theirs:.4f}. "
+            "Does each unit choose for itself, and did you clip the codes before you measured?"
+        ).format(unit=worse, mine=mine[worse], theirs=theirs[worse]),
+    )
+    expect(
+        mine.sum() < 0.96 * theirs.sum(),
+        _(
+            "clipping takes a twentieth off the squared error of absmax here, and more; yours is "
+            "{share:.1%} of it"
+        ).format(share=mine.sum() / theirs.sum()),
+    )
+    reached, before = rounded_perplexity(answer), rounded_perplexity(no_search)
+    expect(
+        reached < 0.93 * before,
+        _(
+            "docs-tiny has a validation perplexity of {reached:.2f} with your scales and {before:.2f} "
+            "with absmax: the aim is 7% below that"
+        ).format(reached=reached, before=before),
+    )
+
+
 EXERCISES = (
     Exercise(
         "03-1-levels",
@@ -112,5 +212,18 @@ EXERCISES = (
         (without_scales, scales_in_float32),
         "Small groups follow the weights better and cost more scales. '4-bit' with groups of 32 is "
         "4.5 bits in the file.",
+    ),
+    Exercise(
+        "03-1-clipping",
+        test_clipping_scales,
+        "For each share from 1 down to 0.3: the scale is share * largest / largest code. Round, "
+        "clip, measure the squared error of each column, and keep each column's best so far with "
+        "np.where.",
+        clipping_scales,
+        (no_search, never_clipped, one_share_for_all, a_scale_an_input, least_largest_error),
+        "The same bytes, and a good part of the damage taken back: the many small weights round "
+        "finer, the few large ones are clipped. quantization.clipped does it with 33 shares. It is "
+        "still blind: it asks how far the weights move, not what that does to the output, as GPTQ "
+        "does in 08_1.",
     ),
 )
