@@ -107,7 +107,7 @@ def test_an_unknown_application_is_named():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "application", ("image classification", "speech recognition", "text generation")
+    "application", ("image classification", "speech recognition", "speech enhancement")
 )
 def test_what_is_recorded_is_measured_anew(application):
     found = results("applications")["applications"][application]
