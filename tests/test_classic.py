@@ -14,7 +14,7 @@ from course_utils.backend import keras, tf
 from course_utils.datasets import docs
 from course_utils.decoding.classic import reader, write
 from course_utils.experiments import training
-from course_utils.lessons.background import experiments
+from course_utils.lessons.background import experiments, explorers
 from course_utils.models import checkpoint, classic
 
 TEXT = docs.tokens("validation")[:60_000]
@@ -438,3 +438,20 @@ def test_a_block_less_is_a_prediction_worse():
     found = experiments.read_out(model, tokens)
     assert found[-1] == pytest.approx(evaluation.next_token(model, tokens).perplexity, rel=1e-3)
     assert found[0] > found[1] > found[2]
+
+
+def test_a_model_has_one_colour_in_every_chart_of_the_lesson():
+    colours = {name: colour for name, (colour, _) in explorers.LOOKS.items()}
+    assert len(set(colours.values())) == len(colours)
+    names = ("HMM", "Transformer", "larger Transformer")
+    tables = [{"order": n, "numbers": 10**n, "test_loss": 5 - n} for n in (1, 2, 3)]
+    charts = (
+        explorers.bracket_chart({name: [0.5, *[0.9] * 5] for name in names}, [48] * 6),
+        explorers.size_chart(tables, {name: (1000, 10.0) for name in names}),
+        explorers.growth_chart({name: (1000, 2.0, (1.9, 2.1)) for name in names}),
+    )
+    for chart in charts:
+        drawn = {mark.label: mark.color for mark in chart.marks if mark.label in names}
+        assert drawn == {name: colours[name] for name in names}
+    bars = [mark for mark in charts[0].marks if len(getattr(mark, "x", ())) == 2]
+    assert len(bars) == 5 * len(names)  # none where a model answers the same both times

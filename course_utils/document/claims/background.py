@@ -87,7 +87,7 @@ CLAIMS = (
         expected=(1989, 2015, 2022, 2023, 2023),
         verdict="depends",
         evidence="looked up",
-        because="True of the frontier of 2015: pruning is from 1989, soft labels from 2015. KV caches, "
+        because="On the year: it is the frontier of 2015, with pruning from 1989 and soft labels from 2015. KV caches, "
         "FlashAttention (2022), GPTQ, speculative decoding and PagedAttention (2023) are not "
         "mentioned; the 08 "
         "notebooks take them up.",
@@ -216,8 +216,9 @@ CLAIMS = (
         recompute=share_of_inputs_a_layer_reads,
         expected=1.0,
         verdict="depends",
-        because="True if 'part' means a level of abstraction. A deeper dense layer reads every input: "
-        "all of its slopes with respect to the input are nonzero.",
+        because="On what 'part' means. As a level of abstraction it is a fair picture. As a share of the input it is "
+        "not: a deeper dense layer reads all of it, and all of its slopes with respect to the input "
+        "are nonzero.",
         repaired="Each layer transforms the whole output of the layer before it.",
     ),
     Claim(
@@ -237,7 +238,7 @@ CLAIMS = (
         recompute=lambda: (pieces("2.1"), ("C", "D") in arrows("2.1")),
         expected=(1, True),
         verdict="depends",
-        because="True of the first Transformer (2017) and of T5. GPT (Radford et al., 2018) is a decoder alone and "
+        because="On the model. True of the first Transformer (2017) and of T5. GPT (Radford et al., 2018) is a decoder alone and "
         "BERT an encoder alone, so neither model of section 1 fits the chart. 02_1_architecture "
         "runs both kinds.",
     ),

@@ -1,7 +1,10 @@
 """Exercises of lesson 1."""
 
+import functools
+
 import numpy as np
 
+from course_utils.checks import read_only
 from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
@@ -124,6 +127,88 @@ def test_gigabytes(answer):
     expect(abs(answer(1e12, 4) - 500) < 1e-6, _("a trillion parameters of 4 bits are 500 GB"))
 
 
+def together(p, q):
+    def doubt(shares):  # the entropy, in nats
+        return -(shares * np.log(shares)).sum(-1, keepdims=True)
+
+    share = 1 / (1 + np.exp(doubt(p) - doubt(q) + 0.4))  # of the table; the network is the better
+    return share * p + (1 - share) * q
+
+
+def half_of_each(p, q):
+    return (p + q) / 2
+
+
+def geometric(p, q):
+    return np.sqrt(p * q)
+
+
+def geometric_shares(p, q):
+    return geometric(p, q) / geometric(p, q).sum(-1, keepdims=True)
+
+
+def network_alone(p, q):
+    return q
+
+
+def doubt_wins(p, q):
+    return together(p, q) * -1 + p + q
+
+
+def the_surest_alone(p, q):
+    def doubt(shares):
+        return -(shares * np.log(shares)).sum(-1, keepdims=True)
+
+    return np.where(doubt(p) < doubt(q), p, q)
+
+
+@functools.cache
+def said_by_both():
+    """What the table and the network say at each position of some test text, and what came."""
+    from course_utils import models
+    from course_utils.datasets import docs
+    from course_utils.document.code import softmax
+
+    tokens = docs.sequences("test", 24)
+    said = [
+        softmax(np.asarray(models.load(name)(tokens[:, :-1]), np.float64))
+        for name in ("docs-ngram", "docs-tiny")
+    ]
+    return *map(read_only, said), read_only(tokens[:, 1:].copy())
+
+
+def perplexity_of(p, came):
+    return float(np.exp(-np.log(np.take_along_axis(p, came[..., None], axis=-1)).mean()))
+
+
+def test_together(answer):
+    p, q = np.random.default_rng(1).dirichlet(np.ones(6), (2, 3, 4))
+    got = np.asarray(answer(p, q))
+    expect(
+        got.shape == p.shape,
+        _("for p and q of shape {wanted} the answer has that shape, too; yours has {shape}").format(
+            wanted=p.shape, shape=got.shape
+        ),
+    )
+    expect(
+        np.allclose(got.sum(-1), 1) and got.min() >= 0,
+        _(
+            "at each position the probabilities must sum to 1, none below 0; at the first one yours "
+            "sum to {sum:.3f}"
+        ).format(sum=got[0, 0].sum()),
+    )
+    p, q, came = said_by_both()
+    reached = perplexity_of(np.asarray(answer(p, q)), came)
+    table, network, half = (perplexity_of(each, came) for each in (p, q, (p + q) / 2))
+    expect(
+        reached < 0.98 * half,
+        _(
+            "on test text your model has perplexity {reached:.2f}. The table alone has {table:.2f}, the "
+            "network {network:.2f}, half of each {half:.2f}; to reach: {wanted:.2f}"
+        ).format(reached=reached, table=table, network=network, half=half, wanted=0.98 * half),
+    )
+
+
 EXERCISES = (
     Exercise(
         "01-perplexity",
@@ -164,5 +249,31 @@ EXERCISES = (
         gigabytes,
         (gigabits, gibibytes),
         "The document's trillion is 4,000 GB as float32. That is why the rest of the course exists.",
+    ),
+    Exercise(
+        "01-together",
+        test_together,
+        (
+            "Begin with half of each: it is better than either. Now, when should the table get more "
+            "than half? Look at its distribution at one position: is it sharp, or nearly flat?",
+            "The entropy, -sum of p log p over the 512 tokens, says how much a model doubts. Give the "
+            "one that doubts less the larger share, but never all of it: even a sure model errs.",
+            "Let the share of the table be 1 / (1 + exp(doubt of p - doubt of q)), with a shape of "
+            "(texts, time, 1), and mix with it. As the network is the better of the two on the whole, "
+            "a small number added inside exp helps.",
+        ),
+        together,
+        (
+            half_of_each,
+            geometric,
+            geometric_shares,
+            network_alone,
+            doubt_wins,
+            the_surest_alone,
+        ),
+        "Two models that are wrong in different places are together better than either, with no "
+        "training at all: where a docstring stands nearly word for word in another module the table "
+        "is sure, and the network fills in the rest. The cheap trick of asking each how sure it is "
+        "beats any fixed share. File compressors have mixed models like this for decades.",
     ),
 )

@@ -1,6 +1,7 @@
 """What each kind of language model can see, and what it makes of it (lesson 1)."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -8,12 +9,23 @@ from course_utils import evaluation
 from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
 from course_utils.datasets import docs
 from course_utils.decoding.classic import reader
+from course_utils.evaluation.intervals import wilson
 from course_utils.lessons.background.experiments import CONTEXTS, DISTANCES, perplexity_with
 from course_utils.models import classic
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, readout, slider
 from course_utils.widgets.controls import Number
 from course_utils.widgets.html import visible
+
+# One colour and one shape a model, in every chart of the lesson.
+LOOKS = {
+    "HMM": ("purple", "triangle"),
+    "6-gram": ("vermillion", "diamond"),
+    "LSTM": ("green", "square"),
+    "Transformer": ("blue", "circle"),
+    "larger Transformer": ("sky", "circle"),
+    "largest Transformer": ("orange", "circle"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +41,7 @@ class Counted:
             `(text, probability)`.
         unseen: After the prompt, the probability of all tokens that never followed it.
         prompt: The text after which these were asked for.
+        curves: At this discount, the perplexities `known` and `unknown` for each order from 1.
     """
 
     order: int
@@ -39,6 +52,7 @@ class Counted:
     likeliest: list
     unseen: float
     prompt: str
+    curves: tuple
 
 
 def counter(text, held_out, prompt, orders=5):
@@ -55,8 +69,14 @@ def counter(text, held_out, prompt, orders=5):
     prompt = np.array([pieces.encode(prompt).ids])
     again = text[: held_out.size].reshape(held_out.shape)
 
-    def measure(order, discount):
+    @functools.lru_cache(maxsize=64)
+    def made(order, discount):
         model = classic.kneser_ney(counted[:order], vocabulary, discount)
+        scores = (evaluation.next_token(model, tokens).perplexity for tokens in (again, held_out))
+        return model, *scores
+
+    def measure(order, discount):
+        model, known, unknown = made(order, discount)
         p = np.exp(model(prompt))[0, -1]
         windows = np.lib.stride_tricks.sliding_window_view(text, order)
         after = (windows[:, :-1] == prompt[0, len(prompt[0]) - order + 1 :]).all(
@@ -64,9 +84,7 @@ def counter(text, held_out, prompt, orders=5):
         )  # as far back as it looks
         followers = np.unique(windows[after, -1])
         likeliest = [(pieces.decode([i]), float(p[i])) for i in p.argsort()[::-1][:10]]
-        known, unknown = (
-            evaluation.next_token(model, tokens).perplexity for tokens in (again, held_out)
-        )
+        curves = tuple(zip(*(made(n + 1, discount)[1:] for n in range(orders))))
         return Counted(
             order,
             discount,
@@ -76,13 +94,16 @@ def counter(text, held_out, prompt, orders=5):
             likeliest,
             float(1 - p[followers].sum()),
             said,
+            curves,
         )
 
     return measure
 
 
 def show_counted(seen):
-    """The two perplexities, and what the model expects after the prompt."""
+    """The two perplexities, how they move with n, and what the model expects after the prompt."""
+    orders = np.arange(len(seen.curves[0])) + 1
+    known, unknown = (np.where(np.isfinite(curve), curve, np.nan) for curve in seen.curves)
     names = {i + 0.5: visible(text) for i, (text, p) in enumerate(seen.likeliest)}
     return [
         cards(
@@ -90,6 +111,26 @@ def show_counted(seen):
             readout(_("perplexity, counted text"), f"{seen.known:.1f}"),
             readout(_("numbers in the table"), f"{seen.numbers:,}"),
             readout(_("left for what never followed"), f"{seen.unseen:.1%}"),
+        ),
+        Chart(
+            [
+                Line(orders, unknown, label=_("new text"), color="vermillion"),
+                Line(orders, known, label=_("counted text"), color="blue"),
+                Rule(seen.order),
+            ],
+            x=Axis("n", low=1, high=len(orders), ticks=orders.tolist()),
+            y=Axis(_("perplexity"), log=True, low=1, high=500, ticks=(1, 2, 5, 10, 30, 100, 300)),
+            title=_("D = {discount:g}: text that was counted, and text that was not").format(
+                discount=seen.discount
+            ),
+            width=620,
+            height=260,
+            description=_(
+                "Perplexity against n. New text: {unknown}. Counted text: {known}."
+            ).format(
+                unknown=", ".join(f"{value:.1f}" for value in seen.curves[1]),
+                known=", ".join(f"{value:.1f}" for value in seen.curves[0]),
+            ),
         ),
         Chart(
             [Bars(np.arange(len(names) + 1), [100 * p for text, p in seen.likeliest])],
@@ -149,7 +190,10 @@ def sight_explorer(models, tokens):
         )
 
     def show(seen):
-        marks = [Line(CONTEXTS, values, label=name) for name, values in curves.items()]
+        marks = [
+            Line(CONTEXTS, values, label=name, color=LOOKS[name][0])
+            for name, values in curves.items()
+        ]
         return [
             cards(*(readout(name, f"{value:.2f}") for name, value in seen.perplexity.items())),
             Chart(
@@ -177,14 +221,22 @@ def said(values, spec):
     return ", ".join(f"{name} {value:{spec}}" for name, value in values.items())
 
 
-def bracket_chart(scores):
-    """Draws how often models prefer the right bracket, by its distance; `scores[name]` has a share
-    for each distance."""
-    middles = [np.sqrt(low * high) for low, high in DISTANCES]
-    marks = [
-        Line(middles, [100 * share for share in shares], label=name)
-        for name, shares in scores.items()
-    ]
+def bracket_chart(scores, places):
+    """Draws how often models prefer the right bracket, by its distance, with 95% intervals.
+
+    Args:
+        scores: By name, a share for each distance.
+        places: How many places each distance has.
+    """
+    middles, marks = np.array([np.sqrt(low * high) for low, high in DISTANCES]), []
+    for number, (name, shares) in enumerate(scores.items()):
+        color, shape = LOOKS[name]
+        x = middles * 1.03 ** (number - len(scores) / 2)  # side by side, so that bars can be told
+        marks.append(Line(x, 100 * np.array(shares), color=color))
+        marks.append(Points(x, 100 * np.array(shares), label=name, color=color, marker=shape))
+        for at, share, count in zip(x, shares, places):
+            if share != 0.5:  # who cannot see it is right in one text of each pair, without chance
+                marks.append(Line([at, at], 100 * np.array(wilson(share, count)), color=color))
     ticks = {
         middle: _("{low} to {high}").format(low=low, high=high)
         for middle, (low, high) in zip(middles, DISTANCES)
@@ -194,9 +246,9 @@ def bracket_chart(scores):
         [*marks, Rule(50, vertical=False, label=_("cannot see it"))],
         title=_("Which bracket closes?"),
         x=Axis(_("tokens back to the opening bracket"), log=True, ticks=ticks),
-        y=Axis(_("right bracket preferred, %"), low=40, high=100),
-        width=620,
-        height=300,
+        y=Axis(_("right bracket preferred, %"), low=30, high=100),
+        width=720,
+        height=340,
         description=_("Nearest: {nearest}. Farthest: {farthest}.").format(
             nearest=said(nearest, ".0%"), farthest=said(farthest, ".0%")
         ),
@@ -227,12 +279,9 @@ def size_chart(tables, models):
             marker="circle",
         ),
     ]
-    colors = ("vermillion", "green", "orange", "purple", "blue", "sky")
-    shapes = ("triangle", "diamond", "square", "circle", "square", "triangle")
-    marks += [
-        Points([numbers], [perplexity], label=name, color=color, marker=marker, size=6)
-        for (name, (numbers, perplexity)), color, marker in zip(models.items(), colors, shapes)
-    ]
+    for name, (numbers, perplexity) in models.items():
+        color, shape = LOOKS[name]
+        marks.append(Points([numbers], [perplexity], label=name, color=color, marker=shape, size=6))
     found = {
         _("{name} with {numbers:,} numbers").format(name=name, numbers=numbers): perplexity
         for name, (numbers, perplexity) in models.items()
@@ -245,4 +294,29 @@ def size_chart(tables, models):
         width=720,
         height=440,
         description=_("Perplexity: {values}.").format(values=said(found, ".1f")),
+    )
+
+
+def growth_chart(measured):
+    """Draws loss against parameters.
+
+    Args:
+        measured: By name: how many parameters, the loss, and its 95% interval.
+    """
+    sizes, losses, __ = zip(*measured.values())
+    marks = [Line(sizes, losses, color="grey")]
+    for name, (size, loss, ends) in measured.items():
+        color, shape = LOOKS[name]
+        marks.append(Line([size, size], ends, color=color))
+        marks.append(Points([size], [loss], label=name, color=color, marker=shape, size=6))
+    return Chart(
+        marks,
+        x=Axis(_("parameters"), log=True),
+        y=Axis(_("loss on test text, nats a token"), log=True, ticks=(1.5, 1.75, 2, 2.25, 2.5)),
+        title=_("Loss against parameters"),
+        width=620,
+        height=320,
+        description=_("The loss: {values}.").format(
+            values=said({name: loss for name, (__, loss, __) in measured.items()}, ".2f")
+        ),
     )

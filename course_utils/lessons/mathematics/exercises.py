@@ -1,8 +1,11 @@
 """Exercises of lesson 4."""
 
+import functools
+
 import numpy as np
 
 from course_utils import document
+from course_utils.checks import read_only
 from course_utils.document.code import softmax
 from course_utils.lesson.exercise import Exercise, expect
 from course_utils.lessons.mathematics import explorers as mathematics
@@ -150,6 +153,106 @@ def test_target(answer):
     )
 
 
+def levels(values, count):
+    values = np.sort(values, axis=None)
+    found = np.quantile(values, (np.arange(count) + 0.5) / count)
+    for turn in range(100):
+        ends = np.searchsorted(values, (found[1:] + found[:-1]) / 2)
+        parts = np.split(values, ends)
+        found = np.array([part.mean() if part.size else old for part, old in zip(parts, found)])
+    return found
+
+
+def even(values, count):
+    most = np.abs(values).max()
+    return most * ((2 * np.arange(count) + 1) / count - 1)
+
+
+def quantiles(values, count):
+    return np.quantile(values, (np.arange(count) + 0.5) / count)
+
+
+def well_clipped(values, count):
+    tried = [share * even(values, count) for share in np.linspace(0.1, 1, 46)]
+    return min(tried, key=lambda found: squared_error(values, found))
+
+
+def nearest(values, levels):
+    """Returns the level next to each value."""
+    levels = np.sort(np.asarray(levels, float).ravel())
+    return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, values)]
+
+
+def squared_error(values, levels):
+    return float(np.mean(np.square(nearest(values, levels) - values)))
+
+
+@functools.cache
+def three_bits():
+    """`docs-tiny` to write into, its matrices by path as they were, and text to read."""
+    from course_utils import models
+    from course_utils.datasets import docs
+
+    model = models.load("docs-tiny")
+    matrices = {
+        weight.path: read_only(weight.numpy())
+        for weight in model.trainable_variables
+        if "kernel" in weight.path
+    }
+    return model, matrices, docs.sequences("validation", 16)
+
+
+def perplexity_with(answer):
+    """The perplexity of `docs-tiny` when each of its matrices has 8 levels, those of an answer."""
+    from course_utils import evaluation
+
+    model, matrices, tokens = three_bits()
+    for weight in model.trainable_variables:
+        if weight.path in matrices:
+            value = matrices[weight.path]
+            weight.assign(nearest(value, answer(value.ravel().copy(), 8)).astype(np.float32))
+    return evaluation.next_token(lambda x: model(x), tokens).perplexity
+
+
+@functools.cache
+def perplexity_well_clipped():
+    return perplexity_with(well_clipped)
+
+
+def test_levels(answer):
+    got = np.asarray(answer(np.array([0.0, 10, 0, 10, 0, 0.3]), 2))
+    expect(
+        got.shape == (2,) and got.dtype.kind in "iuf",
+        _("for count = 2 the answer is 2 numbers, shape (2,); yours has shape {shape}").format(
+            shape=got.shape
+        ),
+    )
+    expect(
+        np.allclose(np.sort(got), [0.075, 10]),
+        _(
+            "the values 0, 10, 0, 10, 0 and 0.3 fall into two heaps, with means 0.075 and 10; your "
+            "levels are {got}"
+        ).format(got=np.sort(got).round(3).tolist()),
+    )
+    values = np.random.default_rng(24).normal(0, 1, 100_000)
+    error = squared_error(values, answer(values.copy(), 16))
+    expect(
+        error < 0.0100,
+        _(
+            "for a Gaussian and 16 levels your error is {error:.5f}. Even levels with the best clip "
+            "have 0.01154, the best levels of all 0.00950 (Max, 1960); to reach: 0.0100"
+        ).format(error=error),
+    )
+    reached, clipped = perplexity_with(answer), perplexity_well_clipped()
+    expect(
+        reached < 0.97 * clipped,
+        _(
+            "docs-tiny with 8 levels a matrix has perplexity {reached:.1f} with yours, {clipped:.1f} "
+            "with even ones and the best clip; to reach: {wanted:.1f}"
+        ).format(reached=reached, clipped=clipped, wanted=0.97 * clipped),
+    )
+
+
 EXERCISES = (
     Exercise(
         "04-rounding-error",
@@ -201,5 +304,23 @@ EXERCISES = (
         "You found one, and by moving the share between two other entries you find another. A loss "
         "without its target is "
         "no result: nobody can check it.",
+    ),
+    Exercise(
+        "04-levels",
+        test_levels,
+        (
+            "Two facts, in turn. Given the levels, each value belongs to the nearest one. Given which "
+            "values belong to a level, which number has the least squared distance from them?",
+            "Their mean. So: begin with any levels, such as quantiles of the values; assign; replace "
+            "each level by the mean of its values; again. No round can make the error larger.",
+            "With sorted values it is fast: the borders lie half-way between neighbouring levels, "
+            "np.searchsorted finds where they cut the values, np.split cuts. A level with no values "
+            "stays where it is. Some dozens of rounds are enough.",
+        ),
+        levels,
+        (even, quantiles, well_clipped),
+        "This is Lloyd's and Max's quantizer, k-means in one dimension. Even levels need only a step "
+        "to be stored and let integers be multiplied; free levels need a table, and their codes mean "
+        "nothing by themselves. 08_1 puts such codebooks to work.",
     ),
 )

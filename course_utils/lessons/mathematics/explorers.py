@@ -68,6 +68,30 @@ def laws(weights):
     return {law.name: law for law in made}
 
 
+# ---- the embedding -----------------------------------------------------------------------------
+
+
+def onehot_chart(words=8, which=3):
+    """Draws the exponential of a one-hot column: where it has zeros, 1 is left, and that lets every
+    other word through."""
+    onehot = np.eye(words)[which]
+    edges, exponential = np.arange(words + 1), np.exp(onehot)
+    return Chart(
+        [
+            Bars(edges, exponential, color="vermillion", label=_("its exponential")),
+            Bars(edges, onehot, color="blue", label=_("the one-hot column")),
+        ],
+        x=Axis(_("word"), ticks={i + 0.5: str(i) for i in range(words)}),
+        y=Axis(_("entry"), low=0),
+        title=_("What the exponential does to a one-hot column"),
+        width=560,
+        height=220,
+        description=_(
+            "Word {which} goes from 1 to {most:.2f}; each of the {rest} others goes from 0 to 1."
+        ).format(which=which, most=exponential.max(), rest=words - 1),
+    )
+
+
 # ---- the step -----------------------------------------------------------------------------------
 
 
@@ -153,11 +177,11 @@ def step_explorer(laws):
         law=choice(
             _("weights"),
             {law.label: name for name, law in laws.items()},
-            "Gaussian",
+            "trained",
             _("how they are distributed"),
         ),
         step=log_slider(
-            "Q / σ", 0.1, 10, 0.5, _("the step, in standard deviations of the weights")
+            "Q / σ", 0.1, 10, 1.0, _("the step, in standard deviations of the weights")
         ),
     )
 
