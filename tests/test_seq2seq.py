@@ -7,13 +7,13 @@ import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_utils import models
+from course_utils import evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.datasets import tales
 from course_utils.decoding.translation import all_right, translate
 from course_utils.evaluation import attribution
 from course_utils.experiments import training
-from course_utils.lessons.architecture import explorers
+from course_utils.lessons.architecture import explorers, today
 from course_utils.models import checkpoint
 from course_utils.models.seq2seq import EncoderDecoder
 
@@ -351,3 +351,71 @@ def test_a_silenced_head_takes_no_part_and_comes_back(decoder):
     assert found.shape == (2, 4) and len(set(found.round(6).ravel().tolist())) == 8
     for weight, kept in zip(decoder.get_weights(), before):
         np.testing.assert_array_equal(weight, kept)
+
+
+def test_a_head_that_gives_its_mean_costs_nothing_where_it_says_the_same_to_all(decoder):
+    tokens = rng.integers(0, 30, (4, 12)).astype(np.int32)
+    typical = attribution.typical_heads(decoder, tokens[:, :-1])
+    assert typical.shape == (2, 4, 4)
+    by_hand = attribution.forward_with(decoder, tokens, lambda number, mixed: mixed)
+    np.testing.assert_allclose(by_hand, decoder(tokens), atol=1e-5)
+
+    layer = decoder.blocks[0].attention
+    x = decoder.embedding(tokens[:, :-1]) + decoder.positions(np.arange(11))
+    mixed = layer.attend(
+        *layer.projected(decoder.blocks[0].attention_norm(x)), np.tri(11, dtype=np.float32)
+    )
+    np.testing.assert_allclose(typical[0].ravel(), np.mean(mixed, (0, 1)), atol=1e-6)
+
+    found = attribution.perplexity_with_typical_heads(decoder, tokens, typical)
+    silent = attribution.perplexity_with_typical_heads(decoder, tokens, 0 * typical)
+    np.testing.assert_allclose(
+        silent, attribution.perplexity_without_heads(decoder, tokens), rtol=1e-4
+    )
+    assert found.shape == (2, 4) and np.abs(found - silent).min() > 1e-6
+
+    constant = checkpoint.clone(decoder)  # a head whose values are zero gives zero to everybody
+    kernel = constant.blocks[0].attention.value_projection.kernel
+    kernel.assign(np.concatenate([np.zeros((16, 4)), np.asarray(kernel)[:, 4:]], axis=1))
+    still = attribution.typical_heads(constant, tokens[:, :-1])
+    costs = attribution.perplexity_with_typical_heads(constant, tokens, still)
+    assert costs[0, 0] == pytest.approx(evaluation.next_token(constant, tokens).perplexity)
+
+
+# --- the decoder of today ------------------------------------------------------------------------
+
+
+def test_rotated_scores_know_the_distance_alone():
+    q, k = rng.normal(size=(2, 1, 8))
+    scores = [
+        float(today.rotated(q, np.array([at + away]))[0] @ today.rotated(k, np.array([at]))[0])
+        for away in (0, 3)
+        for at in (0, 5, 100_000)
+    ]
+    np.testing.assert_allclose(scores[:3], scores[0], atol=1e-6)
+    np.testing.assert_allclose(scores[3:], scores[3], atol=1e-6)
+    assert abs(scores[0] - scores[3]) > 1e-3 and scores[0] == pytest.approx(float(q[0] @ k[0]))
+    vectors = rng.normal(size=(2, 5, 8))
+    turned = today.rotated(vectors, np.arange(5))
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), np.linalg.norm(vectors, axis=-1))
+    half = today.rotated(np.eye(2)[:1], np.array([1]))
+    np.testing.assert_allclose(half[0], [np.cos(1), np.sin(1)])
+
+
+def test_a_gate_lets_through_what_it_opens_for():
+    x, gate, up, down = (rng.normal(size=shape) for shape in ((3, 4), (4, 6), (4, 6), (6, 4)))
+    shut = today.swiglu(x, 0 * gate, up, down)
+    np.testing.assert_allclose(shut, 0)
+    opened = np.asarray(keras.activations.silu((x @ gate).astype(np.float32)))
+    np.testing.assert_allclose(
+        today.swiglu(x, gate, up, down), (opened * (x @ up)) @ down, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_published_sizes_are_counted():
+    mixtral = dict(vocabulary=32000, width=4096, depth=32, heads=32, head_size=128, kv_heads=8)
+    there, passed, cache = today.parameters(**mixtral, hidden=14336, experts=8, used=2)
+    assert (round(there / 1e9, 1), round(passed / 1e9, 1)) == (46.7, 12.9)  # Jiang et al., 2024
+    llama = dict(vocabulary=32000, width=4096, depth=32, heads=32, head_size=128, kv_heads=32)
+    assert today.parameters(**llama, hidden=11008)[:2] == (6_738_415_616, 6_738_415_616)
+    assert today.parameters(**llama, hidden=11008)[2] == 4 * cache

@@ -61,6 +61,75 @@ def perplexity_without_heads(model, tokens):
     return np.reshape(found, (len(model.blocks), -1))
 
 
+def typical_heads(model, tokens):
+    """Returns what each head of a `DecoderLM` gives on average over a text, before the output
+    projection: `(blocks, heads, head_size)`.
+
+    Args:
+        model: A `DecoderLM` whose blocks have the same number of heads.
+        tokens: `int32` of shape `(sequences, time)`.
+    """
+    found = []
+
+    def noted(_, mixed):
+        found.append(np.mean(mixed, axis=(0, 1)))
+        return mixed
+
+    forward_with(model, tokens, noted)
+    heads = model.blocks[0].attention.heads
+    return np.reshape(found, (len(found), heads, -1))
+
+
+def perplexity_with_typical_heads(model, tokens, typical):
+    """Puts in place of one head after the other what it gives on average, whatever the text, and
+    measures what that costs.
+
+    Silence is a value that the later layers never met; the mean is not.
+
+    Args:
+        model: A `DecoderLM` whose blocks have the same number of heads.
+        tokens: As `evaluation.next_token` takes them.
+        typical: From `typical_heads`, measured on other text.
+
+    Returns:
+        Perplexities of shape `(blocks, heads)`.
+    """
+    blocks, heads, size = typical.shape
+
+    def measured(block, head):
+        here = np.repeat(np.arange(heads) == head, size)
+        fixed = np.tile(typical[block, head], heads)
+
+        def changed(number, mixed):
+            return tf.where(here, fixed, mixed) if number == block else mixed
+
+        return evaluation.next_token(lambda x: forward_with(model, x, changed), tokens).perplexity
+
+    return np.array([[measured(block, head) for head in range(heads)] for block in range(blocks)])
+
+
+def forward_with(model, tokens, changed):
+    """Runs a `DecoderLM` by hand with a change to what its heads give.
+
+    Args:
+        model: A `DecoderLM`.
+        tokens: `int32` of shape `(batch, time)`.
+        changed: Function of a block's number and what its heads give side by side,
+            `(batch, time, heads * head_size)`; it returns what stands in its place.
+
+    Returns:
+        Logits of shape `(batch, time, vocabulary)`.
+    """
+    x = model.embedding(tokens) + model.positions(np.arange(tokens.shape[1]))
+    past = np.tri(tokens.shape[1], dtype=np.float32)
+    for number, block in enumerate(model.blocks):
+        layer = block.attention
+        mixed = layer.attend(*layer.projected(block.attention_norm(x)), past)
+        x += layer.output_projection(changed(number, mixed))
+        x += block.down(block.up(block.mlp_norm(x)))
+    return model.head(model.norm(x))
+
+
 def weights_of(layer, x, memory, visible):
     """Returns who looks where in an attention layer, `(heads, x, memory)`, for one row.
 

@@ -10,7 +10,16 @@ import pathlib
 
 from course_utils import files
 from course_utils.checks import one_of
-from course_utils.experiments import applications, caches, speech_study, students, tokenizer, voices
+from course_utils.experiments import (
+    applications,
+    caches,
+    pretraining,
+    reference,
+    speech_study,
+    students,
+    tokenizer,
+    voices,
+)
 from course_utils.experiments.docs_small import docs_base_small
 from course_utils.experiments.lenet_small import digits_lenet_small
 from course_utils.experiments.methods_table import methods
@@ -23,6 +32,8 @@ RECIPES = {
     "digits-lenet-small": digits_lenet_small,
     "methods": methods,
     "students": students.experiment,
+    "pretraining": pretraining.experiment,
+    "reference": reference.experiment,
     "caches": caches.experiment,
     "voices": voices.experiment,
     "speech": speech_study.experiment,

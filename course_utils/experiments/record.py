@@ -29,7 +29,7 @@ def results(name):
     """Returns what a recipe gave, as `data/results` keeps it.
 
     Args:
-        name: `"docs-base-small"`, `"digits-lenet-small"`, `"methods"`, `"students"` or `"caches"`.
+        name: such as `"docs-base-small"`, `"students"` or `"pretraining"`: a file of that folder.
 
     Returns:
         A dict: command, seed, versions, and what was measured.

@@ -62,6 +62,32 @@ def without_docstrings(code):
     return "\n".join(lines)
 
 
+def card(*names):
+    """Shows the reference card: what shipped models reach on each split, all on the same examples.
+
+    Args:
+        *names: Of models; all that are on the card if left out.
+
+    Returns:
+        A `Table`.
+    """
+    from course_utils.evaluation import reference  # wakes TensorFlow
+
+    def quality(known, split):
+        value = known[split]["quality"]
+        return f"{value:.1f} dB" if known["measure"].startswith("dB") else f"{value:.1%}"
+
+    rows = []
+    for name in names or reference.card():
+        known = reference.reference(name)
+        perplexity = [known[split]["perplexity"] for split in reference.SPLITS]
+        both = "" if None in perplexity else "{:.2f}, {:.2f}".format(*perplexity)
+        judged = [quality(known, split) for split in reference.SPLITS]
+        rows.append((name, f"{known['parameters']:,}", known["measure"], *judged, both))
+    head = [_("model"), _("parameters"), _("quality"), _("validation"), _("test"), _("perplexity")]
+    return Table(head, rows)
+
+
 def claims(*sections):
     """Shows what the document states in some sections and what came out when it was run.
 

@@ -174,6 +174,124 @@ def test_all_right(answer):
     )
 
 
+def step(q, k, v, kept):
+    new = k[:, None], v[:, None]  # (heads, 1, head size)
+    if kept is not None:
+        new = [np.concatenate(pair, axis=1) for pair in zip(kept, new)]
+    keys, values = new
+    scores = np.einsum("hd,htd->ht", q, keys) / np.sqrt(q.shape[1])
+    return np.einsum("ht,htd->hd", softmax(scores), values), (keys, values)
+
+
+def sees_itself_alone(q, k, v, kept):
+    return v, (k, v)
+
+
+def sees_itself_too_late(q, k, v, kept):
+    mixed = v if kept is None else step(q, kept[0][:, -1], kept[1][:, -1], less(kept))[0]
+    return mixed, step(q, k, v, kept)[1]
+
+
+def less(kept):
+    """What was kept before the last token."""
+    return (kept[0][:, :-1], kept[1][:, :-1]) if kept[0].shape[1] > 1 else None
+
+
+def forgets_the_scale(q, k, v, kept):
+    return step(q * np.sqrt(q.shape[1]), k, v, kept)
+
+
+def keeps_the_queries(q, k, v, kept):
+    mixed, new = step(q, k, v, kept[:2] if kept else None)
+    asked = q[:, None] if kept is None else np.concatenate([kept[2], q[:, None]], axis=1)
+    return mixed, (*new, asked)
+
+
+def numbers_in(kept):
+    """How many numbers stand in arrays, lists, tuples or dictionaries of them."""
+    if isinstance(kept, dict):
+        return numbers_in(list(kept.values()))
+    return sum(map(numbers_in, kept)) if isinstance(kept, tuple | list) else np.size(kept)
+
+
+@functools.cache
+def read_at_once():
+    """`docs-base`, a sentence, and the logits of the whole pass."""
+    from course_utils import models
+    from course_utils.datasets import docs
+
+    model = models.load("docs-base")
+    tokens = docs.tokenizer().encode("Returns the sum of the array elements.").ids
+    return model, tokens, np.asarray(model(np.array([tokens])))[0]
+
+
+def read_by_steps(model, tokens, answer):
+    """Lets a model read token by token with a learner's cache; returns its logits, and how many
+    numbers were kept at the end."""
+    caches, logits = [None] * len(model.blocks), []
+    for position, token in enumerate(tokens):
+        x = model.embedding(np.array([[token]])) + model.positions(np.array([position]))
+        for number, block in enumerate(model.blocks):
+            layer = block.attention
+            q, k, v = (part.numpy()[0, :, 0] for part in layer.projected(block.attention_norm(x)))
+            mixed, caches[number] = answer(q, k, v, caches[number])
+            mixed = np.reshape(np.asarray(mixed, np.float32), (1, 1, -1))
+            x += layer.output_projection(mixed)
+            x += block.down(block.up(block.mlp_norm(x)))
+        logits.append(model.head(model.norm(x)).numpy()[0, 0])
+    return np.array(logits), numbers_in(caches)
+
+
+def test_step(answer):
+    q, k, v = np.random.default_rng(22).normal(0, 2, (3, 3, 2, 4))  # three tokens, two heads
+    got, kept = answer(q[0], k[0], v[0], None)
+    expect(
+        np.shape(got) == (2, 4),
+        _("for 2 heads of size 4 attention gives shape (2, 4), yours has {shape}").format(
+            shape=np.shape(got)
+        ),
+    )
+    expect(
+        np.allclose(got, v[0]),
+        _("the first token sees nothing but itself: attention gives its own value"),
+    )
+    got, kept = answer(0 * q[1], k[1], v[1], kept)
+    expect(
+        np.allclose(got, v[:2].mean(0)),
+        _(
+            "a second token whose query is zero takes the mean of both values, the first one's and "
+            "its own"
+        ),
+    )
+    got, kept = answer(q[2], k[2], v[2], kept)
+    wanted = [attention(q[:, head], k[:, head], v[:, head])[2] for head in range(2)]
+    expect(
+        np.allclose(got, wanted),
+        _(
+            "the third token sees three tokens, and weighs them wrongly: off by up to {most:.2g}. By "
+            "what are the scores divided?"
+        ).format(most=np.abs(np.asarray(got) - wanted).max()),
+    )
+    model, tokens, wanted = read_at_once()
+    got, numbers = read_by_steps(model, tokens, answer)
+    most = float(np.abs(got - wanted).max())
+    expect(
+        most < 1e-3,
+        _("docs-base reads with your cache, and its logits are off by up to {most:.2g}").format(
+            most=most
+        ),
+    )
+    a = model.blocks[0].attention
+    allowed = 2 * len(tokens) * len(model.blocks) * a.heads * a.head_size
+    expect(
+        numbers <= allowed,
+        _(
+            "the logits are right, but you keep {numbers:,} numbers of {tokens} tokens, where keys "
+            "and values are {allowed:,}"
+        ).format(numbers=numbers, tokens=len(tokens), allowed=allowed),
+    )
+
+
 EXERCISES = (
     Exercise(
         "02-1-parameters",
@@ -207,5 +325,21 @@ EXERCISES = (
         "What stands after the end mark is nobody's business: greedy writing stops there. Read off "
         "the reference, not the "
         "choice, where that is.",
+    ),
+    Exercise(
+        "02-1-cache",
+        test_step,
+        (
+            "What of earlier tokens does the new one need? It asks with its own query, so their "
+            "queries are over and done with. It needs their keys and their values: keep those two.",
+            "Give k and v an axis for time, `k[:, None]`, and join them to what you kept along it, "
+            "before you look: a token sees itself, too. You need no mask, for nothing later is there.",
+            "The scores are `np.einsum('hd,htd->ht', q, keys)` over the root of the head size. Softmax "
+            "along the last axis, and mix the values with `np.einsum('ht,htd->hd', ...)`.",
+        ),
+        step,
+        (sees_itself_alone, sees_itself_too_late, forgets_the_scale, keeps_the_queries),
+        "Each token's key and value are computed once, not once for every later token. The price is "
+        "memory that grows with the text, which is what sharing, windows and 8 bits are for.",
     ),
 )

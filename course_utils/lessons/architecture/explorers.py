@@ -94,8 +94,8 @@ def chart_of(look, title, description):
         description=description,
         width=max(560, 100 + column * len(look.columns)),
         height=120 + row * len(look.rows),
-        x=Axis(_("is looked at"), ticks=ticks(look.columns), turned=True),
-        y=Axis(_("looks"), ticks=ticks(look.rows)),
+        x=Axis(_("key: the token looked at"), ticks=ticks(look.columns), turned=True),
+        y=Axis(_("query: the token that looks"), ticks=ticks(look.rows)),
     )
 
 
