@@ -115,7 +115,7 @@ CLAIMS = (
         expected=True,
         verdict="depends",
         because="On the pattern: a dense product with 90 % zeros takes about as long as without, since zeros are "
-        "multiplied too. Removed rows do save time; 03_2_pruning measures it.",
+        "multiplied too. Removed rows do save time; 03_4_trade_offs measures it.",
     ),
     Claim(
         id="3.2.2-deletion",
