@@ -13,7 +13,7 @@ from course_utils.checks import one_of
 from course_utils.experiments import applications, caches, speech_study, students, tokenizer, voices
 from course_utils.experiments.docs_small import docs_base_small
 from course_utils.experiments.lenet_small import digits_lenet_small
-from course_utils.experiments.methods_table import methods
+from course_utils.experiments.methods_table import methods, recovered
 from course_utils.experiments.record import Run, results, stamped
 
 __all__ = ["RECIPES", "make", "results"]
@@ -22,6 +22,7 @@ RECIPES = {
     "docs-base-small": docs_base_small,
     "digits-lenet-small": digits_lenet_small,
     "methods": methods,
+    "recovered": recovered,
     "students": students.experiment,
     "caches": caches.experiment,
     "voices": voices.experiment,
