@@ -57,6 +57,14 @@ class QuantizedTensor:
             self.codes, self.broadcast(self.zero_point), dtype=np.int32, casting="same_kind"
         )
 
+    @property
+    def limits(self):
+        """The lowest and the highest code that a weight may get: signed codes are symmetric,
+        unsigned ones begin at 0."""
+        if self.codes.dtype.kind == "u":
+            return 0, 2**self.bits - 1
+        return 1 - 2 ** (self.bits - 1), 2 ** (self.bits - 1) - 1
+
     def broadcast(self, per_group):
         """Repeats a value per group for each input of the group: `(groups, units)` ->
         `(inputs, units)`."""
@@ -201,20 +209,33 @@ def round_to(weights, scale, bits, group_size="channel"):
     Returns:
         A `QuantizedTensor`.
     """
-    bits = whole("bits", bits, 2, 8)
-    levels = 2 ** (bits - 1) - 1
-    tensor = _placed(weights, scale, bits, group_size)
-    codes = np.clip(np.rint(weights / tensor.broadcast(tensor.scale)), -levels, levels)
-    return dataclasses.replace(tensor, codes=codes.astype(np.int8))
+    return on_grid(weights, _placed(weights, scale, whole("bits", bits, 2, 8), group_size))
 
 
-def _placed(weights, scale, bits, group_size, **more):
+def on_grid(weights, grid):
+    """Rounds to the nearest of the levels that a tensor of integers stands on, clipping what lies
+    outside.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        grid: A `QuantizedTensor` without a codebook; its scales, zero points and widths count, not
+            its codes.
+
+    Returns:
+        A `QuantizedTensor` with other codes.
+    """
+    codes = np.rint(weights / grid.broadcast(grid.scale)) + grid.broadcast(grid.zero_point)
+    return dataclasses.replace(grid, codes=np.clip(codes, *grid.limits).astype(grid.codes.dtype))
+
+
+def _placed(weights, scale, bits, group_size, dtype=np.int8, **more):
     """A tensor with its scales in place, `(groups, units)` or a scalar, and codes still to be
     chosen."""
+    codes = np.empty(weights.shape, dtype)
     if group_size == "tensor":
-        return QuantizedTensor(np.empty(weights.shape, np.int8), scale.reshape(()), bits, **more)
+        return QuantizedTensor(codes, scale.reshape(()), bits, **more)
     size = inputs_in_group(group_size, weights.shape[0])
-    return QuantizedTensor(np.empty(weights.shape, np.int8), scale, bits, group_size=size, **more)
+    return QuantizedTensor(codes, scale, bits, group_size=size, **more)
 
 
 def clipped(weights, bits, group_size="channel"):
@@ -285,9 +306,39 @@ def affine(weights, bits, group_size="channel"):
     scale = as_divisor((high - low) / top, high > low)
     zero_point = np.clip(np.rint(-low / scale), 0, top).astype(np.uint8)
     zero_point = zero_point.reshape(()) if group_size == "tensor" else zero_point
-    tensor = _placed(weights, scale, bits, group_size, zero_point=zero_point)
-    codes = np.rint(weights / tensor.broadcast(tensor.scale)) + tensor.broadcast(zero_point)
-    return dataclasses.replace(tensor, codes=np.clip(codes, 0, top).astype(np.uint8))
+    return on_grid(
+        weights, _placed(weights, scale, bits, group_size, np.uint8, zero_point=zero_point)
+    )
+
+
+def clipped_affine(weights, bits, group_size="channel"):
+    """The grid of `affine`, whose ends may lie inside the smallest and the largest weight.
+
+    Each group keeps its zero point and takes the scale with the smallest squared error of 33
+    between that of `affine` and a fifth of it, as `clipped` does for symmetric codes.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        bits: Width of a code, 1 to 8.
+        group_size: As in `absmax`.
+
+    Returns:
+        A `QuantizedTensor` whose squared error is never above that of `affine`.
+
+    Raises:
+        ValueError: As `affine`.
+    """
+    widest = affine(weights, bits, group_size)
+    unit = power_of_two(widest.scale)  # in this unit squares are neither lost nor too large
+    best, least = widest, np.inf
+    for shrink in np.linspace(1, 0.2, 33):
+        scale = as_divisor(shrink * widest.scale, True)
+        tensor = on_grid(weights, dataclasses.replace(widest, scale=scale))
+        off = (tensor.dequantize() - weights) / widest.broadcast(unit)
+        error = np.square(groups(off, group_size)).sum(axis=1).reshape(scale.shape)
+        best = dataclasses.replace(widest, scale=np.where(error < least, scale, best.scale))
+        least = np.minimum(error, least)
+    return on_grid(weights, best)
 
 
 def nearest(weights, levels):
@@ -384,10 +435,110 @@ def fp4(weights, group_size=64):
     return _on_levels(weights, FP4, group_size)
 
 
-def _on_levels(weights, levels, group_size):
+def float_levels(exponent_bits, mantissa_bits, largest):
+    """Returns every number that a small floating-point format has, both signs, sorted.
+
+    With bias `b = 2^(exponent_bits - 1) - 1`, an exponent `e` above 0 and a mantissa `m` stand for
+    `(1 + m / 2^mantissa_bits) 2^(e - b)`; at `e = 0` the leading 1 is missing.
+
+    Args:
+        exponent_bits, mantissa_bits: Widths of the two parts; a sign comes with them.
+        largest: What the format can reach at most: it may use its highest codes for something else.
+
+    Returns:
+        `float32` array.
+
+    Example:
+
+    >>> float_levels(2, 1, 6)[7:]
+    array([0. , 0.5, 1. , 1.5, 2. , 3. , 4. , 6. ], dtype=float32)
+    """
+    mantissas = np.arange(2**mantissa_bits) / 2**mantissa_bits
+    lowest = 2.0 ** (2 - 2 ** (exponent_bits - 1))
+    powers = lowest * 2.0 ** np.arange(2**exponent_bits - 1)
+    above = np.append(mantissas * lowest, np.outer(powers, 1 + mantissas))
+    above = above[above <= largest]
+    return np.append(-above[:0:-1], above).astype(np.float32)
+
+
+E2M1 = read_only(float_levels(2, 1, 6))  # the 4-bit float of MXFP4 and NVFP4
+E4M3 = read_only(float_levels(4, 3, 448))  # the 8-bit float; its highest code means "no number"
+
+
+def fp8(weights, group_size="channel"):
+    """8-bit floating point, four bits of exponent and three of mantissa (Micikevicius et al.,
+    2022). See `nf4`."""
+    return _on_levels(weights, E4M3 / E4M3.max(), group_size, bits=8)
+
+
+def mxfp4(weights, group_size=32):
+    """4-bit floats whose groups share a power of two, stored in 8 bits: MXFP4 (Open Compute
+    Project, 2023).
+
+    The exponent of the group's largest weight, less that of the largest level, 6: what lies beyond
+    6 steps becomes 6.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        group_size: As in `absmax`; the standard has 32.
+
+    Returns:
+        A `QuantizedTensor` with `codebook=E2M1`.
+
+    Raises:
+        ValueError: As `nf4`.
+    """
+    return _on_levels(
+        weights, E2M1, group_size, lambda largest: 2.0 ** (np.floor(np.log2(largest)) - 2)
+    )
+
+
+def nvfp4(weights, group_size=16):
+    """4-bit floats in groups of 16 whose scales are 8-bit floats, `E4M3`, times one float for the
+    whole matrix: NVFP4 (NVIDIA, 2025). See `mxfp4`."""
+
+    def scales(largest):
+        unit = largest.max() / (E2M1.max() * E4M3.max())  # so that the largest scale is 448 units
+        return unit * np.maximum(E4M3[nearest(largest / E2M1.max() / unit, E4M3)], 2.0**-9)
+
+    return _on_levels(weights, E2M1, group_size, scales)
+
+
+def double_quantized(weights, levels=NF4, group_size=64, scales_together=256):
+    """A codebook whose scales are quantized once more: the double quantization of QLoRA (Dettmers
+    et al., 2023).
+
+    The mean of all scales is taken off; what is left is rounded to 8-bit integers, 256 scales
+    sharing one scale of their own.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        levels: The codebook, sorted, from -1 to 1.
+        group_size: As in `absmax`.
+        scales_together: How many scales share one.
+
+    Returns:
+        A `QuantizedTensor`.
+
+    Raises:
+        ValueError: As `nf4`.
+    """
+
+    def twice(largest):
+        mean = largest.mean()
+        once = absmax((largest - mean).reshape(-1, 1), 8, scales_together).dequantize()
+        return np.maximum(once.reshape(largest.shape) + mean, largest.min())
+
+    return _on_levels(weights, levels, group_size, twice)
+
+
+def _on_levels(weights, levels, group_size, scales=lambda largest: largest, bits=4):
     weights = finite("weights", weights, LARGEST)
     largest = np.abs(groups(weights, group_size)).max(axis=1)
-    tensor = _placed(weights, as_divisor(largest, largest > 0), 4, group_size, codebook=levels)
+    scale = scales(np.where(largest > 0, largest, 1.0))
+    tensor = _placed(
+        weights, as_divisor(scale, largest > 0), bits, group_size, np.uint8, codebook=levels
+    )
     return dataclasses.replace(
         tensor, codes=nearest(weights / tensor.broadcast(tensor.scale), levels)
     )

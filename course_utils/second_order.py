@@ -117,13 +117,84 @@ def settle(weights, products, fix, block=64):
     return weights
 
 
-def follow(weights, products, inputs, original_inputs, strength=0.5):
-    """Moves weights to make good what the layers before have broken: the asymmetric calibration of
-    GPTAQ.
+def gptq(
+    weights,
+    inputs,
+    bits,
+    group_size="channel",
+    grid=quantization.clipped,
+    activation_order=True,
+    damping=0.01,
+    kept=None,
+):
+    """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al.,
+    2023).
 
-    A layer of a half-compressed model reads `X` where it used to read `Y`. The weights `V` whose
-    `X V` comes closest to the old output `Y W` are `W + (X^T X)^-1 X^T (Y - X) W` (Li et al.,
-    2025).
+    Scales are fixed before the first row is rounded, for the inputs in their own order, so the file
+    looks as it does after round-to-nearest. That and the order of the rows are options of the
+    authors' code (`static_groups`, `act_order`) that came after the paper.
+
+    Args:
+        weights: Float array of shape `(inputs, units)`.
+        inputs: What the layer reads on calibration data, `(samples, inputs)`.
+        bits: Width of a code, 2 to 8.
+        group_size: `"tensor"`, `"channel"`, or how many inputs of a unit share a scale.
+        grid: Rule that chooses scales and zero points: `quantization.clipped`, `absmax` or
+            `affine`.
+        activation_order: Round the rows of loud inputs first, while most others are free to answer.
+        damping: See `hessian`.
+        kept: Booleans of shape `(inputs, units)`, or `None` for all: what is `False` was removed
+            before and stays 0. The rows behind answer for that, too.
+
+    Returns:
+        A `QuantizedTensor`. Weights of inputs that were always zero become 0.
+
+    Raises:
+        ValueError: If bits or group size is not allowed, an array is not finite, calibration saw
+            nothing, or the shapes do not fit together.
+    """
+    bits = whole("bits", bits, 2, 8)
+    weights, products = with_hessian(weights, inputs, damping)
+    return walk_to_grid(weights, products, bits, group_size, grid, activation_order, kept)
+
+
+def walk_to_grid(weights, products, bits, group_size, grid, activation_order=True, kept=None):
+    """The walk of GPTQ: `settle`, with the nearest level of a grid for what each row becomes.
+
+    Args:
+        products: The layer's `hessian`, of shape `(inputs, inputs)`. See `gptq` for the others.
+
+    Returns:
+        A `QuantizedTensor`.
+    """
+    kept = mask_for(weights, kept)
+    levels = grid(np.where(kept, weights, 0), bits, group_size)
+    low, high = levels.limits
+    steps, zeros = (
+        np.broadcast_to(levels.broadcast(part), weights.shape)  # (inputs, units)
+        for part in (levels.scale, levels.zero_point)
+    )
+    loudest = np.argsort(-products.diagonal(), kind="stable")
+    order = loudest if activation_order else np.arange(len(weights))
+
+    def nearest(i, rows, factor):
+        step, zero = steps[order[i]], zeros[order[i]]
+        codes = np.clip(np.rint(rows[0] / step) + zero, low, high)
+        return (codes - zero) * step * kept[order[i]]  # what was removed has one level: 0
+
+    settled = np.empty(weights.shape)
+    settled[order] = settle(weights[order], products[np.ix_(order, order)], nearest)
+    return quantization.on_grid(settled, levels)
+
+
+def output_correction(weights, products, inputs, original_inputs, strength=0.5):
+    """Moves weights to make good what the layers before have broken.
+
+    A layer of a half-compressed model reads `X` where it used to read `Y`, and `X W` is no longer
+    what it used to give. The weights `V` whose `X V` comes closest to the old output `Y W` are
+    `W + (X^T X)^-1 X^T (Y - X) W`: least squares. The aim, an output of the whole model, is that of
+    GPTAQ's asymmetric calibration (Li et al., 2025), which puts it into the walk, column by column;
+    here it is one step before the walk, and only part of the way.
 
     Args:
         weights: Float array `W` of shape `(inputs, units)`.
@@ -154,68 +225,34 @@ def follow(weights, products, inputs, original_inputs, strength=0.5):
     return weights + fraction("strength", strength) * way
 
 
-def gptq(
+def corrected_gptq(
     weights,
     inputs,
+    original_inputs,
     bits,
     group_size="channel",
-    scales=quantization.clipped,
+    grid=quantization.clipped,
     activation_order=True,
     damping=0.01,
-    original_inputs=None,
     strength=0.5,
     kept=None,
 ):
-    """Rounds row by row and lets the rows behind answer for each error: GPTQ (Frantar et al.,
-    2022).
-
-    Scales are fixed before the first row is rounded, for the inputs in their own order, so the file
-    looks as it does after round-to-nearest.
+    """GPTQ that aims at what the whole model gave: `output_correction`, then the walk of `gptq`.
 
     Args:
-        weights: Float array of shape `(inputs, units)`.
-        inputs: What the layer reads on calibration data, `(samples, inputs)`.
-        bits: Width of a code, 2 to 8.
-        group_size: `"tensor"`, `"channel"`, or how many inputs of a unit share a scale.
-        scales: Symmetric rule that chooses them: `quantization.clipped` or `quantization.absmax`.
-        activation_order: Round the rows of loud inputs first, while most others are free to answer.
-        damping: See `hessian`.
         original_inputs: What the layer read before the layers in front of it were compressed, as
-            `inputs`; `compression.compress` gives it. Without it the weights alone are followed.
-        strength: How far to `follow` the original model; 0 is GPTQ as it was published.
-        kept: Booleans of shape `(inputs, units)`, or `None` for all: what is `False` was removed
-            before and stays 0. The rows behind answer for that, too.
+            `inputs`; `compression.compress` gives it.
+        strength: How far the correction goes, 0 to 1. At 0 this is `gptq`.
 
-    Returns:
-        A `QuantizedTensor`. Weights of inputs that were always zero become 0.
-
-    Raises:
-        ValueError: If bits or group size is not allowed, an array is not finite, calibration saw
-            nothing, or the shapes do not fit together.
+    See `gptq` for the other arguments, what is returned, and what is refused.
     """
-    largest = 2 ** (whole("bits", bits, 2, 8) - 1) - 1
+    bits = whole("bits", bits, 2, 8)
     weights, products = with_hessian(weights, inputs, damping)
-    if original_inputs is not None:
-        weights = follow(weights, products, inputs, original_inputs, strength)
-    kept = mask_for(weights, kept)
-    widest = scales(np.where(kept, weights, 0), bits, group_size)
-    steps = np.broadcast_to(widest.broadcast(widest.scale), weights.shape)  # (inputs, units)
-    order = (
-        np.argsort(-products.diagonal(), kind="stable")
-        if activation_order
-        else np.arange(len(weights))
-    )
-
-    def nearest(i, rows, factor):
-        step, end = steps[order[i]], largest * kept[order[i]]  # what was removed has one level: 0
-        return np.clip(np.rint(rows[0] / step), -end, end) * step
-
-    settled = np.empty(weights.shape)
-    settled[order] = settle(weights[order], products[np.ix_(order, order)], nearest)
-    return quantization.round_to(settled, widest.scale, bits, group_size)
+    weights = output_correction(weights, products, inputs, original_inputs, strength)
+    return walk_to_grid(weights, products, bits, group_size, grid, activation_order, kept)
 
 
-def sparsegpt(weights, inputs, mask, block=16, damping=0.01, kept=None):
+def sparsegpt(weights, inputs, mask, block=None, damping=0.01, kept=None):
     """Removes weights and lets those that stay, and come later, answer for it: SparseGPT (Frantar &
     Alistarh, 2023).
 
@@ -228,7 +265,9 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01, kept=None):
         inputs: What the layer reads on calibration data, `(samples, inputs)`.
         mask: From `pruning`: a function from scores to what is kept, such as `fraction(0.5)` or
             `n_of_m(2, 4)`. It is applied to each block of inputs.
-        block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`.
+        block: Inputs that are decided at a time; for `n_of_m(n, m)` a multiple of `m`. If left out,
+            `m` as in the paper; 16 for a mask without `m`, where the paper takes 128: our matrices
+            are small.
         damping: See `hessian`.
         kept: As in `gptq`; what was removed before counts among what the mask removes.
 
@@ -246,8 +285,9 @@ def sparsegpt(weights, inputs, mask, block=16, damping=0.01, kept=None):
     >>> small = compress(model, [half], calibration=tokens)
     """
     weights, products = with_hessian(weights, inputs, damping)
-    kept, block, stays = mask_for(weights, kept), whole("block", block, 1, 2**31), None
-    if block < len(weights) and block % getattr(mask, "m", 1):
+    m, kept, stays = getattr(mask, "m", None), mask_for(weights, kept), None
+    block = whole("block", (m or 16) if block is None else block, 1, 2**31)
+    if m and block < len(weights) and block % m:
         raise ValueError(f"block must be a multiple of {mask.m} for {mask}, got {block}")
 
     def keep(i, rows, factor):

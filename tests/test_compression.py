@@ -717,3 +717,31 @@ def test_two_threads_may_calibrate_on_one_model():
         other.start()
         other.join()
     assert len(seen) == 2 and both.broken
+
+
+def test_a_draw_of_calibration_text_is_windows_from_random_places():
+    line = np.arange(500, 600)
+    drawn = compression.windows(line, 6, draw=1, length=20)
+    assert drawn.shape == (6, 20) and (np.diff(drawn, axis=1) == 1).all()
+    np.testing.assert_array_equal(drawn, compression.windows(line, 6, draw=1, length=20))
+    assert len({tuple(row) for row in drawn}) > 1
+    assert not np.array_equal(drawn, compression.windows(line, 6, draw=2, length=20))
+    for bad in ({"length": 100}, {"draw": -1}, {"count": 0}):
+        with pytest.raises(ValueError, match="length|seed|count"):
+            compression.windows(line, **{"count": 6, **bad})
+
+
+def test_what_a_part_of_a_model_takes_is_counted_in_the_file():
+    model = small.decoder(40, 32, context=24)
+    step = compression.Quantize(quantization.affine, only="block", bits=4, group_size=32)
+    made = compression.compress(model, [step])
+    size, bits = made.size_of("block")
+    count = sum(
+        w.matrix().size
+        for w in compression.weights(model)
+        if "block" in w.name and not w.skipped_because
+    )
+    assert bits == 8 * size / count and 4.5 < bits <= 4.8  # codes, a float16 scale, a zero point
+    assert size < made.size_of("")[0] < made.ledger.total
+    with pytest.raises(ValueError, match="names no matrix"):
+        made.size_of("nowhere")

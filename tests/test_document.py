@@ -305,3 +305,18 @@ def test_importing_the_document_is_light():
         [sys.executable, "-c", command], cwd=root, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_every_fault_stands_on_verdicts_and_every_wrong_one_has_its_fault():
+    from course_utils.lessons.errata import explorers, faults
+
+    verdicts = {claim.id: claim.verdict for claim in CLAIMS}
+    named = [id for fault in faults.FAULTS for id in fault.claims]
+    assert len(named) == len(set(named)) and set(named) <= set(verdicts)
+    assert set(named) == {
+        id for id, v in verdicts.items() if v in ("wrong", "cannot be reproduced")
+    }
+    assert len(faults.rows()) == faults.MATTER == 10
+    one = explorers.chosen("wrong", "5")
+    assert one and all(claim.verdict == "wrong" and claim.section[0] == "5" for claim in one)
+    assert explorers.chosen("", "") == list(CLAIMS)

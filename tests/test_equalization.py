@@ -53,9 +53,9 @@ def same_function(model, other):
         lambda m: equalization.plant_outliers(m),
         lambda m: equalization.smoothquant(m, tokens),
         lambda m: equalization.smoothquant(m, tokens, alpha=0.8),
-        lambda m: equalization.awq(m, tokens, bits=3, grid=4),
+        lambda m: equalization.awq(m, tokens, bits=3, alphas=4),
         lambda m: equalization.awq(
-            m, tokens, bits=4, group_size=24, grid=4
+            m, tokens, bits=4, group_size=24, alphas=4
         ),  # 24 does not divide 32
     ],
 )
@@ -130,7 +130,7 @@ def test_a_silent_channel_stays(small):
     twin = checkpoint.clone(small)
     norm = equalization.norms(twin)[0][0]
     norm.scale.assign(np.where(np.arange(32) == 3, 0, norm.scale))
-    for change in (equalization.smoothquant, lambda m, t: equalization.awq(m, t, bits=4, grid=2)):
+    for change in (equalization.smoothquant, lambda m, t: equalization.awq(m, t, bits=4, alphas=2)):
         changed = change(twin, tokens)
         same_function(twin, changed)
         assert np.isfinite(equalization.norms(changed)[0][1][0].kernel).all()
@@ -147,8 +147,8 @@ def test_awq_saves_weights_that_read_loud_channels(planted):
         )
 
     scaled = equalization.awq(planted, tokens, bits=4)
-    nearest, alone = w4(planted, quantization.absmax), w4(planted, equalization.clipped_absmax)
-    with_scales, both = w4(scaled, quantization.absmax), w4(scaled, equalization.clipped_absmax)
+    nearest, alone = w4(planted, quantization.absmax), w4(planted, equalization.clipped_by_output)
+    with_scales, both = w4(scaled, quantization.absmax), w4(scaled, equalization.clipped_by_output)
     assert with_scales < 0.6 * nearest
     assert both < with_scales and both < 0.6 * alone  # each half does its share
 
@@ -165,9 +165,87 @@ def test_clipping_by_the_output_beats_clipping_by_the_weights(seed, group_size):
     def error(tensor):
         return np.square(inputs @ (tensor.dequantize() - weights)).mean()
 
-    best = error(equalization.clipped_absmax(weights, inputs, 3, group_size))
+    best = error(equalization.clipped_by_output(weights, inputs, 3, group_size))
     assert best < 0.95 * error(quantization.clipped(weights, 3, group_size))
     assert best < 0.95 * error(quantization.absmax(weights, 3, group_size))
+
+
+@pytest.mark.parametrize("bits", [4, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_clipping_an_affine_grid_by_the_output_beats_clipping_it_by_the_weights(seed, bits):
+    weights, inputs = loud_layer(seed, np.exp(1.5 * np.random.default_rng(seed).normal(size=64)))
+    ours = equalization.clipped_by_output(weights, inputs, bits, 32, quantization.affine)
+    wide = quantization.affine(weights, bits, 32)
+    np.testing.assert_array_equal(ours.zero_point, wide.zero_point)
+    errors = [
+        np.square(inputs @ (tensor.dequantize() - weights)).mean()
+        for tensor in (ours, quantization.clipped_affine(weights, bits, 32), wide)
+    ]
+    assert errors[0] < 0.97 * min(errors[1:])
+
+
+# --- loud channels that ordinary weights read: nobody's inverse ----------------------------------
+
+
+def loud_layer(seed, loudness):
+    """Ordinary weights `(64, 40)`, and inputs `(300, 64)` of a given loudness."""
+    random = np.random.default_rng(seed)
+    inputs = random.standard_normal((300, 64)) * loudness
+    return random.standard_normal((64, 40)).astype(np.float32), inputs.astype(np.float32)
+
+
+def six_loud(seed, factor=30):
+    loudness = np.ones(64)
+    loudness[np.random.default_rng(seed).permutation(64)[:6]] = factor
+    return loud_layer(seed, loudness)
+
+
+def eight_bits(inputs, weights, wanted):
+    """How far a layer's output is off with 8-bit weights and activations, one scale for these."""
+    x = quantization.absmax(inputs.astype(np.float32), 8, "tensor").dequantize()
+    w = quantization.absmax(weights.astype(np.float32), 8).dequantize()
+    return np.square(x @ w - wanted).mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smoothing_half_way_beats_both_ends_where_weights_are_ordinary(seed):
+    weights, inputs = six_loud(seed)
+    errors = {}
+    for alpha in (0.0, 0.5, 1.0):
+        scales = equalization.smooth_scales(inputs, [weights], alpha)
+        off = eight_bits(inputs / scales, weights * scales[:, None], inputs @ weights)
+        errors[alpha] = off
+    plain = eight_bits(inputs, weights, inputs @ weights)
+    assert errors[0.5] < 0.5 * plain and errors[0.5] < 0.9 * min(errors[0.0], errors[1.0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rotation_beats_plain_rounding_and_needs_no_data(seed):
+    weights, inputs = six_loud(seed)
+    turn = equalization.hadamard(64, seed)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(64), atol=1e-12)
+    np.testing.assert_allclose(np.abs(turn), 1 / 8)
+    turned = eight_bits(inputs @ turn, turn.T @ weights, inputs @ weights)
+    assert turned < 0.5 * eight_bits(inputs, weights, inputs @ weights)
+    other = equalization.hadamard(64, seed + 10)  # mixes the channels as well as any other
+    assert turned < 1.5 * eight_bits(inputs @ other, other.T @ weights, inputs @ weights)
+
+
+@pytest.mark.parametrize("size", [0, 3, 96])
+def test_a_hadamard_matrix_has_a_power_of_two_rows(size):
+    with pytest.raises(ValueError, match="size"):
+        equalization.hadamard(size)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("grid", [quantization.absmax, quantization.affine])
+def test_awq_spares_ordinary_weights_that_read_loud_channels(seed, grid):
+    weights, inputs = six_loud(seed)
+    scales = equalization.awq_scales(inputs, [weights], 4, 32, grid)[:, None]
+    ours = grid((weights * scales).astype(np.float32), 4, 32).dequantize() / scales
+    plain = grid(weights, 4, 32).dequantize()
+    ours, plain = (np.square(inputs @ (w - weights)).mean() for w in (ours, plain))
+    assert ours < 0.7 * plain
 
 
 def test_output_error_is_what_the_layer_shows():
@@ -200,16 +278,16 @@ def poisoned(model):
         (lambda m: equalization.awq(poisoned(m), tokens, bits=4), "finite"),
         (lambda m: equalization.awq(m, tokens, bits=1), "bits"),
         (lambda m: equalization.awq(m, tokens, bits=4, group_size=0), "group_size"),
-        (lambda m: equalization.awq(m, tokens, bits=4, grid=0), "grid"),
+        (lambda m: equalization.awq(m, tokens, bits=4, alphas=0), "alphas"),
         (lambda m: equalization.plant_outliers(m, channels=33), "channels"),
         (lambda m: equalization.plant_outliers(m, factor=0), "factor"),
         (
-            lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.zeros((5, 4)), 4),
+            lambda m: equalization.clipped_by_output(np.ones((4, 2)), np.zeros((5, 4)), 4),
             "calibration saw nothing",
         ),
-        (lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 3)), 4), "agree"),
+        (lambda m: equalization.clipped_by_output(np.ones((4, 2)), np.ones((5, 3)), 4), "agree"),
         (
-            lambda m: equalization.clipped_absmax(np.ones((4, 2)), np.ones((5, 4)), 4, "tensor"),
+            lambda m: equalization.clipped_by_output(np.ones((4, 2)), np.ones((5, 4)), 4, "tensor"),
             "group_size",
         ),
     ],

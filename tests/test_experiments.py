@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import small
 
-from course_utils import compression, environment, evaluation, files, models
+from course_utils import compression, environment, evaluation, files, models, quantization
 from course_utils.backend import keras
 from course_utils.container import digest
 from course_utils.datasets import digits, docs
@@ -129,8 +129,38 @@ def test_better_methods_stand_better_in_the_table():
                 perplexity[f"gptq {bits} bits, {group}"]
                 < perplexity[f"absmax {bits} bits, {group}"]
             )
+    for bits in (4, 3, 2):  # without data zero points pay, and a walk on their grid pays again
+        affine, published, corrected = (
+            perplexity[f"{name} {bits} bits, group 32"]
+            for name in ("affine", "gptq affine", "corrected gptq affine")
+        )
+        assert corrected < published < affine < perplexity[f"clipped {bits} bits, group 32"]
+        assert perplexity[f"awq affine {bits} bits, group 32"] < affine
     for share in ("50%", "2:4"):
-        assert perplexity[f"sparsegpt {share}"] < perplexity[f"magnitude {share}"]
+        assert perplexity[f"sparsegpt {share}"] < perplexity[f"wanda {share}"]
+
+
+@pytest.mark.parametrize("bits, least", [(4, 0.55), (3, 0.65)])
+def test_corrected_gptq_takes_back_what_clipping_leaves(bits, least):
+    perplexity = {row["method"]: row["perplexity"] for row in make.results("methods")["rows"]}
+    exact, clipped = perplexity["float"], perplexity[f"clipped {bits} bits, group 32"]
+    best = perplexity[f"corrected gptq affine {bits} bits, group 32"]
+    assert 1 - (best - exact) / (clipped - exact) > least  # on 16 windows of calibration text
+
+
+def test_draws_that_were_measured_are_not_measured_again(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(methods_table, "BITS", (4,))
+    monkeypatch.setattr(methods_table, "DRAWS", 1)
+    monkeypatch.setattr(methods_table, "WINDOWS", 4)
+    monkeypatch.setattr(methods_table, "GRIDS", {"": quantization.clipped})
+    run, few = Run(tmp_path, "recovered"), docs.sequences("validation", 16)
+    monkeypatch.setattr(methods_table.docs, "sequences", lambda split: few)
+    found = methods_table.recovered(tmp_path, run)
+    seen = found["perplexity"]["4"]
+    assert len(seen["gptq"]) == len(seen["corrected gptq"]) == 1
+    assert found["float"] < seen["clipped"] < seen["absmax"]
+    monkeypatch.setattr(methods_table, "compress", None)  # whoever calls it fails
+    assert methods_table.recovered(tmp_path, Run(tmp_path, "recovered")) == found
 
 
 def test_rows_can_be_measured_again(base):

@@ -26,7 +26,7 @@ ROUNDERS = {
     "kmeans": Quantize(quantization.kmeans, only="block", bits=3),
     "gptq": Quantize(second_order.gptq, only="block", bits=4, group_size=8),
     "gptq of shuffled scales": Quantize(
-        second_order.gptq, only="block", bits=3, scales=quantization.absmax, activation_order=False
+        second_order.gptq, only="block", bits=3, grid=quantization.absmax, activation_order=False
     ),
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_utils import evaluation, models, pruning, quantization, second_order
-from course_utils.compression import Apply, Prune, Quantize, compress
+from course_utils.compression import Apply, Prune, Quantize, compress, windows
 from course_utils.datasets import docs
 
 
@@ -102,7 +102,7 @@ def test_gptq_beats_rounding_with_the_same_scales(seed, bits, group_size):
     weights, inputs = layer(seed)
     for scales in (quantization.absmax, quantization.clipped):
         nearest = output_error(weights, scales(weights, bits, group_size).dequantize(), inputs)
-        best = second_order.gptq(weights, inputs, bits, group_size, scales=scales)
+        best = second_order.gptq(weights, inputs, bits, group_size, scales)
         assert output_error(weights, best.dequantize(), inputs) < 0.5 * nearest
         if (
             scales is quantization.absmax
@@ -138,34 +138,74 @@ def test_a_last_group_may_be_shorter():
     )
 
 
-def test_follow_finds_the_least_squares_answer_to_what_was_lost():
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("bits", [4, 3, 2])
+def test_gptq_walks_on_an_affine_grid_too(seed, bits):
+    weights, inputs = layer(seed)
+    plain = quantization.affine(weights, bits, 32)
+    best = second_order.gptq(weights, inputs, bits, 32, grid=quantization.affine)
+    np.testing.assert_array_equal(best.scale, plain.scale)
+    np.testing.assert_array_equal(best.zero_point, plain.zero_point)
+    assert best.codes.dtype == np.uint8 and best.codes.max() <= 2**bits - 1
+    error = output_error(weights, best.dequantize(), inputs)
+    assert error < 0.5 * output_error(weights, plain.dequantize(), inputs)  # the same scales
+    skewed = weights + np.float32(1)  # where zero lies aside, symmetric codes are half wasted
+    ours, symmetric = (
+        output_error(skewed, second_order.gptq(skewed, inputs, bits, 32, rule).dequantize(), inputs)
+        for rule in (quantization.affine, quantization.clipped)
+    )
+    assert ours < 0.9 * symmetric
+
+
+def moved(seed):
+    """A layer whose inputs the layers in front of it have changed: `(weights, inputs, original)`."""
+    weights, original = layer(seed)
+    mixed = np.eye(96) + 0.03 * np.random.default_rng(seed).standard_normal((96, 96))
+    return weights, (original @ mixed).astype(np.float32), original
+
+
+def test_the_correction_is_the_least_squares_answer_to_what_was_lost():
     weights, original = layer(5, inputs=24)
     inputs = original + np.random.default_rng(5).standard_normal(original.shape).astype(np.float32)
     best = np.linalg.lstsq(inputs, original @ weights, rcond=None)[0]
     products = second_order.hessian(inputs, damping=0)
     np.testing.assert_allclose(
-        second_order.follow(weights, products, inputs, original, 1), best, atol=1e-3
+        second_order.output_correction(weights, products, inputs, original, 1), best, atol=1e-3
     )
-    half = second_order.follow(weights, products, inputs, original, 0.5)
+    half = second_order.output_correction(weights, products, inputs, original, 0.5)
     np.testing.assert_allclose(half, (weights + best) / 2, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_gptq_follows_the_original_where_the_inputs_have_moved(seed):
-    weights, original = layer(seed)
-    mixed = np.eye(96) + 0.03 * np.random.default_rng(seed).standard_normal((96, 96))
-    inputs, wanted = (
-        (original @ mixed).astype(np.float32),
-        original @ weights,
-    )  # layers in front have changed
+@pytest.mark.parametrize("grid", [quantization.clipped, quantization.affine])
+def test_the_correction_beats_gptq_where_the_inputs_have_moved(seed, grid):
+    weights, inputs, original = moved(seed)
+    wanted = original @ weights
 
-    def error(**more):
-        return np.square(
-            inputs @ second_order.gptq(weights, inputs, 4, 32, **more).dequantize() - wanted
-        ).mean()
+    def error(tensor):
+        return np.square(inputs @ tensor.dequantize() - wanted).mean()
 
-    assert error(original_inputs=original) < 0.7 * error()
-    assert error(original_inputs=original, strength=0) == error() == error(original_inputs=inputs)
+    published = error(second_order.gptq(weights, inputs, 4, 32, grid))
+    assert published < error(grid(weights, 4, 32))
+    assert (
+        error(second_order.corrected_gptq(weights, inputs, original, 4, 32, grid)) < 0.7 * published
+    )
+
+
+def test_without_strength_or_where_nothing_moved_the_corrected_rule_is_gptq():
+    weights, inputs, original = moved(0)
+    plain = second_order.gptq(weights, inputs, 4, 32).codes
+    for same in (
+        second_order.corrected_gptq(weights, inputs, original, 4, 32, strength=0),
+        second_order.corrected_gptq(weights, inputs, inputs, 4, 32),
+    ):
+        np.testing.assert_array_equal(same.codes, plain)
+
+
+def test_gptq_has_no_use_for_what_the_whole_model_read():
+    asks = Quantize(second_order.gptq, bits=4).asks
+    assert asks == {"inputs", "kept"}  # the method as it was published looks at one layer
+    assert Quantize(second_order.corrected_gptq, bits=4).asks == asks | {"original_inputs"}
 
 
 @pytest.mark.parametrize(
@@ -203,9 +243,28 @@ def test_sparsegpt_beats_the_same_mask_without_repair_and_wanda(seed, mask, bloc
         assert error < 0.7 * output_error(weights, np.where(mask(score), weights, 0), inputs)
 
 
-def test_two_of_four_stay_two_of_four():
+def test_two_of_four_stay_two_of_four_and_are_decided_every_four():
     sparse = second_order.sparsegpt(*layer(4), pruning.n_of_m(2, 4))
     assert (np.count_nonzero(sparse.reshape(-1, 4, 40), axis=1) == 2).all()
+    np.testing.assert_array_equal(
+        sparse, second_order.sparsegpt(*layer(4), pruning.n_of_m(2, 4), block=4)
+    )
+    np.testing.assert_array_equal(
+        second_order.sparsegpt(*layer(4), pruning.fraction(0.5)),
+        second_order.sparsegpt(*layer(4), pruning.fraction(0.5), block=16),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mask_that_sees_earlier_removals_is_better(seed):
+    weights, inputs = layer(seed)
+    late, early = (
+        output_error(
+            weights, second_order.sparsegpt(weights, inputs, pruning.n_of_m(2, 4), block), inputs
+        )
+        for block in (4, 96)
+    )
+    assert late < 0.95 * early
 
 
 def test_what_all_inputs_share_is_kept_in_the_rows_that_stay():
@@ -239,12 +298,12 @@ def test_gptq_leaves_removed_what_was_removed_and_still_helps(seed, mask, bits):
     assert free.codes[~kept].any()  # without `kept` some come back
 
 
-def test_removed_weights_stay_where_the_original_is_followed():
+def test_removed_weights_stay_where_outputs_are_corrected():
     weights, original = layer(5)
     inputs = original + 0.1 * np.random.default_rng(5).standard_normal(original.shape)
     kept = pruning.n_of_m(2, 4)(pruning.magnitude(weights))
     pruned = np.where(kept, weights, 0)
-    tensor = second_order.gptq(pruned, inputs, 4, 32, original_inputs=original, kept=kept)
+    tensor = second_order.corrected_gptq(pruned, inputs, original, 4, 32, kept=kept)
     assert not tensor.codes[~kept].any() and tensor.codes[kept].any()
 
 
@@ -272,8 +331,8 @@ def test_kept_must_be_a_mask_of_the_weights(kept):
 def test_runs_that_would_cross_blocks_are_refused():
     weights, inputs = layer(7, inputs=48, units=8)
     with pytest.raises(ValueError, match=r"block must be a multiple of 3 for n_of_m\(n=1, m=3\)"):
-        second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 3))
-    for block in (15, 48, 64):  # 64: a single block
+        second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 3), block=16)
+    for block in (None, 15, 48, 64):  # None: 3; 64: a single block
         sparse = second_order.sparsegpt(weights, inputs, pruning.n_of_m(1, 3), block)
         assert (np.count_nonzero(sparse.reshape(-1, 3, 8), axis=1) == 1).all()
 
@@ -283,7 +342,7 @@ def test_runs_that_would_cross_blocks_are_refused():
 
 def solved(weights, inputs, original):
     return (
-        second_order.gptq(weights, inputs, 4, 32, original_inputs=original).codes,
+        second_order.corrected_gptq(weights, inputs, original, 4, 32).codes,
         second_order.sparsegpt(weights, inputs, pruning.fraction(0.5)),
     )
 
@@ -342,37 +401,39 @@ def test_rare_weights_and_bits_of_numpy():
 
 @pytest.fixture(scope="module")
 def perplexity():
-    """Perplexity of docs-tiny under a recipe; calibrated on some sequences, measured on others."""
+    """Perplexity of docs-tiny under a recipe; calibrated on train text, measured on validation."""
     model, tokens = models.load("docs-tiny"), docs.sequences("validation", 64)
-    return lambda *steps: (
+    return lambda step, draw=0: (
         evaluation.next_token(
-            compress(model, steps, calibration=tokens[::2, :-1]).model, tokens[1::2]
+            compress(model, [step], calibration=windows(docs.tokens("train"), 16, draw)).model,
+            tokens,
         ).perplexity
     )
 
 
-def test_both_take_perplexity_back(perplexity):
-    exact, four = perplexity(), pruning.n_of_m(2, 4)
-    three = {"only": "block", "bits": 3, "group_size": 32}
-    nearest, clipped, published, best = (
-        perplexity(step)
-        for step in (
-            Quantize(quantization.absmax, **three),
-            Quantize(quantization.clipped, **three),
-            Quantize(second_order.gptq, strength=0, **three),
-            Quantize(second_order.gptq, **three),
+THREE = {"only": "block", "bits": 3, "group_size": 32}
+
+
+@pytest.mark.parametrize("draw", range(3))
+@pytest.mark.parametrize("grid", [quantization.clipped, quantization.affine])
+def test_gptq_beats_its_own_grid_and_the_correction_beats_gptq(perplexity, grid, draw):
+    simple, published, corrected = (
+        perplexity(Quantize(rule, **THREE, **more), draw)
+        for rule, more in (
+            (grid, {}),
+            (second_order.gptq, {"grid": grid}),
+            (second_order.corrected_gptq, {"grid": grid}),
         )
     )
-    assert best < published < clipped
-    assert best - exact < 0.4 * (nearest - exact)
-    removed, repaired = (
-        perplexity(step)
-        for step in (
-            Prune(pruning.magnitude, four, only="up"),
-            Apply(second_order.sparsegpt, only="up", mask=four, block=4),
-        )
-    )
-    assert repaired - exact < 0.75 * (removed - exact)
+    assert corrected < published < simple
+
+
+@pytest.mark.parametrize("draw", range(3))
+def test_sparsegpt_beats_the_mask_of_wanda(perplexity, draw):
+    four = pruning.n_of_m(2, 4)
+    removed = perplexity(Prune(pruning.wanda, four, only="block"), draw)
+    repaired = perplexity(Apply(second_order.sparsegpt, only="block", mask=four), draw)
+    assert repaired < 0.75 * removed
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -396,15 +457,15 @@ weights, inputs = layer(0, inputs=8, units=3, samples=20)
         (lambda: second_order.gptq(weights * np.inf, inputs, 4), "finite"),
         (lambda: second_order.gptq(weights, inputs * 0, 4), "calibration saw nothing"),
         (
-            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs[:5]),
+            lambda: second_order.corrected_gptq(weights, inputs, inputs[:5], 4),
             "original_inputs must have the shape",
         ),
         (
-            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs * np.inf),
+            lambda: second_order.corrected_gptq(weights, inputs, inputs * np.inf, 4),
             "original_inputs must be finite",
         ),
         (
-            lambda: second_order.gptq(weights, inputs, 4, original_inputs=inputs, strength=2),
+            lambda: second_order.corrected_gptq(weights, inputs, inputs, 4, strength=2),
             "strength",
         ),
         (

@@ -8,9 +8,36 @@ import inspect
 import numpy as np
 
 from course_utils.backend import keras
+from course_utils.checks import seed, whole
 from course_utils.models.introspection import called_instead
 
 ROWS = 16  # a call of `capture`
+
+
+def windows(line, count, draw=0, length=128):
+    """Cuts windows from random places of a text: one draw of calibration data.
+
+    Args:
+        line: Token ids, `(tokens,)`: those of the train split, for what is calibrated on is not
+            reported on.
+        count: How many windows.
+        draw: Seed of the places: another number, another text.
+        length: Tokens a window.
+
+    Returns:
+        Array of shape `(count, length)`.
+
+    Raises:
+        ValueError: If the text is shorter than a window, or a number is not allowed.
+
+    Example:
+
+    >>> windows(np.arange(100), 2, length=3).shape
+    (2, 3)
+    """
+    length, count = whole("length", length, 1, len(line) - 1), whole("count", count, 1, 2**31)
+    starts = np.random.default_rng(seed(draw)).integers(0, len(line) - length, count)
+    return line[starts[:, None] + np.arange(length)]
 
 
 class _Left(BaseException):

@@ -10,7 +10,7 @@ from course_utils import files
 from course_utils.checks import finite
 from course_utils.compression.calibration import watch
 from course_utils.compression.recipe import compress_weight
-from course_utils.compression.weights import chosen, fill, matched, weights
+from course_utils.compression.weights import chosen, fill, matched, touches, weights
 from course_utils.models.checkpoint import clone
 from course_utils.models.description import describe, rebuild
 from course_utils.quantization import QuantizedTensor
@@ -41,6 +41,19 @@ class Compressed:
         """Share of the weights that no step could touch: biases, norms, unknown layers."""
         counts = self.ledger.layouts
         return sum(counts[name][1] for name in self.skipped) / self.ledger.weights
+
+    def size_of(self, only):
+        """Returns what the matrices with this part in their path take in the file, without its
+        header: bytes, and bits a weight, zeros included."""
+        layouts = [
+            (count, size)
+            for name, (layout, count, size) in self.ledger.layouts.items()
+            if touches(only, name) and name not in self.skipped
+        ]
+        if not layouts:
+            raise ValueError(f"only={only!r} names no matrix of this model")
+        count, size = map(sum, zip(*layouts))
+        return size, 8 * size / count
 
     def __str__(self):
         if self.left <= 0.1:

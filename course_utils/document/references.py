@@ -24,6 +24,12 @@ REFERENCES = {
         "Proceedings of the IEEE 77(2)",
     ),
     "brain damage": Reference("LeCun, Denker, Solla", 1989, "Optimal Brain Damage", "NIPS 2"),
+    "brain surgeon": Reference(
+        "Hassibi, Stork",
+        1993,
+        "Second Order Derivatives for Network Pruning: Optimal Brain Surgeon",
+        "NIPS 5",
+    ),
     "lstm": Reference(
         "Hochreiter, Schmidhuber", 1997, "Long Short-Term Memory", "Neural Computation 9(8)"
     ),
@@ -83,6 +89,18 @@ REFERENCES = {
         "Neural Architecture Search with Reinforcement Learning",
         "ICLR 2017, arXiv 1611.01578",
     ),
+    "taylor": Reference(
+        "Molchanov, Tyree, Karras, Aila, Kautz",
+        2017,
+        "Pruning Convolutional Neural Networks for Resource Efficient Inference",
+        "ICLR 2017, arXiv 1611.06440",
+    ),
+    "gradual": Reference(
+        "Zhu, Gupta",
+        2017,
+        "To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression",
+        "arXiv 1710.01878",
+    ),
     "gpt": Reference(
         "Radford, Narasimhan, Salimans, Sutskever",
         2018,
@@ -132,11 +150,23 @@ REFERENCES = {
         "Learning Transferable Visual Models From Natural Language Supervision",
         "ICML 2021, arXiv 2103.00020",
     ),
+    "n of m": Reference(
+        "Mishra et al.", 2021, "Accelerating Sparse Deep Neural Networks", "arXiv 2104.08378"
+    ),
     "lora": Reference(
         "Hu et al.",
         2022,
         "LoRA: Low-Rank Adaptation of Large Language Models",
         "ICLR 2022, arXiv 2106.09685",
+    ),
+    "llm.int8": Reference(
+        "Dettmers, Lewis, Belkada, Zettlemoyer",
+        2022,
+        "LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale",
+        "NeurIPS 2022, arXiv 2208.07339",
+    ),
+    "fp8": Reference(
+        "Micikevicius et al.", 2022, "FP8 Formats for Deep Learning", "arXiv 2209.05433"
     ),
     "flash attention": Reference(
         "Dao et al.",
@@ -155,6 +185,36 @@ REFERENCES = {
         2023,
         "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
         "ICLR 2023, arXiv 2210.17323",
+    ),
+    "sparsegpt": Reference(
+        "Frantar, Alistarh",
+        2023,
+        "SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot",
+        "ICML 2023, arXiv 2301.00774",
+    ),
+    "smoothquant": Reference(
+        "Xiao, Lin, Seznec, Wu, Demouth, Han",
+        2023,
+        "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models",
+        "ICML 2023, arXiv 2211.10438",
+    ),
+    "qlora": Reference(
+        "Dettmers, Pagnoni, Holtzman, Zettlemoyer",
+        2023,
+        "QLoRA: Efficient Finetuning of Quantized LLMs",
+        "NeurIPS 2023, arXiv 2305.14314",
+    ),
+    "mx": Reference(
+        "Rouhani et al.",
+        2023,
+        "Microscaling Data Formats for Deep Learning",
+        "arXiv 2310.10537",
+    ),
+    "pruning or quantization": Reference(
+        "Kuzmin, Nagel, van Baalen, Behboodi, Blankevoort",
+        2023,
+        "Pruning vs Quantization: Which is Better?",
+        "NeurIPS 2023, arXiv 2307.02973",
     ),
     "mxnet": Reference(
         "Apache Software Foundation",
@@ -180,10 +240,40 @@ REFERENCES = {
         "Distil-Whisper: Robust Knowledge Distillation via Large-Scale Pseudo Labelling",
         "arXiv 2311.00430",
     ),
+    "awq": Reference(
+        "Lin et al.",
+        2024,
+        "AWQ: Activation-aware Weight Quantization for On-Device LLM Compression and Acceleration",
+        "MLSys 2024, arXiv 2306.00978",
+    ),
+    "wanda": Reference(
+        "Sun, Liu, Bair, Kolter",
+        2024,
+        "A Simple and Effective Pruning Approach for Large Language Models",
+        "ICLR 2024, arXiv 2306.11695",
+    ),
+    "quarot": Reference(
+        "Ashkboos et al.",
+        2024,
+        "QuaRot: Outlier-Free 4-Bit Inference in Rotated LLMs",
+        "NeurIPS 2024, arXiv 2404.00456",
+    ),
+    "minitron": Reference(
+        "Muralidharan et al.",
+        2024,
+        "Compact Language Models via Pruning and Knowledge Distillation",
+        "NeurIPS 2024, arXiv 2407.14679",
+    ),
     "inference survey": Reference(
         "Zhou et al.",
         2024,
         "A Survey on Efficient Inference for Large Language Models",
         "arXiv 2404.14294",
+    ),
+    "gptaq": Reference(
+        "Li et al.",
+        2025,
+        "GPTAQ: Efficient Finetuning-Free Quantization for Asymmetric Calibration",
+        "ICML 2025, arXiv 2504.02692",
     ),
 }

@@ -29,7 +29,7 @@ GROUP_SIZE, BITS, SPARSITIES = 32, (8, 4, 3), (0.3, 0.5, 0.7, 0.8)
 ROUNDING = {
     "absmax": quantization.absmax,
     "affine": quantization.affine,
-    "GPTQ": second_order.gptq,
+    "GPTQ": second_order.corrected_gptq,  # by the short name it has in the record
 }
 SCORES = {
     "magnitude": (pruning.magnitude, pruning.fraction),

@@ -22,7 +22,7 @@ from course_utils.experiments import (
 )
 from course_utils.experiments.docs_small import docs_base_small
 from course_utils.experiments.lenet_small import digits_lenet_small
-from course_utils.experiments.methods_table import methods
+from course_utils.experiments.methods_table import methods, recovered
 from course_utils.experiments.record import Run, results, stamped
 
 __all__ = ["RECIPES", "make", "results"]
@@ -31,6 +31,7 @@ RECIPES = {
     "docs-base-small": docs_base_small,
     "digits-lenet-small": digits_lenet_small,
     "methods": methods,
+    "recovered": recovered,
     "students": students.experiment,
     "pretraining": pretraining.experiment,
     "reference": reference.experiment,

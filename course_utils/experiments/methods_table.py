@@ -1,5 +1,6 @@
 """The table of methods: each on the blocks of `docs-base`, quality, bytes and speed."""
 
+import itertools
 import time
 
 from course_utils import evaluation, litert, models, pruning, quantization, second_order
@@ -11,11 +12,15 @@ from course_utils.compression import (
     baseline,
     compress,
     equalization,
+    windows,
 )
 from course_utils.container import digest
 from course_utils.datasets import docs
 from course_utils.evaluation import speed, sweeps
 
+BITS, DRAWS, WINDOWS = (4, 3, 2), 4, 64  # what `recovered` measures: widths, draws, text a draw
+GRIDS = {"": quantization.clipped, "affine ": quantization.affine}
+RULES = {"gptq": second_order.gptq, "corrected gptq": second_order.corrected_gptq}
 REPEATED = (
     "float",
     "step 0.05",
@@ -49,16 +54,11 @@ def methods(folder, run):
         return sweeps.sweep(start, recipes, tokens, ("fixed", "entropy"), calibration, path)
 
     rows = swept("docs-base", method_recipes())
-    for bits in (4, 3, 2):
-        scaled = equalization.awq(model, calibration, bits, 32)
-        rows += swept(
-            scaled,
-            {
-                f"awq {bits} bits, group 32": [
-                    Quantize(equalization.clipped_absmax, only="block", bits=bits, group_size=32)
-                ]
-            },
-        )
+    for name, grid in (("awq", quantization.absmax), ("awq affine", quantization.affine)):
+        for bits in BITS:
+            scaled = equalization.awq(model, calibration, bits, 32, grid)
+            clipped = group_of_32(equalization.clipped_by_output, bits, grid=grid)
+            rows += swept(scaled, {f"{name} {bits} bits, group 32": clipped})
     computed = latencies(model, tokens)
     table = [
         {
@@ -97,16 +97,22 @@ def method_recipes():
     for size in (0.01, 0.03, 0.05):
         recipes[f"step {size}"] = [Quantize(quantization.step, only="block", step=size)]
     for rule, widths in (
-        (quantization.absmax, (8, 4, 3, 2)),
-        (quantization.clipped, (4, 3, 2)),
-        (quantization.affine, (4, 3, 2)),
-        (second_order.gptq, (4, 3, 2)),
+        (quantization.absmax, (8, *BITS)),
+        (quantization.clipped, BITS),
+        (quantization.affine, BITS),
+        (quantization.clipped_affine, BITS),
+        (second_order.gptq, BITS),
     ):
-        for group in ("channel", 32):
-            for bits in widths:
-                shared = group if group == "channel" else f"group {group}"
-                steps = [Quantize(rule, only="block", bits=bits, group_size=group)]
-                recipes[f"{rule.__name__} {bits} bits, {shared}"] = steps
+        for bits in widths:
+            channel = Quantize(rule, only="block", bits=bits, group_size="channel")
+            name = rule.__name__.replace("_", " ")
+            recipes[f"{name} {bits} bits, channel"] = [channel]
+            recipes[f"{name} {bits} bits, group 32"] = group_of_32(rule, bits)
+    for name, rule in RULES.items():
+        for spelled, grid in GRIDS.items():
+            for bits in BITS:
+                steps = group_of_32(rule, bits, grid=grid)
+                recipes[f"{name} {spelled}{bits} bits, group 32"] = steps
     recipes["nf4 4 bits, group 32"] = [Quantize(quantization.nf4, only="block", group_size=32)]
     for label, mask in (("50%", pruning.fraction(0.5)), ("2:4", pruning.n_of_m(2, 4))):
         each = pruning.fraction_per_unit(0.5) if label == "50%" else mask
@@ -114,6 +120,52 @@ def method_recipes():
         recipes[f"wanda {label}"] = [Prune(pruning.wanda, each, only="block")]
         recipes[f"sparsegpt {label}"] = [Apply(second_order.sparsegpt, only="block", mask=mask)]
     return recipes
+
+
+def group_of_32(rule, bits, **more):
+    """Returns the steps that round the blocks with a scale for each 32 inputs of a unit."""
+    return [Quantize(rule, only="block", bits=bits, group_size=32, **more)]
+
+
+def recovered(folder, run):
+    """Measures how much of what clipped rounding costs the calibrated rules take back on
+    `docs-base`, over several draws of calibration text from the train split.
+
+    Returns:
+        A dict: what was drawn, the perplexity of the model as it is, and by bits the perplexities:
+        of the rules without data, and a list, one for each draw, of the others.
+    """
+    model, tokens = models.load("docs-base"), docs.sequences("validation")
+
+    def measured(part, rule, bits, text=None, **more):
+        if part not in run.parts:
+            small = compress(model, group_of_32(rule, bits, **more), calibration=text)
+            run.keep(part, evaluation.next_token(small.model, tokens).perplexity)
+        return run.parts[part]
+
+    rules = quantization.absmax, quantization.clipped, quantization.affine
+    simple = {
+        rule.__name__.replace("_", " "): rule for rule in (*rules, quantization.clipped_affine)
+    }
+    found = {
+        str(bits): {
+            name: measured(f"{name}, {bits} bits", rule, bits) for name, rule in simple.items()
+        }
+        for bits in BITS
+    }
+    for draw in range(DRAWS):
+        text = windows(docs.tokens("train"), WINDOWS, draw)
+        for bits, name, grid in itertools.product(BITS, RULES, GRIDS):
+            part = f"{name} {grid}{bits} bits, draw {draw}"
+            value = measured(part, RULES[name], bits, text, grid=GRIDS[grid])
+            found[str(bits)].setdefault(f"{name} {grid}".strip(), []).append(value)
+    return {
+        "model": "docs-base",
+        "sequences": len(tokens),
+        "calibration": f"windows(docs.tokens('train'), {WINDOWS}, draw)",
+        "float": evaluation.next_token(model, tokens).perplexity,
+        "perplexity": found,
+    }
 
 
 def latencies(model, tokens):

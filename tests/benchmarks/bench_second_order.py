@@ -19,6 +19,7 @@ from course_utils.compression import (
     compress,
     equalization,
     quantize_activations,
+    windows,
 )
 from course_utils.datasets import docs
 
@@ -37,10 +38,8 @@ def perplexity():
 
 
 def calibration(draw):
-    """Train windows of 128 tokens from random places, `(SEQUENCES, 128)`."""
-    line = docs.tokens("train")
-    starts = np.random.default_rng(draw).integers(0, len(line) - 128, SEQUENCES)
-    return line[starts[:, None] + np.arange(128)]
+    """Windows of the train text, `(SEQUENCES, 128)`."""
+    return windows(docs.tokens("train"), SEQUENCES, draw)
 
 
 def test_recovery(model, perplexity):
@@ -48,22 +47,20 @@ def test_recovery(model, perplexity):
     half, two_of_four = pruning.fraction(0.5), pruning.n_of_m(2, 4)
     pairs = {
         **{
-            f"GPTQ, {bits} bits, strength {strength}": [
-                Quantize(quantization.absmax, only="block", bits=bits, group_size=32),
-                Quantize(
-                    second_order.gptq, only="block", bits=bits, group_size=32, strength=strength
-                ),
+            f"{rule.__name__}, {bits} bits": [
+                Quantize(quantization.clipped, only="block", bits=bits, group_size=32),
+                Quantize(rule, only="block", bits=bits, group_size=32),
             ]
             for bits in (4, 3)
-            for strength in (0.5, 0)
-        },  # 0 is GPTQ as published
+            for rule in (second_order.gptq, second_order.corrected_gptq)
+        },
         "SparseGPT, 50%": [
             Prune(pruning.magnitude, half, only="block"),
             Apply(second_order.sparsegpt, only="block", mask=half),
         ],
         "SparseGPT, 2 of 4": [
             Prune(pruning.magnitude, two_of_four, only="block"),
-            Apply(second_order.sparsegpt, only="block", mask=two_of_four, block=4),
+            Apply(second_order.sparsegpt, only="block", mask=two_of_four),
         ],
     }
     exact = perplexity(model)
@@ -105,7 +102,7 @@ def test_planted_outliers(model, perplexity):
         )
 
     scaled, nearest = equalization.awq(planted, tokens, bits=4), w4(planted, quantization.absmax)
-    for rule in (quantization.absmax, equalization.clipped_absmax):
+    for rule in (quantization.absmax, equalization.clipped_by_output):
         share = 1 - (w4(scaled, rule) - exact) / (nearest - exact)
         print(
             f"4 bits per channel: planted {nearest:.3f}; AWQ, then {rule.__name__}: recovered "

@@ -4,6 +4,7 @@ import statistics
 
 import numpy as np
 
+from course_utils import second_order
 from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
@@ -45,6 +46,62 @@ def test_spread(answer):
         )
 
 
+def walk(weights, products):
+    weights = weights.astype(float)
+    for i in range(len(weights)):
+        inverse = np.linalg.inv(products[i:, i:])
+        fixed = np.rint(weights[i])
+        weights[i:] -= np.outer(inverse[:, 0] / inverse[0, 0], weights[i] - fixed)
+        weights[i] = fixed
+    return weights
+
+
+def nobody_moves(weights, products):
+    return np.rint(weights)
+
+
+def one_inverse_for_all(weights, products):
+    weights, inverse = weights.astype(float), np.linalg.inv(products)
+    for i in range(len(weights)):
+        fixed = np.rint(weights[i])
+        weights[i:] -= np.outer(inverse[i:, i] / inverse[i, i], weights[i] - fixed)
+        weights[i] = fixed
+    return weights
+
+
+def without_the_others(weights, products):
+    weights = weights.astype(float)
+    for i in range(len(weights)):
+        fixed = np.rint(weights[i])
+        weights[i:] += np.outer(products[i:, i] / products[i, i], weights[i] - fixed)
+        weights[i] = fixed
+    return weights
+
+
+def test_walk(answer):
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        weights = 2 * random.normal(size=(6, 4))
+        inputs = random.normal(size=(40, 3)) @ random.normal(size=(3, 6))
+        products = second_order.hessian(inputs + 0.3 * random.normal(size=(40, 6)))
+        right = second_order.settle(weights, products, lambda i, rows, factor: np.rint(rows[0]))
+        got = np.asarray(answer(weights.copy(), products), float)
+        expect(
+            got.shape == right.shape,
+            _("expected shape {expected}, got {got}").format(expected=right.shape, got=got.shape),
+        )
+        expect(np.array_equal(got, np.rint(got)), _("what comes back must be whole numbers"))
+        differ = np.flatnonzero((got != right).any(axis=1))
+        expect(
+            not len(differ),
+            _("settle and your walk part at row {row}: expected {expected}, got {got}").format(
+                row=differ[0] if len(differ) else 0,
+                expected=right[differ[:1]].tolist(),
+                got=got[differ[:1]].tolist(),
+            ),
+        )
+
+
 def calibrated(products):
     return bool(np.any(products - np.diag(np.diag(products))))
 
@@ -65,8 +122,11 @@ def test_calibrated(answer):
     )
     expect(not answer(np.zeros((4, 4))), _("nothing was ever added to a matrix of zeros"))
     expect(
-        not answer(0.01 * np.eye(4)),
-        _("damping added to zeros leaves 0.01 on the diagonal; nothing was seen"),
+        not answer(1.01 * np.eye(4)),
+        _(
+            "the rule for silent inputs leaves ones on the diagonal, and damping a hundredth more; "
+            "nothing was seen"
+        ),
     )
     even = np.array([[1.0, 0.5], [0.5, 1.0]])
     expect(
@@ -158,11 +218,22 @@ EXERCISES = (
         "inputs.",
     ),
     Exercise(
+        "08-1-walk",
+        test_walk,
+        "At step i take the inverse of products[i:, i:], the part that is still free. Its first "
+        "column, divided by its first entry, says which share of the loss weights[i] - rounded "
+        "each free row gives up.",
+        walk,
+        (nobody_moves, one_inverse_for_all, without_the_others),
+        "This is the Optimal Brain Surgeon in a fixed order: an inverse for each row, a cost that "
+        "grows with the fourth power of the inputs. `settle` reads the same shares from one "
+        "Cholesky factor.",
+    ),
+    Exercise(
         "08-1-dead-hessian",
         test_calibrated,
-        "Damping writes on the diagonal even when no data ever came. Which entries of a mean of "
-        "products x_i x_j "
-        "can come from data alone?",
+        "The rule for silent inputs writes ones on the diagonal when no data ever came, and damping "
+        "adds to them. Which entries of a mean of products x_i x_j can come from data alone?",
         calibrated,
         (anything_there, any_difference),
         "Off the diagonal stand the correlations, the only thing GPTQ knows beyond "
@@ -190,7 +261,6 @@ EXERCISES = (
         quantile_levels,
         (evenly_spaced, not_scaled),
         "Levels stand close where weights are many. NF4 is made so, with one more wish: one of its "
-        "levels is exactly 0, "
-        "and therefore the two sides differ.",
+        "levels is exactly 0, and therefore the two sides differ.",
     ),
 )

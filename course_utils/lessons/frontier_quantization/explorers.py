@@ -8,13 +8,29 @@ import time
 import numpy as np
 
 from course_utils import compression, evaluation, quantization, second_order
-from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
+from course_utils.chart import Axis, Bars, Chart, Grid, Line, Points, Rule
 from course_utils.checks import read_only
 from course_utils.compression import Quantize, compress, equalization
+from course_utils.storage import encode
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
 
 PAIR = read_only(np.array([0.4, 0.4]))  # the two weights of `pair`
+
+
+# ---- bytes ----------------------------------------------------------------------------------------
+
+
+def stored(tensors):
+    """Returns the bytes that tensors take in a file, and the bits a weight that this makes.
+
+    Args:
+        tensors: By name, a `QuantizedTensor` or a float array; scales, zero points and codebooks
+            count, the file's header does not.
+    """
+    ledger = encode(tensors)[1]
+    size = sum(count for _, _, count in ledger.layouts.values())
+    return size, 8 * size / ledger.weights
 
 
 # ---- two weights --------------------------------------------------------------------------------
@@ -67,8 +83,8 @@ def show_pair(seen):
         cards(
             readout(_("round-to-nearest"), "{:g}, {:g}".format(*seen.nearest)),
             readout(_("round-to-nearest errs by"), f"{seen.errors['nearest']:.3f}"),
-            readout(_("one by one"), "{:g}, {:g}".format(*seen.settled)),
-            readout(_("one by one errs by"), f"{seen.errors['settled']:.3f}"),
+            readout(_("with compensation"), "{:g}, {:g}".format(*seen.settled)),
+            readout(_("with compensation errs by"), f"{seen.errors['settled']:.3f}"),
         ),
         Chart(
             [
@@ -76,7 +92,7 @@ def show_pair(seen):
                     PAIR[0] + along[0],
                     PAIR[1] + along[1],
                     color="green",
-                    label=_("outputs that err as much"),
+                    label=_("weights whose output errs as much as the compensated pair"),
                 ),
                 Points(*whole.T, color="grey", size=3, marker="circle"),
                 Points(
@@ -91,7 +107,7 @@ def show_pair(seen):
                 ),
                 Points(
                     *seen.settled[:, None],
-                    label=_("one by one"),
+                    label=_("with compensation"),
                     color="green",
                     marker="triangle",
                     size=6,
@@ -103,7 +119,7 @@ def show_pair(seen):
             width=420,
             height=460,
             description=_(
-                "With a correlation of {correlation:g}, round-to-nearest errs by {nearest:.3f} and rounding one by one by {settled:.3f}."
+                "With a correlation of {correlation:g}, round-to-nearest errs by {nearest:.3f} and rounding with compensation by {settled:.3f}."
             ).format(correlation=correlation, **seen.errors),
         ),
     ]
@@ -114,7 +130,63 @@ def pair_explorer():
     return Explorer(
         pair,
         show_pair,
-        correlation=slider(_("correlation"), -0.9, 0.9, 0.05, 0.0, _("of the two inputs")),
+        correlation=slider(_("correlation"), -0.9, 0.9, 0.05, 0.6, _("of the two inputs")),
+    )
+
+
+# ---- a real Hessian -----------------------------------------------------------------------------
+
+
+def likeness(products):
+    """Shows which inputs of a layer go together: a Hessian in units of its diagonal, which is left
+    out.
+
+    Args:
+        products: As `second_order.hessian` returns it, `(inputs, inputs)`.
+
+    Returns:
+        A `Chart`: the entries are cosines, from -1 to 1.
+    """
+    size = np.sqrt(products.diagonal())
+    alike = products / np.outer(size, size) - np.eye(len(products))
+    return square(
+        alike,
+        _("Which inputs go together?"),
+        _(
+            "A square of {count} by {count} cells, blue where two inputs rise together and orange where one falls as the other rises; the largest of them is {most:.2f}."
+        ).format(count=len(alike), most=np.abs(alike).max()),
+    )
+
+
+def shares(factor):
+    """Shows what each input hands on to those behind it: `-U[i, j] / U[i, i]`.
+
+    Args:
+        factor: As `second_order.inverse_factor` returns it, `(inputs, inputs)`.
+
+    Returns:
+        A `Chart`: row `i` says which share of its error each later row takes over.
+    """
+    handed = np.eye(len(factor)) - factor / factor.diagonal()[:, None]
+    return square(
+        handed,
+        _("Who takes over how much of an error?"),
+        _(
+            "An upper triangle of {count} rows: each row's error is handed to the rows behind it, at most {most:.2f} of it to one."
+        ).format(count=len(handed), most=np.abs(handed).max()),
+    )
+
+
+def square(matrix, title, description):
+    """A matrix as a picture whose rows and columns are the inputs of a layer."""
+    return Chart(
+        [Grid(matrix)],
+        x=Axis(_("input")),
+        y=Axis(_("input")),
+        title=title,
+        description=description,
+        width=440,
+        height=440,
     )
 
 

@@ -118,7 +118,7 @@ EXERCISES = (
         soft_label,
         (overflowing, over_everything, made_finite, largest_of_all),
         "Subtracting the row's largest logit changes nothing in exact arithmetic and keeps exp "
-        "from overflowing in real one.",
+        "from overflowing in floating point.",
     ),
     Exercise(
         "05-choose",

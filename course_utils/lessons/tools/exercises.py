@@ -90,45 +90,79 @@ def test_agreement(answer):
     )
 
 
-def calibrated(weights, nearest, theirs, inputs):
-    return np.linalg.norm(inputs @ (theirs - weights)) < 0.95 * np.linalg.norm(
-        inputs @ (nearest - weights)
-    )
+def calibrated(rule, weights, inputs, other):
+    theirs, elsewhere = rule(weights, inputs), rule(weights, other)
+
+    def off(candidate):
+        return np.linalg.norm(inputs @ (candidate - weights))
+
+    return off(theirs) < 0.95 * off(elsewhere)
 
 
-def by_weights(weights, nearest, theirs, inputs):
-    return np.linalg.norm(theirs - weights) < 0.95 * np.linalg.norm(nearest - weights)
+def better_than_nearest(rule, weights, inputs, other):
+    from course_utils import quantization
+
+    def off(candidate):
+        return np.linalg.norm(inputs @ (candidate - weights))
+
+    return off(rule(weights, inputs)) < 0.95 * off(quantization.absmax(weights, 3).dequantize())
 
 
-def anything_new(weights, nearest, theirs, inputs):
-    return not np.array_equal(theirs, nearest)
+def anything_new(rule, weights, inputs, other):
+    from course_utils import quantization
+
+    return not np.array_equal(rule(weights, inputs), quantization.absmax(weights, 3).dequantize())
+
+
+def other_data_other_weights(rule, weights, inputs, other):
+    return not np.array_equal(rule(weights, inputs), rule(weights, other))
 
 
 def test_calibrated(answer):
     from course_utils import second_order
 
     random = np.random.default_rng(0)
-    inputs = random.normal(size=(512, 8)) @ random.normal(size=(8, 32)) + 0.1 * random.normal(
-        size=(512, 32)
+    inputs, other = (
+        random.normal(size=(512, 8)) @ random.normal(size=(8, 32))
+        + 0.1 * random.normal(size=(512, 32))
+        for _both in range(2)
     )
     weights = random.normal(size=(32, 16)).astype(np.float32)
-    nearest = quantization.absmax(weights, bits=3).dequantize()
-    theirs = second_order.gptq(weights, inputs, bits=3).dequantize()
+
+    def gptq(weights, inputs):
+        return second_order.gptq(weights, inputs, bits=3).dequantize()
+
+    def affine(weights, inputs):
+        return quantization.affine(weights, bits=3, group_size=8).dequantize()
+
+    def nearest(weights, inputs):
+        return quantization.absmax(weights, bits=3).dequantize()
+
+    def noisy(weights, inputs):
+        seed = int(np.abs(inputs).sum()) % 1000
+        noise = np.random.default_rng(seed).normal(size=weights.shape).astype(np.float32)
+        return nearest(weights, inputs) + 1e-3 * noise
+
     expect(
-        answer(weights, nearest, theirs, inputs),
+        answer(gptq, weights, inputs, other),
         _(
-            "GPTQ lets weights move further away than rounding would, so that the layer's output stays "
-            "closer: compare errors of the output, inputs @ weights"
+            "this is GPTQ: what it makes for `inputs` errs less on them than what it makes for `other`"
         ),
     )
     expect(
-        not answer(weights, nearest, nearest.copy(), inputs),
-        _("a copy of plain rounding has not looked at any data"),
+        not answer(nearest, weights, inputs, other),
+        _("plain rounding never looks at its inputs"),
     )
-    worse = nearest + random.normal(size=nearest.shape).astype(np.float32) * 1e-3
     expect(
-        not answer(weights, nearest, worse, inputs),
-        _("rounding with a little noise on top is new, but no better"),
+        not answer(affine, weights, inputs, other),
+        _(
+            "a finer grid with zero points beats rounding to nearest by a third, and has seen no "
+            "data: being better is no proof of having looked"
+        ),
+    )
+    expect(
+        not answer(noisy, weights, inputs, other),
+        _("other data give other weights here, but they are no better for their own data"),
     )
 
 
@@ -155,11 +189,12 @@ EXERCISES = (
     Exercise(
         "07-calibrated",
         test_calibrated,
-        "Calibration promises that inputs @ theirs is closer to inputs @ weights than inputs @ "
-        "nearest is. By a margin.",
+        "Let the rule make weights for `inputs` and once more for `other`, and judge both by their "
+        "error on `inputs`. By a margin.",
         calibrated,
-        (by_weights, anything_new),
-        "A method that claims to look at data must beat one that does not, on the data. A released "
-        "one failed this test.",
+        (better_than_nearest, anything_new, other_data_other_weights),
+        "A better grid is better without data, so beating plain rounding proves nothing. What only "
+        "data can do is to fit these data better than other ones. A released method failed this "
+        "test.",
     ),
 )
