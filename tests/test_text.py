@@ -194,7 +194,8 @@ def faults(source, data=False):
 
     Args:
         source: Text of a module.
-        data: Whether `_` may be given an attribute, such as the hint that stands with an exercise.
+        data: Whether `_` may be given an attribute, such as a hint that stands with an exercise, or
+            one of several.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -204,7 +205,8 @@ def faults(source, data=False):
             continue
         if called(node) == "_":
             plain = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-            if data and isinstance(node.args[0], ast.Attribute):
+            kept = node.args[0].value if isinstance(node.args[0], ast.Subscript) else node.args[0]
+            if data and isinstance(kept, ast.Attribute):
                 continue
             if len(node.args) != 1 or not plain or not isinstance(plain[0], str):
                 yield f"line {node.lineno}: not one plain sentence: {ast.unparse(node)}"

@@ -182,11 +182,12 @@ class ExerciseView:
             ValueError: If there is no such step.
         """
         hints = self._exercise.hints
-        hint = _(hints[one_of("hint", step, range(1, len(hints) + 1)) - 1])
+        number = one_of("hint", step, range(1, len(hints) + 1))
+        hint = _(self._exercise.hints[number - 1])
         if len(hints) == 1:
             return Markdown(_("**Hint.** {hint}").format(hint=hint))
         return Markdown(
-            _("**Hint {step} of {steps}.** {hint}").format(step=step, steps=len(hints), hint=hint)
+            _("**Hint {step} of {steps}.** {hint}").format(step=number, steps=len(hints), hint=hint)
         )
 
     def solution(self):
