@@ -93,11 +93,6 @@ FAULTS = (
         "07_tools",
     ),
     Fault(
-        "An embedding is no exponential: it is a row of a table.",
-        ("4.1.1-embedding",),
-        "04_mathematics",
-    ),
-    Fault(
         "Synthesis and enhancement stand under recognition, which is another direction.",
         ("3.4-speech", "6.3-heading"),
         "06_3_speech",
