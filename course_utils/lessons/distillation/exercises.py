@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from course_utils import distillation, evaluation, models
+from course_utils.backend import keras, tf
+from course_utils.datasets import digits
 from course_utils.lesson.exercise import Exercise, expect
+from course_utils.models import vision
 from course_utils.text import _
 
 
@@ -198,6 +202,70 @@ def test_gain(answer):
     )
 
 
+def distil(student, scans, logits):
+    optimizer = keras.optimizers.AdamW(0.02)
+    for step in range(120):
+        with tf.GradientTape() as tape:
+            loss = distillation.kl(4.0)(logits, student(scans))
+        slopes = tape.gradient(loss, student.trainable_variables)
+        optimizer.apply_gradients(zip(slopes, student.trainable_variables))
+    return student
+
+
+def descended(student, cost):
+    optimizer = keras.optimizers.AdamW(0.02)
+    for step in range(120):
+        with tf.GradientTape() as tape:
+            loss = cost(student)
+        slopes = tape.gradient(loss, student.trainable_variables)
+        optimizer.apply_gradients(zip(slopes, student.trainable_variables))
+    return student
+
+
+def distil_first_choices(student, scans, logits):
+    first = np.argmax(logits, axis=1)
+    right = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return descended(student, lambda student: right(first, student(scans)))
+
+
+def distil_plain(student, scans, logits):
+    return descended(student, lambda student: distillation.kl(1.0)(logits, student(scans)))
+
+
+def distil_nothing(student, scans, logits):
+    return student
+
+
+DISTILLED = 0.84  # the mean of two students; labels alone give about 0.80
+
+
+def test_distil(answer):
+    scans = digits.load("train")[0][:50]
+    logits, reached = np.asarray(models.load("digits-lenet")(scans)), []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        taught = answer(vision.mlp((16,)), scans, logits)
+        expect(
+            isinstance(taught, keras.Model) and taught.output_shape == (None, 10),
+            _("return the student: a Keras model that gives 10 logits for each scan"),
+        )
+        expect(
+            taught.count_params() == vision.mlp((16,)).count_params(),
+            _("train the student that you are given; this one has {count:,} weights").format(
+                count=taught.count_params()
+            ),
+        )
+        reached.append(evaluation.classify(taught, *digits.load("validation")).accuracy)
+    expect(
+        np.mean(reached) >= DISTILLED,
+        _(
+            "your students read {first:.1%} and {second:.1%} of the validation scans; the aim is a "
+            "mean of {aim:.0%}. What does the teacher say beyond its first choice, and at which "
+            "temperature can one hear it?"
+        ).format(first=reached[0], second=reached[1], aim=DISTILLED),
+    )
+
+
 EXERCISES = (
     Exercise(
         "03-3-soften",
@@ -245,5 +313,16 @@ EXERCISES = (
         "The same seed gives both students the same start and the same batches. What the two share "
         "falls out of the difference, "
         "and a small gain becomes visible.",
+    ),
+    Exercise(
+        "03-3-distil",
+        test_distil,
+        "A hundred steps and more on all 50 scans at once: inside a tf.GradientTape the loss "
+        "distillation.kl(T) of the teacher's logits and the student's, then the gradient, then the "
+        "optimizer. Which T?",
+        distil,
+        (distil_first_choices, distil_plain, distil_nothing),
+        "The same 50 scans, and not one label: what the student gained is what the teacher said of "
+        "the nine other digits. At T = 1 that was a whisper.",
     ),
 )

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from course_utils import evaluation, models, pruning
+from course_utils.datasets import digits
 from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
@@ -108,6 +110,97 @@ def test_sparse_bytes(answer):
     expect(answer(np.zeros(9, np.float32)) == 2, _("nine bits of mask fill two bytes"))
 
 
+def refit(read, wanted, keep):
+    left = np.hstack([read[:, keep], np.ones((len(read), 1))])  # a last column for the bias
+    solved = np.linalg.lstsq(left, wanted, rcond=None)[0]
+    return solved[:-1], solved[-1]
+
+
+def without_a_bias(read, wanted, keep):
+    return np.linalg.lstsq(read[:, keep], wanted, rcond=None)[0], np.zeros(wanted.shape[1])
+
+
+def from_all_units(read, wanted, keep):
+    weights, bias = refit(read, wanted, np.ones(read.shape[1], bool))
+    return weights[keep], bias
+
+
+def rows_of_all_units(read, wanted, keep):
+    weights = np.zeros((read.shape[1], wanted.shape[1]))
+    weights[keep], bias = refit(read, wanted, keep)
+    return weights, bias
+
+
+def right_on_average(read, wanted, keep):
+    weights, bias = refit(read, wanted, np.ones(read.shape[1], bool))
+    return weights[keep], bias + read[:, ~keep].mean(axis=0) @ weights[~keep]
+
+
+def as_they_were(read, wanted, keep, kernel, bias):
+    return kernel[keep], bias
+
+
+def accuracy_after(mend, share=0.75):
+    """Returns the validation accuracy of `digits-mlp` after the weakest units of both hidden layers
+    were taken out, and the layer that reads them was mended.
+
+    Args:
+        mend: Function of what the next layer reads, what it should give, the units that stay, and
+            the next layer's kernel and bias; returns a kernel and a bias.
+        share: How many units go.
+    """
+    model, scans = models.load("digits-mlp"), digits.load("train")[0]
+    layers = [model.get_layer(name) for name in ("hidden_0", "hidden_1", "logits")]
+    trained = [layer.get_weights() for layer in layers]
+    right = read = scans  # what the network as trained gives on, and the mended one
+    for i in (0, 1):
+        keep = pruning.fraction(share)(pruning.unit_magnitude(trained[i][0]))[0]
+        kernel, bias = trained[i + 1]
+        right = np.maximum(right @ trained[i][0] + trained[i][1], 0)
+        read = np.asarray(layers[i](read))
+        mended = mend(read, right @ kernel + bias, keep, kernel, bias)
+        kernel = np.zeros_like(kernel)
+        kernel[keep] = mended[0]  # nobody reads the others any more
+        layers[i + 1].set_weights([kernel, np.asarray(mended[1], np.float32)])
+    return evaluation.classify(model, *digits.load("validation")).accuracy
+
+
+def test_refit(answer):
+    rng = np.random.default_rng(0)
+    read = np.maximum(rng.normal(size=(200, 3)) @ rng.normal(size=(3, 6)), 0)
+    wanted = read @ rng.normal(size=(6, 4)) + 1.0
+    keep = np.array([True, True, False, True, False, True])
+    weights, bias = answer(read, wanted, keep)
+    weights, bias = np.asarray(weights, float), np.asarray(bias, float)
+    expect(
+        weights.shape == (4, 4) and bias.shape == (4,),
+        _(
+            "4 of 6 units stay and 4 outputs are wanted: weights of shape (4, 4) and a bias of shape "
+            "(4,), yours are {weights} and {bias}"
+        ).format(weights=weights.shape, bias=bias.shape),
+    )
+    best = refit(read, wanted, keep)
+    mine, least = (
+        np.mean(np.square(read[:, keep] @ w + b - wanted)) for w, b in ((weights, bias), best)
+    )
+    expect(
+        mine <= 1.001 * least,
+        _(
+            "what your weights give is off by {mine:.3f} (mean square), and {least:.3f} is possible: "
+            "are they fitted to the units that stay, with a bias?"
+        ).format(mine=mine, least=least),
+    )
+    before = accuracy_after(as_they_were)
+    reached = accuracy_after(lambda read, wanted, keep, *old: answer(read, wanted, keep))
+    expect(
+        reached > 0.85,
+        _(
+            "with a quarter of its units digits-mlp reads {reached:.1%} of the validation scans, and "
+            "{before:.1%} without your repair: the aim is 85%"
+        ).format(reached=reached, before=before),
+    )
+
+
 EXERCISES = (
     Exercise(
         "03-2-scale-free",
@@ -134,7 +227,19 @@ EXERCISES = (
         "Four bytes for each weight that is left, and one bit for every position.",
         sparse_bytes,
         (no_indices, still_dense),
-        "A published lab counted the values and forgot the indices. The mask alone puts a floor of "
-        "1/32 under the file.",
+        "Values without their places are no matrix. The mask alone puts a floor of 1/32 under the "
+        "file.",
+    ),
+    Exercise(
+        "03-2-refit",
+        test_refit,
+        "A linear least-squares problem: np.linalg.lstsq(read[:, keep], wanted). A column of ones "
+        "beside what is read makes the last row of the solution the bias.",
+        refit,
+        (without_a_bias, from_all_units, rows_of_all_units, right_on_average),
+        "Units overlap, so those that stay can say much of what the others said. No label was used "
+        "and no step of training taken: layer by layer, the network is made to repeat itself. "
+        "Published methods do just this (He et al., 2017), and SparseGPT in 08_2 does it weight by "
+        "weight.",
     ),
 )

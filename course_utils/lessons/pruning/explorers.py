@@ -228,5 +228,5 @@ def threshold_explorer(model, scans, labels):
     return Explorer(
         cut,
         show,
-        theta=log_slider("θ", 0.01, 1, 0.1, _("weights up to this size are removed")),
+        theta=log_slider("θ", 0.01, 1, 0.3, _("weights up to this size are removed")),
     )
