@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from course_utils import files
+from course_utils.document.sections import SECTIONS
 from course_utils.editions import maps, refresh
 from course_utils.files import ROOT
 
@@ -68,8 +69,12 @@ def test_the_map_counts_minutes_and_seconds(course):
     assert "[03_2_pruning](03_2_pruning.ipynb)" in "".join(first["source"])
     folder = (course / "notebooks/README.md").read_text("utf8")
     assert "| 3.2.2 剪枝 | Pruning | [03_2_pruning](03_2_pruning.ipynb) |" in folder
-    assert "| 1 背景介绍 | Background | [10_errata](10_errata.ipynb) |" in folder
     assert maps.write() == []
+
+
+def test_every_heading_of_the_document_has_a_lesson():
+    lessons = {path.stem for path in files.NOTEBOOKS.glob("*.ipynb")}
+    assert {section.notebook for section in SECTIONS} <= lessons
 
 
 def test_refresh_replaces_its_own_entry_only(course, capsys):

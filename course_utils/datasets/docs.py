@@ -90,19 +90,25 @@ def docstrings(split):
     """
     found = {}  # a dict keeps the first place of each text
     for module in modules(split):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old escapes in other people's source
-            try:
-                package, _, inside = module.partition("/")
-                tree = ast.parse((folder(package) / inside).read_text(encoding="utf8"))
-            except (SyntaxError, UnicodeDecodeError):
-                continue
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
-                text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
-                if len(text) >= 80:
-                    found[text] = None
+        package, _, inside = module.partition("/")
+        found.update(dict.fromkeys(read(folder(package) / inside)))
     return tuple(found)
+
+
+def read(path):
+    """Yields the docstrings of one source file that have at least 80 characters; none where it
+    cannot be parsed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old escapes in other people's source
+        try:
+            tree = ast.parse(path.read_text(encoding="utf8"))
+        except (SyntaxError, UnicodeDecodeError):
+            return
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
+            if len(text) >= 80:
+                yield text
 
 
 @functools.cache

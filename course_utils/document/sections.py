@@ -103,6 +103,7 @@ LESSONS = tuple(
 06_1_language              | 6.1 自然语言处理 | one model, four skills: which dies first?
 06_2_vision                | 6.2 计算机视觉 | a classifier, a detector, a generator of digits: what breaks first, and is anything faster?
 06_3_speech                | 6.3 语音识别 | a listener, a speaker, a cleaner: what are their scores worth when people speak?
+06_4_outlook               | 6.4 未来应用展望 | in time, across the senses, personal, explained: which of four hopes is borne out?
 07_tools                   | 7 工具和资源 | the same work with Keras, LiteRT and friends; verify your tool
 08_1_frontier_quantization | 8.1 研究成果 | GPTQ, AWQ, SmoothQuant, codebooks, from scratch
 08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch

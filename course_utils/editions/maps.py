@@ -10,7 +10,6 @@ from course_utils import files
 from course_utils.document.sections import LESSONS, SECTIONS
 
 RECORD = "results/lessons.json"  # under data: how long each lesson ran, and with what
-EVERYTHING = "10_errata"  # treats every heading, those whose own lesson is still to come too
 
 
 def write():
@@ -97,10 +96,8 @@ def short_map(here):
 
 def headings():
     """From every heading of the document to its lesson."""
-    shown = {lesson.notebook for lesson in there()}
     rows = [
-        f"| {section.number} {section.chinese} | {section.english} | "
-        f"{link(section.notebook if section.notebook in shown else EVERYTHING)} |"
+        f"| {section.number} {section.chinese} | {section.english} | {link(section.notebook)} |"
         for section in SECTIONS
     ]
     return "\n".join(["| heading | in English | lesson |", "|:--|:--|:--|", *rows])

@@ -21,6 +21,7 @@ from course_utils.decoding import flow, translation
 from course_utils.evaluation import detection, generation
 from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
+from course_utils.evaluation.retrieval import Matching
 from course_utils.evaluation.scores import Score
 from course_utils.evaluation.skills import examples, skills
 from course_utils.evaluation.speech import Cleaning, Speaking, Words
@@ -201,6 +202,7 @@ TASKS = {
     "mandarin words": Words("mandarin"),
     "synthesis": Speaking(),
     "enhancement": Cleaning(),
+    "matching": Matching(),
 }
 
 

@@ -13,6 +13,7 @@ from course_utils.checks import one_of
 from course_utils.experiments import (
     applications,
     caches,
+    personal,
     pretraining,
     reference,
     speech_study,
@@ -39,6 +40,7 @@ RECIPES = {
     "voices": voices.experiment,
     "speech": speech_study.experiment,
     "applications": applications.experiment,
+    "personal": personal.experiment,
     "tokenizer": tokenizer.learn,
 }
 

@@ -14,7 +14,7 @@ from course_utils.backend import keras
 from course_utils.checks import one_of
 from course_utils.compression.finetuning import adamw, warm_up_then_cosine
 from course_utils.datasets import digits, docs, tales
-from course_utils.experiments import speech_training, vision_training
+from course_utils.experiments import pair_training, speech_training, vision_training
 from course_utils.experiments.growing import grow
 from course_utils.experiments.record import Run, stamped
 from course_utils.models import catalogue, checkpoint, classic
@@ -347,6 +347,7 @@ MAKERS = {
     **dict.fromkeys(VISION, train_vision),
     **vision_training.MAKERS,
     **speech_training.MAKERS,
+    **pair_training.MAKERS,
 }
 
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 from course_utils.checks import one_of
-from course_utils.models import classic, language, seq2seq, speech, vision
+from course_utils.models import classic, language, pairs, seq2seq, speech, vision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,7 @@ CATALOGUE = {
     "digits-cnn": Entry(vision.scan_classifier, "digits"),
     "digits-detector": Entry(vision.scene_detector, "detection"),
     "digits-generator": Entry(vision.velocity_network, "generation"),
+    "digits-and-words": Entry(pairs.scans_and_words, "matching"),
     "docs-tiny": Entry(language.DecoderLM, "docs"),
     "docs-base": Entry(language.DecoderLM, "docs"),
     "docs-teacher": Entry(language.DecoderLM, "docs"),

@@ -29,6 +29,18 @@ def kept(application, value):
     return tuple(rows[kind][value] for kind in ("float", "quantized"))
 
 
+@functools.cache
+def own_adapter(rank=4):
+    """Returns what `results personal` measured of adapters on test text: the bytes of one over those
+    of the model that its readers share, and the least and most by which the loss fell, in nats."""
+    record = json.loads((files.DATA / "results" / "personal.json").read_text("utf8"))
+    parts, name = record["parts"], f"-rank{rank}"
+    worn = {part.removesuffix(name): parts[part] for part in parts if part.endswith(name)}
+    share = max(one["bytes"] for one in worn.values()) / record["base_bytes"]
+    falls = [np.mean(parts[f"{who}-nobody"]["test"]) - np.mean(worn[who]["test"]) for who in worn]
+    return float(share), float(min(falls)), float(max(falls))
+
+
 CLAIMS = (
     Claim(
         id="6.1-generation",
@@ -145,7 +157,8 @@ CLAIMS = (
         expected=100 / 14,
         verdict="forecast",
         evidence="argued",
-        because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1.",
+        because="On memory: 7 billion 16-bit weights over 100 GB/s give at most 7.1 tokens a second at batch 1. "
+        "06_4_outlook keeps a deadline by letting a smaller model write, and pays in perplexity.",
     ),
     Claim(
         id="6.4-cross-modal",
@@ -155,17 +168,20 @@ CLAIMS = (
         expected=2021,
         verdict="forecast",
         evidence="looked up",
-        because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text.",
+        because="On the task: it has begun with CLIP (Radford et al., 2021), which joins images and text. "
+        "06_4_outlook joins spoken and written digits in one space; two classifiers that share names find more.",
     ),
     Claim(
         id="6.4-personal",
         quote="动态调整模型结构和参数",
         states="Models will be adjusted to each user.",
-        recompute=lambda: 8 * (4096 + 4096) / 4096**2,
-        expected=1 / 256,
+        recompute=lambda: own_adapter(),
+        expected=(0.1096, 0.2087, 0.3041),
+        tolerance=0.002,
         verdict="forecast",
-        evidence="argued",
-        because="On the size of the adjustment: a rank-8 update of a 4096 x 4096 matrix has 1/256 of its numbers "
-        "(LoRA, Hu et al., 2022).",
+        because="It has come, for parameters: a low-rank update (LoRA, Hu et al., 2022) of 11 % of the bytes of a 4-bit "
+        "model that three readers share lowers each one's loss on test text by 0.21 to 0.30 nats, "
+        "less than the rounding had cost. For structure it has not paid: tokens that leave a model early cost more than "
+        "they save. 06_4_outlook measures both.",
     ),
 )

@@ -116,7 +116,7 @@ CLAIMS = (
         verdict="depends",
         evidence="argued",
         because="On what complex means: rounding leaves the digit classifier 24 different numbers among its 650 "
-        "weights. Whether explanations survive is measured in 08_2_frontier_pruning and 09_faq.",
+        "weights. Whether explanations survive is measured in 06_4_outlook, 08_2_frontier_pruning and 09_faq.",
     ),
     Claim(
         id="8.4-algorithms",
