@@ -74,9 +74,10 @@ def test_codes_stay_in_range_and_error_within_half_a_step(weights, bits, group_s
     rule, lowest = SCALED[name]
     tensor = rule(weights, max(bits, lowest), group_size)
     bits = max(bits, lowest)
-    top = 2**bits - 1 if name == "affine" else 2 ** (bits - 1) - 1
-    assert tensor.codes.min() >= (0 if name == "affine" else -top) and tensor.codes.max() <= top
-    if name == "clipped":  # what lies outside is cut off
+    low, top = tensor.limits
+    assert low == (0 if "affine" in name else -top) and top < 2**bits
+    assert tensor.codes.min() >= low and tensor.codes.max() <= top
+    if "clipped" in name:  # what lies outside is cut off
         return
     # as_stored moves a scale by up to 2**-11 of itself: at the last code that is top * 2**-11 steps
     error = np.abs(tensor.dequantize() - weights)

@@ -284,7 +284,10 @@ def show_pattern(seen):
         Chart(
             [Grid(seen.kept[:CORNER, :CORNER])],
             x=Axis(_("unit, {shown} of {all}").format(shown=columns, all=seen.kept.shape[1])),
-            y=Axis(_("input, {shown} of {all}").format(shown=rows, all=seen.kept.shape[0])),
+            y=Axis(
+                _("input, {shown} of {all}").format(shown=rows, all=seen.kept.shape[0]),
+                ticks=list(range(0, rows + 1, 4)),  # runs of four end at a line
+            ),
             title=title.format(share=share),
             width=400,
             height=420,
