@@ -224,8 +224,9 @@ def faults(source, data=False):
                 for part in node.keywords
                 if part.arg in ("title", "description", "label", "note", "name")
             ]
-            if called(node) == "choice" and isinstance(node.args[1], ast.Dict):
-                spoken += node.args[1].keys
+            if called(node) == "choice":
+                options = [part for part in node.args[1:2] if isinstance(part, ast.Dict)]
+                spoken += [key for part in options for key in part.keys if key]  # None for a **
             for words in (words for one in spoken for words in bare(one)):
                 yield f"line {node.lineno}: {called(node)} says {words!r}"
 

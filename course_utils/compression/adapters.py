@@ -36,9 +36,9 @@ def begin(model, rank, only="", seed=0):
     for weight in multiplying(weights(model), only):
         if isinstance(weight.layer, keras.layers.Dense):
             inputs, units = weight.matrix().shape
-            whole(f"rank for {weight.name}", rank, 1, min(inputs, units))
-            down = rng.normal(0, inputs**-0.5, (inputs, rank)).astype(np.float32)
-            adapter[weight.name] = down, np.zeros((rank, units), np.float32)
+            width = whole(f"rank for {weight.name}", rank, 1, min(inputs, units))
+            down = rng.normal(0, inputs**-0.5, (inputs, width)).astype(np.float32)
+            adapter[weight.name] = down, np.zeros((width, units), np.float32)
     if not adapter:
         raise ValueError(f"model {model.name!r} has no Dense layer that could be adapted")
     return adapter

@@ -7,6 +7,7 @@ import numpy as np
 
 from course_utils import evaluation
 from course_utils.chart import Axis, Bars, Chart
+from course_utils.checks import read_only
 from course_utils.compression import adapters
 from course_utils.datasets import readers
 from course_utils.evaluation.bench import bench
@@ -73,7 +74,7 @@ def _plain(reader):
 
 @functools.cache
 def _windows(reader):
-    return readers.sequences(reader, "validation", ROWS)
+    return read_only(readers.sequences(reader, "validation", ROWS))
 
 
 def wear(reader, whose, rank, bits):
