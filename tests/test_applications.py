@@ -93,7 +93,7 @@ def test_a_rule_that_asks_for_inputs_spares_what_has_none():
     from course_utils.datasets import docs
 
     model = models.load("docs-tiny")
-    steps = applications.rounded(model, "GPTQ", 4)
+    steps = applications.rounded(model, "corrected GPTQ", 4)
     names = {step.rule.__name__ for step in steps}
     assert names == {"absmax", "corrected_gptq"}  # the embedding is looked up
     small = compress(model, steps, calibration=docs.sequences("train", 4)[:, :-1])

@@ -29,7 +29,7 @@ GROUP_SIZE, BITS, SPARSITIES = 32, (8, 4, 3), (0.3, 0.5, 0.7, 0.8)
 ROUNDING = {
     "absmax": quantization.absmax,
     "affine": quantization.affine,
-    "GPTQ": second_order.corrected_gptq,  # by the short name it has in the record
+    "corrected GPTQ": second_order.corrected_gptq,
 }
 SCORES = {
     "magnitude": (pruning.magnitude, pruning.fraction),
@@ -44,7 +44,7 @@ def rounded(model, rule, bits):
     rule asks for them."""
     return [
         Quantize(
-            ROUNDING[rule if weight.calibratable else instead(rule, "GPTQ", "absmax")],
+            ROUNDING[rule if weight.calibratable else instead(rule, "corrected GPTQ", "absmax")],
             only=weight.name,
             bits=bits,
             group_size=GROUP_SIZE,

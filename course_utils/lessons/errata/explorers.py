@@ -31,7 +31,7 @@ def show(claims):
 def register():
     """Filters the register by verdict and by section. Returns an `Explorer` whose results are lists
     of claims."""
-    verdicts = {_("all"): "", **{_(verdict): verdict for verdict in document.tally()}}
+    verdicts = {_("all"): "", **{_(claim.verdict): claim.verdict for claim in document.CLAIMS}}
     numbers = dict.fromkeys(claim.section.split(".")[0] for claim in document.CLAIMS)
     return Explorer(
         chosen,

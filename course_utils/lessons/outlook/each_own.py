@@ -24,7 +24,8 @@ RANKS = (1, 4)
 def adapter(reader, rank=4):
     """Returns a shipped adapter and the bytes of its file."""
     found = adapters.load(f"{reader}-rank{rank}")
-    return found, len(adapters.pack(found)[0])
+    kept = {name: tuple(map(read_only, pair)) for name, pair in found.items()}
+    return kept, len(adapters.pack(found)[0])
 
 
 def matrix(model, windows, worn):
