@@ -85,8 +85,8 @@ CLAIMS = (
         tolerance=0.1,
         verdict="depends",
         because="Smaller, yes, if codes are stored: 12,990 bytes instead of 102,112 for a convolutional network, and "
-        "98.8% of 400 test scans read rightly instead of 99.8%. Faster, no: what is rounded computes in float32, and "
-        "with int8 weights in LiteRT it takes about as long. 06_2_vision measures it.",
+        "98.8% of 400 test scans read rightly instead of 99.8%. What is rounded computes in float32 and is no faster; "
+        "whether int8 weights are depends on size and kernel, and 06_2_vision measures it on your machine.",
     ),
     Claim(
         id="6.2-detection",
