@@ -179,6 +179,8 @@ def test_keys_move_the_studio(server, page, tmp_path):
         before = moved(before)
         handle.focus()
         page.keyboard.press("ArrowRight")
+        # the numbers of the last move may still be coming in: the box follows the key
+        page.wait_for_function("box => box.value !== '0.02'", arg=box.element_handle())
         before = moved(before)
         assert 0.02 < float(box.input_value()) < 0.025
     screenshot(page, shots / "studio-1280.png", 1280, show=".course-explorer")

@@ -2,12 +2,14 @@
 computed."""
 
 import html
+import textwrap
 
 import ipywidgets
 
 from course_utils import chart, checks
 from course_utils.widgets.html import page, words
 
+WIDE = 78  # characters of a line of plain text
 STYLE = """<style>
 .course-explorer { max-width: 1000px; overflow: hidden; }
 .course-explorer .widget-html { margin: 0; }
@@ -125,6 +127,8 @@ class Explorer(ipywidgets.VBox):
         said = words(self.items)
         if charts:
             metadata["image/png"]["alt"] = " ".join(said.split("\n"))
+        else:  # nothing but words: they are what a page without a kernel shows
+            said = "\n".join(textwrap.fill(line, WIDE) for line in said.split("\n"))
         return {
             **super()._repr_mimebundle_(**kwargs),
             **data,

@@ -122,7 +122,7 @@ def show_adapted(seen):
     whose, names = list(seen.perplexity), {"": _("nobody's")}
     ticks = {i + 0.5: names.get(who, who) for i, who in enumerate(whose)}
     heights = np.array(list(seen.perplexity.values()))
-    now = np.where([who == seen.whose for who in whose], heights, np.nan)
+    now = whose.index(seen.whose)
     told = ", ".join(f"{names.get(who, who)} {p:.2f}" for who, p in seen.perplexity.items())
     return [
         cards(
@@ -144,7 +144,7 @@ def show_adapted(seen):
         Chart(
             [
                 Bars(np.arange(len(whose) + 1), heights, "sky", _("each adapter")),
-                Bars(np.arange(len(whose) + 1), now, "vermillion", _("the one worn")),
+                Bars([now, now + 1], heights[now : now + 1], "vermillion", _("the one worn")),
             ],
             x=Axis(_("whose adapter"), ticks=ticks),
             y=Axis(_("perplexity"), low=0),
