@@ -218,3 +218,11 @@ def test_next_leads_through_all_lessons_in_order():
     following = [path.stem for path in NOTEBOOKS[1:]]
     said = [json.loads(path.read_text("utf8"))["cells"][-1]["source"] for path in NOTEBOOKS[:-1]]
     assert [re.search(r"Next: \[(\w+)\]", "".join(one))[1] for one in said] == following
+
+
+def test_the_first_page_promises_the_minutes_of_the_lessons():
+    texts = {path.stem: path.read_text(encoding="utf8") for path in NOTEBOOKS}
+    promised = re.findall(r"\((\w+)\.ipynb\) \((\d+) minutes\)", texts["00_start_here"])
+    assert len(promised) >= 3
+    for name, minutes in promised:
+        assert re.search(r"About (\d+) minutes", texts[name])[1] == minutes, name
