@@ -1,5 +1,6 @@
 """The reference card: it says what is measured, and lessons print what it says."""
 
+import hashlib
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 
 from course_utils import lesson
 from course_utils.evaluation import reference
-from course_utils.files import NOTEBOOKS
+from course_utils.files import DATA, NOTEBOOKS
 
 # lesson, cell, and a row of its table: the model, its split, and which number of the row
 PRINTED = (
@@ -25,6 +26,13 @@ def test_every_shipped_model_is_on_the_card():
     assert len(lesson.card("docs-tiny").rows) == 1
     with pytest.raises(ValueError, match="docs-base"):
         lesson.card("docs-huge")
+
+
+def test_the_card_is_about_the_files_that_are_there():
+    """Whoever trains a model anew measures the card anew: `results reference`."""
+    for name, known in reference.card().items():
+        content = (DATA / "models" / f"{name}.safetensors").read_bytes()
+        assert known["sha256"] == hashlib.sha256(content).hexdigest(), name
 
 
 @pytest.mark.parametrize("name", ["docs-tiny", "digits-mlp"])

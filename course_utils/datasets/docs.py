@@ -199,7 +199,11 @@ def sequences(split, count=256, length=128):
         ValueError: If the split is unknown or too short for that many windows, or one of the two is
             no whole number above zero.
     """
-    line = tokens(split)
+    return spread(tokens(split), count, length)
+
+
+def spread(line, count, length):
+    """Cuts windows out of a line of tokens, evenly spread over it; see `sequences`."""
     length = whole("length", length, 1, len(line) - 1)
     count = whole("count", count, 1, len(line) // (length + 1))
     starts = np.linspace(0, len(line) - length - 1, count).astype(int)

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from course_utils.checks import one_of, read_only, whole
+from course_utils.checks import one_of, read_only
 from course_utils.datasets import docs
 
 READERS = ("scipy", "sklearn", "python")
@@ -62,8 +62,4 @@ def sequences(reader, split, count=64, length=128):
     Raises:
         ValueError: If reader or split is unknown, or the text is too short for that many windows.
     """
-    line = tokens(reader, split)
-    length = whole("length", length, 1, len(line) - 1)
-    count = whole("count", count, 1, len(line) // (length + 1))
-    starts = np.linspace(0, len(line) - length - 1, count).astype(int)
-    return line[starts[:, None] + np.arange(length + 1)]
+    return docs.spread(tokens(reader, split), count, length)

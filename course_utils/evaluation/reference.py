@@ -4,6 +4,7 @@ Every lesson may measure on what suits it. Where it prints the baseline of a mod
 number. `python3 -m course_utils results reference` measures all of it.
 """
 
+import hashlib
 import json
 
 from course_utils import files, models
@@ -24,11 +25,14 @@ def measure(name):
     """Measures a shipped model on as many examples as its task asks for.
 
     Returns:
-        A dict: parameters, examples (`None` for all of a split), the name of the measure, and for
-        each of `SPLITS` the quality and the perplexity, which is `None` where there is none.
+        A dict: the checksum of its file, parameters, examples (`None` for all of a split), the name
+        of the measure, and for each of `SPLITS` the quality and the perplexity, which is `None`
+        where there is none.
     """
     model, task = models.load(name), tasks.of(name)
+    path = files.DATA / "models" / f"{name}.safetensors"
     found = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "parameters": int(model.count_params()),
         "examples": task.report,
         "measure": getattr(task, "measure", "accuracy"),

@@ -8,4 +8,4 @@ def experiment(folder, run):
     for name in reference.shipped():
         if name not in run.parts:
             run.keep(name, reference.measure(name))
-    return {"models": run.parts}
+    return {"models": {name: run.parts[name] for name in reference.shipped()}}
