@@ -1,6 +1,8 @@
-"""What all tests share: one profile of hypothesis. Tiny models are in small.py, paths in files."""
+"""What all tests share: the profiles of hypothesis. Tiny models are in small.py, paths in files."""
 
 from hypothesis import settings
 
-settings.register_profile("quick", max_examples=40, deadline=None)
+# A commit passes or fails the same way each time; the weekly workflow looks at new examples.
+settings.register_profile("quick", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("weekly", max_examples=400, deadline=None)
 settings.load_profile("quick")
