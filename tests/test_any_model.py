@@ -16,7 +16,7 @@ SAMPLE = [
     "EinsumDense, not last",  # a matrix whose axes must be moved
     "Conv1D, groups",  # patches, of some channels only
     "Conv2DTranspose",  # the axes of a kernel in another order
-    "LSTM",  # gates side by side; calibration is refused
+    "Bidirectional GRU",  # gates side by side; calibration is refused; Keras copies a third layer
     "two branches of one name",
     "a layer called twice",
     "two inputs",

@@ -129,10 +129,15 @@ def rebuild(described, tensors=None):
 
 @contextlib.contextmanager
 def no_more_than(sizes):
-    """Makes layers raise `ValueError` when they ask for more weights, or larger ones, than these,
+    """Makes layers raise `ValueError` when they ask for far more weights, or larger ones, than these,
     or when there are far more layers than such weights need."""
     add_weight, init, mine = Layer.add_weight, Layer.__init__, threading.get_ident()
-    left = {"weights": len(sizes), "numbers": sum(sizes), "layers": 1000 + 16 * len(sizes)}
+    # Twice, for `Bidirectional` makes its two layers from a third one.
+    left = {
+        "weights": 2 * len(sizes),
+        "numbers": 2 * sum(sizes),
+        "layers": 1000 + 16 * len(sizes),
+    }
 
     def take(kind, count):
         if threading.get_ident() == mine:
