@@ -143,6 +143,26 @@ def test_each_is_rounded_with_what_it_really_reads_and_read_again(name, tmp_path
     assert len(small.content) < compression.baseline(model) / 5
 
 
+@pytest.mark.parametrize("draw", range(3))
+def test_wanda_sees_the_patches_of_the_detector(draw):
+    """Half of each unit's weights go: by size, or by patches whose columns are mixed, nothing is
+    found any more."""
+    model, task = models.load("digits-detector"), TASKS["detection"]
+    seen, held_out = task.inputs(task.data("train", 64)), task.data("validation", 40)
+    shown = np.random.default_rng(draw).permutation(seen)[:32]
+
+    def mixed(weights, inputs):
+        return pruning.wanda(weights, np.random.default_rng(draw).permuted(inputs, axis=1))
+
+    def found(score):
+        step = compression.Prune(score, pruning.fraction_per_unit(0.5))
+        pruned = compression.compress(model, [step], calibration=shown).model
+        return task.score(pruned, held_out).quality
+
+    assert found(pruning.wanda) > 0.9
+    assert max(found(pruning.magnitude), found(mixed)) < 0.4
+
+
 @pytest.mark.parametrize("name", vision_training.RECIPES)
 def test_training_is_the_same_each_time(name, monkeypatch):
     recipe = vision_training.RECIPES[name] | {"steps": 4, "scenes": 40}
