@@ -107,10 +107,16 @@ def layout(chart):
             )
         ]
     elif missing:
-        said = _("{count} values not shown").format(count=missing)
-        drawn.append(Word(frame.right - 4, frame.bottom - 6, said, "end"))
+        drawn.append(_missing(chart, frame, _("{count} values not shown").format(count=missing)))
     drawn.sort(key=lambda item: isinstance(item, Word))  # words on top of every shape
     return frame, [*_draw_axes(chart, frame), *drawn, *legend]
+
+
+def _missing(chart, frame, said):
+    """How many values have no place: beside the label of the x axis, where nothing is drawn."""
+    label = (frame.left + frame.right + LETTER * breadth(chart.x.label)) / 2
+    free = chart.x.label and label + 8 + LETTER * breadth(said) < frame.right
+    return Word(frame.right - 4, chart.height - 8 if free else frame.bottom - 6, said, "end")
 
 
 def _style_marks(chart):
@@ -122,7 +128,10 @@ def _style_marks(chart):
         style = {}
         if type(mark) in counts:
             order = counts[type(mark)]
-            counts[type(mark)] += 1
+            # Nobody tells lines without a label apart by their dash: intervals are solid.
+            plain = isinstance(mark, Line) and mark.color and not mark.label
+            order = 0 if plain else order
+            counts[type(mark)] += not plain
             style["color"] = PALETTE[mark.color] if mark.color else colors[taken % 6]
             taken += mark.color is None
             if isinstance(mark, Line):
