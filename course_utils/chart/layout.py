@@ -216,7 +216,9 @@ def _draw_axes(chart, frame):
     if chart.x.label:
         drawn.append(Word((frame.left + frame.right) / 2, chart.height - 8, chart.x.label))
     if chart.y.label:
-        drawn.append(Word(14, (frame.top + frame.bottom) / 2, chart.y.label, turned=True))
+        half = LETTER * breadth(chart.y.label) / 2  # a long one goes down, not into the legend
+        middle = max((frame.top + frame.bottom) / 2, frame.top + half)
+        drawn.append(Word(14, middle, chart.y.label, turned=True))
     return drawn
 
 
