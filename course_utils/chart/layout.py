@@ -192,11 +192,13 @@ def _legend_sample(mark, style, x, y):
 def _draw_axes(chart, frame):
     """Grid lines, tick texts, the two axes and their labels."""
     drawn, free = [], -math.inf
+    cells = any(isinstance(mark, Grid) for mark in chart.marks)
     for value, text in frame.y.ticks():
         y = float(frame.y(value))
-        drawn.append(
-            Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False)
-        )
+        if not cells:  # lines would shine through them
+            drawn.append(
+                Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False)
+            )
         drawn.append(Word(frame.left - 6, y + 4, text, "end"))
     for value, text in frame.x.ticks():
         x = float(frame.x(value))
