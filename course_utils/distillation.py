@@ -287,7 +287,7 @@ def top_k(logits, k):
 class TeacherLogits:
     """A teacher's logits for some batches, kept: one byte for each, as `encode_logits` makes it.
 
-    Asking the teacher is the dear part of distillation. Asked once, its answers serve many
+    Asking the teacher is the expensive part of distillation. Asked once, its answers serve many
     students.
 
     Args:

@@ -427,10 +427,9 @@ def test_who_sees_no_bracket_gets_one_half_and_who_sees_it_all():
             [[9.0 * (piece[:1] == {"(": ")", "[": "]"}[one]) for piece in pieces] for one in last]
         )
 
-    assert (
-        experiments.prefers_right(blind, pairs) == 0.5
-        and experiments.prefers_right(sees, pairs) == 1
-    )
+    assert set(experiments.prefers_right(blind, pairs)) == {0.5} and set(
+        experiments.prefers_right(sees, pairs)
+    ) == {1}
 
 
 def test_a_block_less_is_a_prediction_worse():
@@ -451,7 +450,9 @@ def test_a_model_has_one_colour_in_every_chart_of_the_lesson():
         explorers.growth_chart({name: (1000, 2.0, (1.9, 2.1)) for name in names}),
     )
     for chart in charts:
-        drawn = {mark.label: mark.color for mark in chart.marks if mark.label in names}
+        drawn = {
+            mark.label: mark.color for mark in chart.marks if getattr(mark, "label", "") in names
+        }
         assert drawn == {name: colours[name] for name in names}
     bars = [mark for mark in charts[0].marks if len(getattr(mark, "x", ())) == 2]
     assert len(bars) == 5 * len(names)  # none where a model answers the same both times

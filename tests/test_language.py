@@ -103,13 +103,13 @@ def test_wrong_answers_are_marked():
     assert shown.count("<mark>") == 1 and "<mark>Anna</mark>" in shown
 
 
-def test_each_skill_has_its_bar_interval_and_chance():
+def test_each_skill_has_its_point_interval_and_chance():
     result = {"story": StorySkill(0.9, (0.85, 0.95), 0.1, 9, 0.5, 2.8, (2.7, 2.9), 2.5)}
     result |= {name: Skill(0.5, (0.4, 0.6), 0.25, 9) for name in tales.TASKS[1:]}
     drawn = skills_chart({"now": result})
-    bars, intervals, chance = drawn.marks
-    assert list(bars.heights) == [90, 0, 50, 0, 50, 0, 50]
-    assert {40, 60} <= set(intervals.y) and 25 in chance.y
+    chance, *intervals, points = drawn.marks
+    assert list(points.y) == [90, 50, 50, 50]
+    assert [list(one.y) for one in intervals] == [[85, 95]] + 3 * [[40, 60]] and 25 in chance.y
     assert "not shown" not in chart.svg(drawn) and all(
         name in chart.svg(drawn) for name in names.skills().values()
     )

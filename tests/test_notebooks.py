@@ -220,6 +220,30 @@ def test_next_leads_through_all_lessons_in_order():
     assert [re.search(r"Next: \[(\w+)\]", "".join(one))[1] for one in said] == following
 
 
+def linked(name, after="Next: "):
+    """The lessons to which the last cell of one leads, in the paragraphs that begin with a word."""
+    cell = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf8"))["cells"][-1]
+    paragraphs = "".join(cell["source"]).split("\n\n")
+    return [
+        target
+        for paragraph in paragraphs
+        if paragraph.startswith(after)
+        for target in re.findall(r"\]\((\w+)\.ipynb\)", paragraph)
+    ]
+
+
+def test_what_comes_next_is_on_one_of_the_two_lanes():
+    whole = [path.stem for path in NOTEBOOKS]
+    fast = ["00_start_here", *linked("00_start_here", after="Or straight to Q and θ")]
+    assert len(fast) >= 4
+    lanes = {pair for lane in (whole, fast) for pair in zip(lane, lane[1:])}
+    for name in whole:
+        for target in filter(lambda target: target > name, linked(name)):  # back is no next
+            assert (name, target) in lanes, f"{name} leads to {target}, which no lane does"
+    for name, target in zip(fast[1:], fast[2:]):  # the first page names all of it at once
+        assert target in linked(name), f"the fast lane is lost after {name}"
+
+
 def test_the_first_page_promises_the_minutes_of_the_lessons():
     texts = {path.stem: path.read_text(encoding="utf8") for path in NOTEBOOKS}
     promised = re.findall(r"\((\w+)\.ipynb\) \((\d+) minutes\)", texts["00_start_here"])

@@ -1,22 +1,18 @@
 """The reference card: it says what is measured, and lessons print what it says."""
 
+import functools
 import hashlib
 import json
-import re
 
 import pytest
+from measured import SPLITS, Reader, Score
 
 from course_utils import lesson
 from course_utils.evaluation import reference
 from course_utils.files import DATA, NOTEBOOKS
 
-# lesson, cell, and a row of its table: the model, its split, and which number of the row
-PRINTED = (
-    ("01_background", "01-compare-run", "HMM", "docs-hmm", "test"),
-    ("01_background", "01-compare-run", "6-gram", "docs-ngram", "test"),
-    ("01_background", "01-compare-run", "LSTM", "docs-lstm", "test"),
-    ("01_background", "01-compare-run", "Transformer", "docs-tiny", "test"),
-)
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+STRICT = [name for name in LESSONS if name < "05"]  # whose printed numbers name their split
 
 
 def test_every_shipped_model_is_on_the_card():
@@ -46,14 +42,120 @@ def test_the_card_can_be_measured_again(name):
         assert now[split]["quality"] == pytest.approx(kept[split]["quality"], abs=0.02)
 
 
-def printed(notebook, cell):
-    """Returns what a cell of a lesson printed, as text."""
-    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf8"))["cells"]
-    outputs = next(one["outputs"] for one in cells if one["id"] == cell)
-    return "\n".join("".join(one.get("text") or one["data"]["text/plain"]) for one in outputs)
+def printed(cell):
+    """What a cell printed, as text."""
+    outputs = (
+        one.get("text") or one.get("data", {}).get("text/plain", "") for one in cell["outputs"]
+    )
+    return "\n".join("".join(text) for text in outputs)
 
 
-@pytest.mark.parametrize("notebook, cell, row, name, split", PRINTED)
-def test_lessons_print_the_baselines_of_the_card(notebook, cell, row, name, split):
-    value = re.search(rf"^{row} +([\d.]+)", printed(notebook, cell), re.M)[1]
-    assert value == f"{reference.reference(name)[split]['perplexity']:.2f}"
+@functools.cache
+def read(name):
+    """Reads a lesson.
+
+    Returns:
+        Of each code cell: its id, its text, the scores that it prints, and those it takes anew.
+    """
+    reader, found = Reader(), []
+    for cell in json.loads((NOTEBOOKS / f"{name}.ipynb").read_text("utf8"))["cells"]:
+        if cell["cell_type"] == "code":
+            before = set(reader.scores)
+            shown = reader.read("".join(cell["source"]))
+            found.append((cell["id"], printed(cell), shown, reader.scores - before))
+    return found
+
+
+def on_the_card(score):
+    """What the card has for a score of a shipped model on as many examples, or None."""
+    known = reference.card().get(score.model)
+    if known is None or score.split not in SPLITS[1:] or known["examples"] != score.examples:
+        return None
+    row = known[score.split]
+    perplexity = [] if row["perplexity"] is None else [f"{row['perplexity']:.2f}"]
+    return [*perplexity, f"{row['quality']:.1%}"]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_lessons_print_the_baselines_of_the_card(name):
+    cells = read(name)
+    for number, (id, _, _, taken) in enumerate(cells):
+        later = "\n".join(text for _, text, *_ in cells[number:])
+        for score in taken:
+            wanted = on_the_card(score)
+            assert not wanted or any(one in later for one in wanted), (
+                f"{id} measures {score.model} on {score.split}: the card has {wanted}"
+            )
+
+
+def test_baselines_are_found_without_a_list_of_them():
+    found = {
+        (name, score.model, score.split)
+        for name in LESSONS
+        for *_, taken in read(name)
+        for score in taken
+        if on_the_card(score)
+    }
+    rivals = ("docs-hmm", "docs-ngram", "docs-lstm", "docs-tiny")
+    assert {("01_background", model, "test") for model in rivals} <= found
+    assert ("03_2_pruning", "digits-mlp", "validation") in found
+    assert len({name for name, *_ in found}) >= 4
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_printed_number_says_its_split(name):
+    for id, text, shown, _ in read(name):
+        splits = {score.split for score in shown}
+        assert (
+            not splits or not any(map(str.isdigit, text)) or any(one in text for one in splits)
+        ), f"{id} prints numbers measured on {' and '.join(splits)} and does not say so"
+
+
+@pytest.mark.parametrize(
+    "cells, taken, shown",
+    [
+        (  # the plainest
+            ['m, t = models.load("a"), docs.sequences("test", 128)', "print(next_token(m, t))"],
+            {Score("a", "test", 128)},
+            {Score("a", "test", 128)},
+        ),
+        (  # of a dict, through a comprehension; then from a loop into rows
+            [
+                'every = {"x": models.load("a"), "y": models.load("b")}\nv = docs.sequences("validation")',
+                "found = {name: evaluation.next_token(one, v) for name, one in every.items()}",
+                "rows = []\nfor name, one in found.items():\n    rows.append(one.loss)\nlesson.table([], rows)",
+            ],
+            {Score("a", "validation", 256), Score("b", "validation", 256)},
+            {Score("a", "validation", 256), Score("b", "validation", 256)},
+        ),
+        (  # in a function, of what became of a model
+            [
+                'scans, labels = digits.load("test")\nmodel = models.load("a")',
+                "def right(share):\n    return evaluation.classify(compress(model, share).model, scans, labels)",
+                "print(right(0.5))",
+            ],
+            {Score(None, "test", None)},
+            {Score(None, "test", None)},
+        ),
+        (  # a part of the data is not the size that the card has
+            [
+                't = docs.sequences("test", 128)\nm = models.load("a")',
+                "print(next_token(m, t[:8]))",
+            ],
+            {Score(None, "test", 128)},
+            {Score(None, "test", 128)},
+        ),
+        (  # what was chosen by a score is none
+            [
+                't = docs.sequences("validation", 4)\nm = models.load("a")\ns = {1: next_token(m, t)}',
+                "print(min(s, key=s.get))",
+            ],
+            {Score("a", "validation", 4)},
+            set(),
+        ),
+    ],
+)
+def test_what_is_measured_is_read_off_the_code(cells, taken, shown):
+    reader = Reader()
+    last = [reader.read(cell) for cell in cells][-1]
+    assert (reader.scores, last) == (taken, shown)

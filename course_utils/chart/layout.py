@@ -107,10 +107,16 @@ def layout(chart):
             )
         ]
     elif missing:
-        said = _("{count} values not shown").format(count=missing)
-        drawn.append(Word(frame.right - 4, frame.bottom - 6, said, "end"))
+        drawn.append(_missing(chart, frame, _("{count} values not shown").format(count=missing)))
     drawn.sort(key=lambda item: isinstance(item, Word))  # words on top of every shape
     return frame, [*_draw_axes(chart, frame), *drawn, *legend]
+
+
+def _missing(chart, frame, said):
+    """How many values have no place: beside the label of the x axis, where nothing is drawn."""
+    label = (frame.left + frame.right + LETTER * breadth(chart.x.label)) / 2
+    free = chart.x.label and label + 8 + LETTER * breadth(said) < frame.right
+    return Word(frame.right - 4, chart.height - 8 if free else frame.bottom - 6, said, "end")
 
 
 def _style_marks(chart):
@@ -122,7 +128,10 @@ def _style_marks(chart):
         style = {}
         if type(mark) in counts:
             order = counts[type(mark)]
-            counts[type(mark)] += 1
+            # Nobody tells lines without a label apart by their dash: intervals are solid.
+            plain = isinstance(mark, Line) and mark.color and not mark.label
+            order = 0 if plain else order
+            counts[type(mark)] += not plain
             style["color"] = PALETTE[mark.color] if mark.color else colors[taken % 6]
             taken += mark.color is None
             if isinstance(mark, Line):
@@ -183,11 +192,13 @@ def _legend_sample(mark, style, x, y):
 def _draw_axes(chart, frame):
     """Grid lines, tick texts, the two axes and their labels."""
     drawn, free = [], -math.inf
+    cells = any(isinstance(mark, Grid) for mark in chart.marks)
     for value, text in frame.y.ticks():
         y = float(frame.y(value))
-        drawn.append(
-            Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False)
-        )
+        if not cells:  # lines would shine through them
+            drawn.append(
+                Shape(((frame.left, y), (frame.right, y)), width=1, opacity=0.13, clipped=False)
+            )
         drawn.append(Word(frame.left - 6, y + 4, text, "end"))
     for value, text in frame.x.ticks():
         x = float(frame.x(value))
@@ -207,7 +218,9 @@ def _draw_axes(chart, frame):
     if chart.x.label:
         drawn.append(Word((frame.left + frame.right) / 2, chart.height - 8, chart.x.label))
     if chart.y.label:
-        drawn.append(Word(14, (frame.top + frame.bottom) / 2, chart.y.label, turned=True))
+        half = LETTER * breadth(chart.y.label) / 2  # a long one goes down, not into the legend
+        middle = max((frame.top + frame.bottom) / 2, frame.top + half)
+        drawn.append(Word(14, middle, chart.y.label, turned=True))
     return drawn
 
 

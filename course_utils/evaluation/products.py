@@ -46,10 +46,12 @@ class Roofline:
         Args:
             measured: By name, `(operations, bytes, seconds)` of one call.
         """
-        across = np.array([self.ridge / 1000, self.ridge, self.ridge * 30])
+        measured = dict(measured)
+        furthest = max((work / size for work, size, __ in measured.values()), default=0)
+        across = np.array([self.ridge / 1000, self.ridge, max(self.ridge * 30, 2 * furthest)])
         dots = [
             Points([work / size], [work / seconds / 1e9], label=name)
-            for name, (work, size, seconds) in dict(measured).items()
+            for name, (work, size, seconds) in measured.items()
         ]
         said = _(
             "Up to {ridge:.0f} operations a byte the roof rises with {bandwidth:.0f} GB/s, "

@@ -1,5 +1,6 @@
 """`docs-base-small`: rounding, learned to live with."""
 
+import re
 import time
 
 import numpy as np
@@ -16,7 +17,7 @@ from course_utils.compression import (
 from course_utils.container import digest
 from course_utils.datasets import docs
 from course_utils.experiments import students, training
-from course_utils.experiments.record import SEED, sizes
+from course_utils.experiments.record import SEED, results, sizes
 from course_utils.models.compiled import compiled
 
 PARTS, STEPS, ROWS, RATE, DECAY = 12, 300, 32, 1.5e-3, 0.1
@@ -61,6 +62,19 @@ def docs_base_small(folder, run):
         },
         **{split: compare(model, small.model, tokens) for split, tokens in texts.items()},
     }
+
+
+def recipe():
+    """Returns the steps of the shipped file, a `Quantize` for each matrix, read off its record.
+
+    Example:
+
+    >>> recipe()[0].only
+    'docs_base/embedding/embeddings'
+    """
+    said = results("docs-base-small")["steps"]
+    pairs = re.findall(r"only='(.+?)', step=([\d.]+)", " ".join(said))
+    return [Quantize(quantization.step, only=name, step=float(step)) for name, step in pairs]
 
 
 def learn(twin, batches, rounding, rate):

@@ -126,10 +126,10 @@ def instructions(seed, step, split="train", rows=ROWS, shares=tales.SHARES, aske
     return tokens[:, :-1], tokens[:, 1:], (weights / weights.mean()).astype(np.float32)
 
 
-def answers_only(seed, step):
+def answers_only(seed, step, split="train", rows=ROWS):
     """Draws exercises whose answers alone count, and none that asks for a story: a recipe for
     forgetting."""
-    tokens, answers = tales.instruction_batch("train", ROWS, LENGTH, seed, step)
+    tokens, answers = tales.instruction_batch(split, rows, LENGTH, seed, step)
     answers = answers * (tokens[:, :1] != tales.encode("<story>"))
     return tokens[:, :-1], tokens[:, 1:], answers / answers.mean()
 

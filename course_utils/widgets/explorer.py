@@ -18,6 +18,7 @@ STYLE = """<style>
 .course-control .widget-label { font-weight: 600; }
 .course-control .widget-toggle-buttons { display: flex; flex-wrap: nowrap; align-items: center; width: auto; max-width: 100%; margin-right: 10px; }
 .course-control > .widget-html { flex: 1 1 200px; min-width: min(200px, 100%); }
+.course-control .widget-hslider { margin-right: 10px; }
 .course-control .widget-dropdown { width: max-content; margin-right: 10px; }
 .course-control .widget-toggle-buttons > .widget-label { text-align: right; margin-right: 8px; flex-shrink: 0; }
 .course-row { display: flex; flex-wrap: wrap; gap: 10px 18px; align-items: flex-start; margin: 6px 0; }

@@ -1,6 +1,18 @@
-"""Names that several explorers show, in the learner's language, by what code calls the same."""
+"""Names and colours that several explorers show, by what code calls the same; names are in the
+learner's language."""
 
 from course_utils.text import _
+
+# A colour and a shape for each model that stands in a chart beside others, the same everywhere.
+LOOKS = {
+    "docs-hmm": ("purple", "triangle"),
+    "docs-ngram": ("vermillion", "diamond"),
+    "docs-lstm": ("sky", "square"),
+    "docs-tiny": ("green", "circle"),
+    "docs-base": ("blue", "circle"),
+    "docs-teacher": ("orange", "circle"),
+    "docs-student": ("purple", "square"),
+}
 
 
 def rules():

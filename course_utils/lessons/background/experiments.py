@@ -76,8 +76,8 @@ def texts_of_tokens():
 
 
 def prefers_right(read, pairs):
-    """Returns the share of texts in which a model finds the right closing bracket likelier than the
-    wrong one.
+    """Returns, of each place, the share of its two texts in which a model finds the right closing
+    bracket likelier than the wrong one.
 
     A model that cannot see the opening bracket says the same for both texts of a pair: it gets one
     half.
@@ -91,7 +91,7 @@ def prefers_right(read, pairs):
     lead = np.exp(log_p)[..., first == ")"].sum(-1) - np.exp(log_p)[..., first == "]"].sum(
         -1
     )  # (places, 2)
-    return float(np.mean([lead[:, 0] > 0, lead[:, 1] < 0]))
+    return np.mean([lead[:, 0] > 0, lead[:, 1] < 0], axis=0)
 
 
 def read_out(model, tokens):

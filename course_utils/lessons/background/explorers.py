@@ -6,26 +6,27 @@ import functools
 import numpy as np
 
 from course_utils import evaluation
-from course_utils.chart import Axis, Bars, Chart, Line, Points, Rule
+from course_utils.chart import Axis, Bars, Chart, Line, Note, Points, Rule
 from course_utils.datasets import docs
 from course_utils.decoding.classic import reader
 from course_utils.evaluation.intervals import wilson
 from course_utils.lessons.background.experiments import CONTEXTS, DISTANCES, perplexity_with
 from course_utils.models import classic
 from course_utils.text import _
-from course_utils.widgets import Explorer, cards, readout, slider
+from course_utils.widgets import Explorer, cards, names, readout, slider
 from course_utils.widgets.controls import Number
 from course_utils.widgets.html import visible
 
-# One colour and one shape a model, in every chart of the lesson.
-LOOKS = {
-    "HMM": ("purple", "triangle"),
-    "6-gram": ("vermillion", "diamond"),
-    "LSTM": ("green", "square"),
-    "Transformer": ("blue", "circle"),
-    "larger Transformer": ("sky", "circle"),
-    "largest Transformer": ("orange", "circle"),
+# What the lesson calls the shipped models.
+MODELS = {
+    "HMM": "docs-hmm",
+    "6-gram": "docs-ngram",
+    "LSTM": "docs-lstm",
+    "Transformer": "docs-tiny",
+    "larger Transformer": "docs-base",
+    "largest Transformer": "docs-teacher",
 }
+LOOKS = {name: names.LOOKS[model] for name, model in MODELS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +105,7 @@ def show_counted(seen):
     """The two perplexities, how they move with n, and what the model expects after the prompt."""
     orders = np.arange(len(seen.curves[0])) + 1
     known, unknown = (np.where(np.isfinite(curve), curve, np.nan) for curve in seen.curves)
-    names = {i + 0.5: visible(text) for i, (text, p) in enumerate(seen.likeliest)}
+    pieces = {i + 0.5: visible(text) for i, (text, p) in enumerate(seen.likeliest)}
     return [
         cards(
             readout(_("perplexity, new text"), f"{seen.unknown:.1f}"),
@@ -133,8 +134,8 @@ def show_counted(seen):
             ),
         ),
         Chart(
-            [Bars(np.arange(len(names) + 1), [100 * p for text, p in seen.likeliest])],
-            x=Axis(_("next token"), ticks=names),
+            [Bars(np.arange(len(pieces) + 1), [100 * p for text, p in seen.likeliest])],
+            x=Axis(_("next token"), ticks=pieces),
             y=Axis(_("probability, %"), low=0),
             title=_("After {prompt!r}: the ten likeliest tokens").format(prompt=seen.prompt),
             width=620,
@@ -243,7 +244,7 @@ def bracket_chart(scores, places):
     }
     nearest, farthest = ({name: shares[i] for name, shares in scores.items()} for i in (0, -1))
     return Chart(
-        [*marks, Rule(50, vertical=False, label=_("cannot see it"))],
+        [*marks, Rule(50, vertical=False), Note(DISTANCES[-1][0], 44, _("cannot see it"))],
         title=_("Which bracket closes?"),
         x=Axis(_("tokens back to the opening bracket"), log=True, ticks=ticks),
         y=Axis(_("right bracket preferred, %"), low=30, high=100),

@@ -14,6 +14,7 @@ from course_utils.decoding.serving import timed
 from course_utils.models.compiled import compiled
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, log_slider, readout, slider
+from course_utils.widgets.names import LOOKS
 
 # ---- in time? -----------------------------------------------------------------------------------
 
@@ -120,25 +121,24 @@ class Rehearsal:
 
 def show_in_time(seen):
     """How many answers came in time, by who wrote them, and when they came."""
-    names = {"budget": _("the budget")}
+    called = {"budget": _("the budget")}
     shown, order = [], sorted(seen.milliseconds, key=lambda name: name != "budget")
     for name in order:
         shown.append(
             readout(
-                names.get(name, name),
+                called.get(name, name),
                 _("{share:.0%} in time").format(share=seen.share(name)),
                 note=_("perplexity {value:.2f}").format(value=seen.perplexity[name]),
             )
         )
-    colors = ("vermillion", "blue", "green")
     marks = [
         Line(
             np.sort(seen.milliseconds[name]),
             100 * (np.arange(len(seen.milliseconds[name])) + 1) / len(seen.milliseconds[name]),
-            names.get(name, name),
-            color,
+            called.get(name, name),
+            LOOKS[name][0] if name in LOOKS else "vermillion",
         )
-        for name, color in zip(order, colors)
+        for name in order
     ]
     return [
         cards(*shown),

@@ -41,7 +41,7 @@ def show_importance(seen):
         return Chart(
             [Points(seen.norms, scores, color=color, size=3)],
             y=Axis(formula, log=True, low=low, high=high),
-            x=Axis(_("size of the unit's weights (RMS)"), log=True, low=0.003, high=3),
+            x=Axis(_("size of the unit's weights (RMS)"), log=True, low=0.003, high=6),
             title=title,
             description=_("{title} of {count} units against the size of their weights.").format(
                 title=title, count=len(scores)
@@ -128,9 +128,10 @@ def cut_explorer(measure, scores, draws=10):
     def show(seen):
         low, mean, high = seen.chance
         lines = [Line(100 * shares, [100 * one.accuracy[n] for one in drawn], n) for n in scores]
-        for i, label in enumerate((_("at random, lowest to highest of the draws"), "")):
-            ends = [100 * one.chance[2 * i] for one in drawn]
-            lines.append(Line(100 * shares, ends, label, color="grey"))
+        ends = ([100 * one.chance[end] for one in drawn] for end in (0, 2))
+        across = [*(100 * shares), np.nan, *(100 * shares)]  # two lines, the pen lifted between
+        label = _("at random, lowest and highest of the draws")
+        lines.append(Line(across, [*next(ends), np.nan, *next(ends)], label, color="grey"))
         return [
             cards(
                 *(readout(name, f"{accuracy:.1%}") for name, accuracy in seen.accuracy.items()),

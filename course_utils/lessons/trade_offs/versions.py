@@ -6,8 +6,7 @@ import numpy as np
 
 from course_utils.chart import Axis, Chart, Line, Note, Points
 from course_utils.text import _
-
-COLORS = {"docs-base": "blue", "docs-tiny": "green", "docs-student": "purple"}
+from course_utils.widgets.names import LOOKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Version:
 
     Attributes:
         name: Of the version.
-        model: What it was made from, a name in `COLORS`.
+        model: What it was made from, a name in `LOOKS`.
         perplexity: Of the file, as it runs.
         size: Bytes of the file.
         speedup: How many times as fast it runs as the first version, in one run.
@@ -64,7 +63,7 @@ def picture(versions):
     """Draws perplexity against bytes, with the speed as the area of a dot, and the front.
 
     Args:
-        versions: `Version`s of models in `COLORS`.
+        versions: `Version`s of models in `LOOKS`.
 
     Returns:
         A `Chart`.
@@ -75,7 +74,7 @@ def picture(versions):
             [one.size],
             [one.perplexity],
             one.model if one.model not in [each.model for each in versions[:i]] else "",
-            COLORS[one.model],
+            LOOKS[one.model][0],
             size=float(5 * np.sqrt(one.speedup)),
             marker="circle",
         )

@@ -1,0 +1,45 @@
+"""What lesson 2.2 trains beside the shipped models."""
+
+import numpy as np
+
+from course_utils.backend import keras, tf
+from course_utils.compression import adapters
+from course_utils.experiments import training
+
+
+def counted(told, logits):
+    """The loss of targets `told[..., 0]`, each of which counts `told[..., 1]`."""
+    targets = tf.cast(told[..., 0], tf.int32)
+    nats = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+    return tf.reduce_mean(told[..., 1] * nats)
+
+
+def with_an_addition(model, batch, steps, rank, rate):
+    """Trains two thin matrices beside each matrix of a model, and none of its own weights (LoRA).
+
+    Args:
+        model: A built Keras model; it is not changed.
+        batch: Function of seed and step, such as `training.answers_only`.
+        steps: How many steps.
+        rank: How many directions each addition has.
+        rate: The learning rate.
+
+    Returns:
+        The model with the addition put on, and how many numbers the addition has.
+    """
+
+    def batches(step):
+        inputs, targets, counts = batch(seed=0, step=step)
+        return inputs, np.stack([targets, counts], axis=-1).astype(np.float32)
+
+    adapter = adapters.begin(model, rank)
+    adapter = adapters.learn(model, adapter, batches, steps, rate, counted)
+    return adapters.fold(model, adapter), sum(
+        part.size for pair in adapter.values() for part in pair
+    )
+
+
+def answer_loss(model, rows=64):
+    """Returns a model's loss on the answers of exercises of the validation split, in nats."""
+    inputs, targets, counts = training.answers_only(0, 0, "validation", rows)
+    return float(counted(np.stack([targets, counts], axis=-1), model(inputs)))
