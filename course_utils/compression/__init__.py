@@ -4,6 +4,7 @@ changed."""
 from course_utils.compression.activations import change_inputs, fake_quantize, quantize_activations
 from course_utils.compression.attention import share_heads, with_window
 from course_utils.compression.calibration import capture, watch, windows
+from course_utils.compression.parsing import parse
 from course_utils.compression.recipe import Apply, Prune, Quantize, compress_weight, spell
 from course_utils.compression.units import Hidden, hidden, remove_units, silence_units, unit_scores
 from course_utils.compression.weights import Weight, axes_read, fill, floats, matched, weights
@@ -28,6 +29,7 @@ __all__ = [
     "hidden",
     "load",
     "matched",
+    "parse",
     "quantize_activations",
     "remove_units",
     "sensitivity",

@@ -172,28 +172,31 @@ def load(path):
     return model
 
 
-def sensitivity(model, recipe, measure, only=""):
+def sensitivity(model, recipe, measure, only="", calibration=None):
     """Measures a model with one matrix compressed at a time: which layers can bear it?
 
     Args:
         model: A built Keras model; it is not changed.
-        recipe: As for `compress`, of steps that need no calibration.
+        recipe: As for `compress`.
         measure: Function of a model, such as
             `lambda m: evaluation.next_token(m, tokens).perplexity`. Give it validation data: what
             is chosen by it must be reported on other data.
         only: Try only weights with this part in their path, see `weights.touches`.
+        calibration: As for `compress`.
 
     Returns:
-        By name of the weight, what `measure` gave with that weight alone compressed.
+        By name of the weight, what `measure` gave with that weight alone compressed; for every
+        weight that a step touches.
     """
     twin, found = clone(model), {}
     mine = matched(twin, model)
-    touched = [{weight.name for weight in chosen(mine, step.only)} for step in recipe]
+    touched = {weight.name for step in recipe for weight in chosen(mine, step.only)}
+    made = compress(model, recipe, calibration=calibration).tensors
     for weight in chosen(mine, only):
-        if touched and not any(weight.name in names for names in touched):
-            raise ValueError(f"no step of the recipe touches {weight.name}: narrow only={only!r}")
+        if weight.name not in touched:
+            continue
         matrix = weight.matrix().copy()
-        weight.assign(compress_weight(weight, recipe, matrix))
+        weight.assign(made[weight.name])
         found[weight.name] = measure(twin)
         weight.assign(matrix)
     return found

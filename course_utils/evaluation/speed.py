@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 
+from course_utils.backend import keras, tf
 from course_utils.checks import read_only, whole
 
 
@@ -97,6 +98,18 @@ def together(calls):
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda call: call(), calls))
+
+
+def one_row(inputs):
+    """Returns the first row of what a model is called on."""
+    return keras.tree.map_structure(lambda part: part[:1], inputs)
+
+
+def graph(model, inputs):
+    """Returns a function that calls a model once, as TensorFlow's graph."""
+    run = tf.function(model, autograph=False)
+    given = keras.tree.map_structure(tf.constant, inputs)
+    return lambda: keras.tree.map_structure(lambda part: part.numpy(), run(given))
 
 
 @functools.cache
