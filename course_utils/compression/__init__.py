@@ -8,7 +8,14 @@ from course_utils.compression.parsing import parse
 from course_utils.compression.recipe import Apply, Prune, Quantize, compress_weight, spell
 from course_utils.compression.units import Hidden, hidden, remove_units, silence_units, unit_scores
 from course_utils.compression.weights import Weight, axes_read, fill, floats, matched, weights
-from course_utils.compression.whole import Compressed, baseline, compress, load, sensitivity
+from course_utils.compression.whole import (
+    Compressed,
+    alone,
+    baseline,
+    compress,
+    load,
+    sensitivity,
+)
 
 __all__ = [
     "Apply",
@@ -17,6 +24,7 @@ __all__ = [
     "Prune",
     "Quantize",
     "Weight",
+    "alone",
     "axes_read",
     "baseline",
     "capture",

@@ -186,17 +186,24 @@ def sensitivity(model, recipe, measure, only="", calibration=None):
 
     Returns:
         By name of the weight, what `measure` gave with that weight alone compressed; for every
-        weight that a step touches.
+        weight that it changes.
+    """
+    return alone(model, compress(model, recipe, calibration=calibration), measure, only)
+
+
+def alone(model, small, measure, only=""):
+    """Measures a model with one matrix of a compressed one at a time; see `sensitivity`.
+
+    Args:
+        model: The original.
+        small: Its `Compressed`.
+        measure, only: As for `sensitivity`.
     """
     twin, found = clone(model), {}
-    mine = matched(twin, model)
-    touched = {weight.name for step in recipe for weight in chosen(mine, step.only)}
-    made = compress(model, recipe, calibration=calibration).tensors
-    for weight in chosen(mine, only):
-        if weight.name not in touched:
-            continue
-        matrix = weight.matrix().copy()
-        weight.assign(made[weight.name])
-        found[weight.name] = measure(twin)
-        weight.assign(matrix)
+    for weight in chosen(matched(twin, model), only):
+        matrix, made = weight.matrix().copy(), small.tensors[weight.name]
+        if isinstance(made, QuantizedTensor) or not np.array_equal(made, matrix):
+            weight.assign(made)
+            found[weight.name] = measure(twin)
+            weight.assign(matrix)
     return found

@@ -14,7 +14,7 @@ import numpy as np
 from course_utils import files, litert
 from course_utils.backend import keras, tf
 from course_utils.checks import finite
-from course_utils.compression import Compressed, baseline, compress, sensitivity
+from course_utils.compression import Compressed, alone, baseline, compress
 from course_utils.compression.calibration import batches
 from course_utils.evaluation.intervals import interval, paired, wilson
 from course_utils.evaluation.speed import graph, one_row, pairs
@@ -77,7 +77,7 @@ def read_data(path):
     if not path.is_file():
         raise ValueError(f"no data at {path}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = dict(file)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError):
         raise ValueError(
@@ -270,9 +270,14 @@ class Report:
         return [_("matrix"), _("outputs move by")], [(name, f"{by:.2%}") for name, by in order]
 
     def skipped(self):
-        counts = self.small.ledger.layouts
-        rows = [(name, f"{counts[name][1]:,}", why) for name, why in self.small.skipped.items()]
-        return [_("weight"), _("numbers"), _("why")], rows
+        counts, reasons = self.small.ledger.layouts, {}
+        for name, why in self.small.skipped.items():
+            reasons.setdefault(why, []).append(name)
+        rows = [
+            (why, len(names), f"{sum(counts[name][1] for name in names):,}", names[0])
+            for why, names in reasons.items()
+        ]
+        return [_("why"), _("weights"), _("numbers"), _("the first of them")], rows
 
     def save(self, folder):
         """Writes the compressed model and the report beside it; returns the paths of both."""
@@ -287,7 +292,10 @@ class Report:
         parts = [f"# {self.small.model.name}", f"`{self.recipe}`", said.format(*self.examples)]
         for title, (head, rows) in self.tables().items():
             lines = [head, ["--"] * len(head), *rows]
-            parts += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+            parts += [
+                f"## {title}",
+                "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines),
+            ]
         return "\n\n".join(parts) + "\n"
 
 
@@ -337,7 +345,7 @@ def report(model, data, recipe, storage="fixed", rounds=30):
         after=judged(outputs(small.model, test.inputs)),
         float_bytes=baseline(model),
         small=small,
-        layers=sensitivity(model, recipe, far, calibration=seen.inputs),
+        layers=alone(model, small, far),
         calls=calls,
         on_device=on_device,
     )
