@@ -30,11 +30,19 @@ from course_utils.models.opened import open_model
 
 L = keras.layers
 RESULTS = files.DATA / "results" / "strangers.json"
+GPTQ = "Quantize(second_order.gptq, {only}bits=4, group_size=32)"
 RECIPES = {
     "8 bits": "Quantize(quantization.absmax, bits=8)",
     "4 bits": "Quantize(quantization.absmax, bits=4, group_size=32)",
-    "4 bits, GPTQ": "Quantize(second_order.gptq, bits=4, group_size=32)",
+    "4 bits, GPTQ": GPTQ.format(only=""),
 }
+# A table is looked up: it reads nothing that GPTQ could see.
+TABLES = [
+    f"Quantize(quantization.absmax, only='{t}', bits=4, group_size=32)"
+    for t in ("word", "position")
+]
+MATRICES = [GPTQ.format(only=f"only='{part}', ") for part in ("attention", "up", "down")]
+OWN = {"minilm": {"4 bits, GPTQ": f"[{', '.join(TABLES + MATRICES)}]"}}
 
 
 # --- CREPE (Kim et al., 2018): which of 360 pitches? ---------------------------------------------
@@ -216,7 +224,7 @@ def tried(make, folder):
         np.savez(f"{place}/data.npz", inputs=inputs, **more)
         opened, data = open_model(f"{place}/model.keras"), read_data(f"{place}/data.npz")
     found = {}
-    for name, recipe in RECIPES.items():
+    for name, recipe in {**RECIPES, **OWN.get(make.__name__, {})}.items():
         seen = report(opened, data, parse(recipe))
         print(seen.markdown(), flush=True)
         apart, known = seen.after.minus(seen.before)
@@ -225,7 +233,6 @@ def tried(make, folder):
             if isinstance(seen.on_device, str)
             else {
                 "bytes": seen.on_device[0],
-                "times_faster": seen.calls["LiteRT, 8-bit weights"].speedup,
                 "quality": seen.on_device[2].mean,
             }
         )

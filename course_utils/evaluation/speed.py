@@ -42,9 +42,9 @@ class Timing:
 
 
 def pairs(candidates, rounds=30, warm_up=3, before=None):
-    """Times candidates in turns, A B C, B C A, A C B, ..., and compares each with the first.
+    """Times candidates in turns and compares each with the first.
 
-    Each round goes through them in another order: what a candidate leaves behind, such as a warm
+    Each round goes through them in an order drawn by lot: what a candidate leaves behind, such as a warm
     cache or threads that have not gone to sleep, meets all the others alike.
 
     Args:
