@@ -256,8 +256,8 @@ class fraction_per_unit:
 class n_of_m:
     """Keeps the `n` highest of every `m` scores that follow one another along a unit's inputs.
 
-    2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at twice the speed (Mishra et
-    al., 2021).
+    2 of 4 is the pattern that NVIDIA's sparse tensor cores multiply at up to twice the speed
+    (Mishra et al., 2021).
 
     Args:
         n: How many are kept, 0 to `m`.

@@ -4,10 +4,18 @@ changed."""
 from course_utils.compression.activations import change_inputs, fake_quantize, quantize_activations
 from course_utils.compression.attention import share_heads, with_window
 from course_utils.compression.calibration import capture, watch, windows
+from course_utils.compression.parsing import parse
 from course_utils.compression.recipe import Apply, Prune, Quantize, compress_weight, spell
 from course_utils.compression.units import Hidden, hidden, remove_units, silence_units, unit_scores
 from course_utils.compression.weights import Weight, axes_read, fill, floats, matched, weights
-from course_utils.compression.whole import Compressed, baseline, compress, load, sensitivity
+from course_utils.compression.whole import (
+    Compressed,
+    alone,
+    baseline,
+    compress,
+    load,
+    sensitivity,
+)
 
 __all__ = [
     "Apply",
@@ -16,6 +24,7 @@ __all__ = [
     "Prune",
     "Quantize",
     "Weight",
+    "alone",
     "axes_read",
     "baseline",
     "capture",
@@ -28,6 +37,7 @@ __all__ = [
     "hidden",
     "load",
     "matched",
+    "parse",
     "quantize_activations",
     "remove_units",
     "sensitivity",

@@ -172,28 +172,38 @@ def load(path):
     return model
 
 
-def sensitivity(model, recipe, measure, only=""):
+def sensitivity(model, recipe, measure, only="", calibration=None):
     """Measures a model with one matrix compressed at a time: which layers can bear it?
 
     Args:
         model: A built Keras model; it is not changed.
-        recipe: As for `compress`, of steps that need no calibration.
+        recipe: As for `compress`.
         measure: Function of a model, such as
             `lambda m: evaluation.next_token(m, tokens).perplexity`. Give it validation data: what
             is chosen by it must be reported on other data.
         only: Try only weights with this part in their path, see `weights.touches`.
+        calibration: As for `compress`.
 
     Returns:
-        By name of the weight, what `measure` gave with that weight alone compressed.
+        By name of the weight, what `measure` gave with that weight alone compressed; for every
+        weight that it changes.
+    """
+    return alone(model, compress(model, recipe, calibration=calibration), measure, only)
+
+
+def alone(model, small, measure, only=""):
+    """Measures a model with one matrix of a compressed one at a time; see `sensitivity`.
+
+    Args:
+        model: The original.
+        small: Its `Compressed`.
+        measure, only: As for `sensitivity`.
     """
     twin, found = clone(model), {}
-    mine = matched(twin, model)
-    touched = [{weight.name for weight in chosen(mine, step.only)} for step in recipe]
-    for weight in chosen(mine, only):
-        if touched and not any(weight.name in names for names in touched):
-            raise ValueError(f"no step of the recipe touches {weight.name}: narrow only={only!r}")
-        matrix = weight.matrix().copy()
-        weight.assign(compress_weight(weight, recipe, matrix))
-        found[weight.name] = measure(twin)
-        weight.assign(matrix)
+    for weight in chosen(matched(twin, model), only):
+        matrix, made = weight.matrix().copy(), small.tensors[weight.name]
+        if isinstance(made, QuantizedTensor) or not np.array_equal(made, matrix):
+            weight.assign(made)
+            found[weight.name] = measure(twin)
+            weight.assign(matrix)
     return found

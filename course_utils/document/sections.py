@@ -100,6 +100,7 @@ LESSONS = tuple(
 03_4_trade_offs            | 3.1, 3.3, 3.4 优缺点 | each pro and con, measured: quality, bytes, speed
 04_mathematics             | 4 数学模型 | every formula as printed, as meant, as used today
 05_project                 | 5 项目实践 | the document's program, repaired, and the studio
+05_your_own                | 5.4 运行结果 | a model of yours in, a report out: quality, bytes, speed, layers
 06_1_language              | 6.1 自然语言处理 | one model, four skills: which dies first?
 06_2_vision                | 6.2 计算机视觉 | a classifier, a detector, a generator of digits: what breaks first, and is anything faster?
 06_3_speech                | 6.3 语音识别 | a listener, a speaker, a cleaner: what are their scores worth when people speak?

@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 
+from course_utils.backend import keras, tf
 from course_utils.checks import read_only, whole
 
 
@@ -41,9 +42,9 @@ class Timing:
 
 
 def pairs(candidates, rounds=30, warm_up=3, before=None):
-    """Times candidates in turns, A B C, B C A, A C B, ..., and compares each with the first.
+    """Times candidates in turns and compares each with the first.
 
-    Each round goes through them in another order: what a candidate leaves behind, such as a warm
+    Each round goes through them in an order drawn by lot: what a candidate leaves behind, such as a warm
     cache or threads that have not gone to sleep, meets all the others alike.
 
     Args:
@@ -97,6 +98,18 @@ def together(calls):
     """
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda call: call(), calls))
+
+
+def one_row(inputs):
+    """Returns the first row of what a model is called on."""
+    return keras.tree.map_structure(lambda part: part[:1], inputs)
+
+
+def graph(model, inputs):
+    """Returns a function that calls a model once, as TensorFlow's graph."""
+    run = tf.function(model, autograph=False)
+    given = keras.tree.map_structure(tf.constant, inputs)
+    return lambda: keras.tree.map_structure(lambda part: part.numpy(), run(given))
 
 
 @functools.cache

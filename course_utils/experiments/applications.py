@@ -8,7 +8,7 @@ import functools
 import time
 
 from course_utils import litert, models, pruning, quantization, second_order
-from course_utils.backend import keras, tf
+from course_utils.backend import tf
 from course_utils.checks import one_of
 from course_utils.compression import Prune, Quantize, compress, weights
 from course_utils.evaluation import speed, tasks
@@ -196,7 +196,7 @@ class Variants:
                 "interval": interval,
                 "bytes": len(small.content),
             }
-            calls[kind] = graph(small.model, one_row(self.task.inputs(data)))
+            calls[kind] = speed.graph(small.model, speed.one_row(self.task.inputs(data)))
         if getattr(self.task, "portable", False):
             for mode in ("float", "dynamic"):
                 kind = f"LiteRT, {mode}"
@@ -208,7 +208,7 @@ class Variants:
                     "interval": interval,
                     "bytes": size,
                 }
-                single = one_row(self.task.inputs(data))
+                single = speed.one_row(self.task.inputs(data))
                 calls[kind] = functools.partial(runner, single)
         for kind, timing in speed.pairs(calls).items():
             more = {"speedup": timing.speedup, "speedup_interval": timing.interval}
@@ -217,7 +217,7 @@ class Variants:
 
     def on_device(self, mode):
         """Returns the model as a LiteRT file that runs, and the file's bytes."""
-        single = one_row(self.task.inputs(self.validation))
+        single = speed.one_row(self.task.inputs(self.validation))
         shape = tf.TensorSpec(single.shape, tf.as_dtype(single.dtype))
         content = litert.convert(self.model, shape, self.model.variables, mode)
         return litert.Runner(content), len(content)
@@ -232,18 +232,6 @@ def judged(score):
         return {skill: (one.score, one.interval) for skill, one in score.measured.items()}
     interval = getattr(score.measured, "interval", None)
     return {"": (score.quality, interval)}
-
-
-def one_row(inputs):
-    """Returns the first row of what a model is called on."""
-    return keras.tree.map_structure(lambda part: part[:1], inputs)
-
-
-def graph(model, inputs):
-    """Returns a function that calls a model once, as TensorFlow's graph."""
-    run = tf.function(model, autograph=False)
-    given = keras.tree.map_structure(tf.constant, inputs)
-    return lambda: keras.tree.map_structure(lambda part: part.numpy(), run(given))
 
 
 def rows(application, run=None):
