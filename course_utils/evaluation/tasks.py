@@ -23,6 +23,7 @@ from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
 from course_utils.evaluation.retrieval import Matching
 from course_utils.evaluation.scores import Score
+from course_utils.evaluation.search import Finding
 from course_utils.evaluation.skills import examples, skills
 from course_utils.evaluation.speech import Cleaning, Speaking, Words
 from course_utils.models import catalogue
@@ -203,6 +204,7 @@ TASKS = {
     "synthesis": Speaking(),
     "enhancement": Cleaning(),
     "matching": Matching(),
+    "search": Finding(),
 }
 
 

