@@ -794,8 +794,10 @@ def fetch(package, folder):
     uv, log = shutil.which("uv"), folder / "install.log"
     failed = run([uv, "pip", "install", "--python", sys.executable, *words], log) if uv else None
     if failed or not uv:
-        pip = [sys.executable, "-m", "pip", "install", "--no-input", "--no-compile"]
-        failed = run([*pip, *words], log)
+        pip = [sys.executable, "-m", "pip"]
+        if inside() and run([*pip, "--version"], log):  # uv made this environment, without pip
+            run([sys.executable, "-m", "ensurepip"], log)
+        failed = run([*pip, "install", "--no-input", "--no-compile", *words], log)
     return failed
 
 
