@@ -9,7 +9,9 @@ from course_utils import pruning, quantization, second_order
 from course_utils.compression import Apply, Prune, Quantize, compress, equalization
 from course_utils.compression.activations import quantize_activations
 from course_utils.evaluation import intervals, search, tasks
+from course_utils.quantization import affine
 
+FEW = 200  # pairs that the lesson measures a row on anew: the first ones
 CALIBRATION = 64  # pairs of the train split whose texts layers are calibrated on
 ALPHAS = (0, 0.25, 0.5, 0.75, 1)
 
@@ -66,7 +68,8 @@ def variants():
     found = {"float": lambda model, texts: Variant(model, compress(model, []).ledger.total)}
     for bits in (8, 4, 3, 2):
         for rule in (quantization.absmax, quantization.affine, second_order.gptq):
-            found[f"blocks: {rule.__name__} {bits} bits"] = recipe(rounded(rule, bits))
+            if bits < 8 or rule is quantization.absmax:
+                found[f"blocks: {rule.__name__} {bits} bits"] = recipe(rounded(rule, bits))
     for bits in (8, 6):
         for per in ("tensor", "token"):
             found[f"activations: {bits} bits, per {per}"] = activations(bits, per)
@@ -74,13 +77,22 @@ def variants():
         found[f"activations: 6 bits, per tensor, alpha {alpha:g}"] = activations(6, "tensor", alpha)
     found["blocks: magnitude 50%"] = recipe(Prune(pruning.magnitude, half, only="block"))
     found["blocks: wanda 50%"] = recipe(Prune(pruning.wanda, each, only="block"))
-    found["blocks: sparsegpt 50%"] = recipe(
-        Apply(second_order.sparsegpt, only="block", mask=half)
-    )
-    for bits in (8, 4, 3, 2):
-        found[f"table: absmax {bits} bits"] = recipe(
-            rounded(quantization.absmax, bits, only="embedding")
-        )
+    found["blocks: sparsegpt 50%"] = recipe(Apply(second_order.sparsegpt, only="block", mask=half))
+    for bits in (4, 3, 2):
+        table = rounded(quantization.absmax, bits, only="embedding")
+        found[f"table: absmax {bits} bits"] = recipe(table)
+    return found
+
+
+def files():
+    """Returns the steps of whole files by name, from the largest to the smallest."""
+    found = {}
+    for blocks, table in ((4, 4), (3, 4), (3, 3), (2, 3)):
+        found[f"blocks {blocks} bits, table {table}"] = [
+            Quantize(second_order.gptq, only="block", bits=blocks, group_size=64, grid=affine),
+            Quantize(quantization.clipped, only="embedding", bits=table),
+            Quantize(quantization.absmax, only="positions", bits=4),
+        ]
     return found
 
 
@@ -93,21 +105,38 @@ def measure(model, data, vectors=None):
         vectors: What the original made of both, as this function returns it.
 
     Returns:
-        A dict of numbers, with 95% intervals, and the vectors of questions and texts.
+        A dict of numbers, with 95% intervals, as JSON can hold it; and the vectors of questions and
+        texts.
     """
     made = tuple(search.vectors(model, tokens) for tokens in data)
-    seen = search.judge(*made)
+    seen, few = search.judge(*made), search.judge(*(part[:FEW] for part in made))
     row = {
         "recall at 1": seen.recall(1),
         "recall at 10": seen.recall(10),
         "reciprocal rank": seen.reciprocal,
         "perplexity": seen.perplexity,
+        "first": np.packbits(seen.ranks == 1).tobytes().hex(),  # who found it, question by question
+        "few": {"pairs": len(few.ranks), "recall": few.recall(1), "perplexity": few.perplexity},
     }
     if vectors is not None:
-        before = search.judge(*vectors)
-        first, now = (np.float64(one.ranks == 1) for one in (before, seen))
         row["cosine"] = search.cosine(np.concatenate(made), np.concatenate(vectors))
-        row["change at 1"] = intervals.paired(first, now)
-        row["change of reciprocal rank"] = intervals.paired(1 / before.ranks, 1 / seen.ranks)
-        row["lost, won"] = int((first > now).sum()), int((now > first).sum())
     return row, made
+
+
+def compare(row, other, pairs):
+    """Compares two rows question by question.
+
+    Args:
+        row, other: As `measure` returns them, for the same questions.
+        pairs: How many questions there were.
+
+    Returns:
+        By how much the recall at 1 of the second is above that of the first, its 95% interval, and
+        how many questions the second lost and won.
+    """
+    before, now = (
+        np.unpackbits(np.frombuffer(bytes.fromhex(one["first"]), np.uint8), count=pairs)
+        for one in (row, other)
+    )
+    lost, won = int((before > now).sum()), int((now > before).sum())
+    return *intervals.paired(np.float64(before), np.float64(now)), (lost, won)
