@@ -111,7 +111,9 @@ def manifest():
     found = sorted(
         path
         for path in DATA.rglob("*")
-        if path.suffix in kinds and ".backup." not in path.name and DATA / "added" not in path.parents
+        if path.suffix in kinds
+        and ".backup." not in path.name
+        and DATA / "added" not in path.parents
     )
     contents = {
         path.relative_to(DATA).as_posix(): path.read_bytes()

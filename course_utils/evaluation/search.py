@@ -12,10 +12,12 @@ from course_utils.models import minilm
 from course_utils.models.compiled import compiled
 
 ROWS, STEP = 32, 16  # of a batch; and of how many tokens its length is a multiple
-LONGEST = 48  # word pieces that are read of a question, and of a text: more cost more than they find
+LONGEST = (
+    48  # word pieces that are read of a question, and of a text: more cost more than they find
+)
 SHARPNESS = 20  # by which similarities are multiplied where chances are wanted, as in training
 QUESTION = "How do I solve a system of linear equations?"
-SHOWN = 5  # texts of an answer
+SHOWN, MOST = 5, 200  # texts of an answer; letters of a question that are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Finding:
 
     live, report = 100, 1000  # pairs of first sentence and rest
     measure = "recall at 1"
+    question = QUESTION  # it can be asked; see `sample`
 
     def data(self, split, count):
         return tuple(minilm.encode(texts, LONGEST) for texts in summaries.pairs(split, count))
@@ -106,10 +109,19 @@ class Finding:
         return texts[texts[:, -1] != 0]
 
     def sample(self, model, question=QUESTION):
-        """Searches the texts of the validation split that a move is scored on: the best of them,
-        each by its first sentence."""
+        """Searches the texts of the validation split that a move is scored on.
+
+        Returns:
+            The question, with a sentence about what of it the model does not read, and the best
+            texts, each by its cosine and its first sentence.
+
+        Raises:
+            ValueError: If the question holds nothing that could be read.
+        """
+        words = np.asarray(model(minilm.encode([question])))[0]
         asked, texts = summaries.pairs("validation", self.live)
-        library = vectors(model, minilm.encode(texts, LONGEST))
-        close = library @ np.asarray(model(minilm.encode([question])))[0]
+        close = vectors(model, minilm.encode(texts, LONGEST)) @ words
         best = np.argsort(-close, kind="stable")[:SHOWN]
-        return question, [f"\n{close[place]:.2f}  {asked[place]}" for place in best]
+        shown = question if len(question) <= MOST else f"{question[:MOST]}..."
+        prompt = " ".join(filter(None, [shown, minilm.unread(question)]))
+        return prompt, [f"\n{close[place]:.2f} {asked[place]}" for place in best]

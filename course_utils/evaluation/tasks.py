@@ -8,6 +8,8 @@ report are scored on, and four methods:
 - `inputs(data)`: what the model is called on, for calibration;
 - `sample(model)`: a prompt and the pieces of text that the model adds, or `None`.
 
+A task that can be asked has a `question`, and its `sample` takes another one.
+
 What it is judged by has a name in a table's head, `measure`: "accuracy" where a task says nothing.
 """
 

@@ -4,12 +4,17 @@ from course_utils import files
 from course_utils.checks import one_of
 
 
-def names():
-    """Returns the names of the shipped models, and of those that were added."""
+def added():
+    """Returns the names of the models that a learner added, which are not shipped."""
     from course_utils.models import minilm
 
-    shipped = [path.stem for path in (files.DATA / "models").glob("*.safetensors")]
-    return tuple(sorted([*shipped, *(["minilm"] if minilm.there() else [])]))
+    return ("minilm",) if minilm.there() else ()
+
+
+def names():
+    """Returns the names of the shipped models, and of those that were added."""
+    shipped = (path.stem for path in (files.DATA / "models").glob("*.safetensors"))
+    return tuple(sorted([*shipped, *added()]))
 
 
 def load(name):

@@ -48,7 +48,9 @@ class PostNormBlock(Block):
     def build(self, shape):
         width = shape[-1]
         self.attention = self.attention_layer(self.heads, self.head_size, name="attention")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=EPSILON, name="attention_norm")
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=EPSILON, name="attention_norm"
+        )
         self.up = keras.layers.Dense(self.mlp_width, activation="gelu", name="up")
         self.down = keras.layers.Dense(width, name="down")
         self.mlp_norm = keras.layers.LayerNormalization(epsilon=EPSILON, name="mlp_norm")
@@ -91,9 +93,7 @@ class SentenceEncoder(keras.Model):
         Vectors of shape `(batch, width)`.
     """
 
-    def __init__(
-        self, vocabulary, width, depth, heads, context, mlp_width, scaled=False, **kwargs
-    ):
+    def __init__(self, vocabulary, width, depth, heads, context, mlp_width, scaled=False, **kwargs):
         super().__init__(**kwargs)
         self.config = {
             "vocabulary": vocabulary,

@@ -191,8 +191,8 @@ def unread(text, longest=LONGEST):
         )
     if unknown := kept.count(UNKNOWN):
         said.append(
-            _("{unknown:,} of {kept:,} word pieces are unknown to it: its vocabulary is English.").format(
-                unknown=unknown, kept=len(kept)
-            )
+            _(
+                "{unknown:,} of {kept:,} word pieces are unknown to it: its vocabulary is English."
+            ).format(unknown=unknown, kept=len(kept))
         )
     return " ".join(said)

@@ -79,11 +79,14 @@ def test_smoothed(answer):
     scales = np.array([4.0, 0.5])
     read, rows = answer(inputs, kernel, scales)
     expect(
-        np.shape(rows) == (2, 2) and np.allclose(np.asarray(read) @ np.asarray(rows), inputs @ kernel),
+        np.shape(rows) == (2, 2)
+        and np.allclose(np.asarray(read) @ np.asarray(rows), inputs @ kernel),
         _(
             "the product must not change: inputs @ kernel is {wanted}, yours is {got}; a row of the "
             "kernel belongs to a channel of the inputs"
-        ).format(wanted=(inputs @ kernel).tolist(), got=(np.asarray(read) @ np.asarray(rows)).tolist()),
+        ).format(
+            wanted=(inputs @ kernel).tolist(), got=(np.asarray(read) @ np.asarray(rows)).tolist()
+        ),
     )
     expect(
         np.allclose(read, inputs / scales),

@@ -96,6 +96,16 @@ def files():
     return found
 
 
+def by_size_alone():
+    """Returns the steps of a whole file that needs no calibration: 4 bits everywhere, a scale for
+    each 64 inputs in the blocks, and for each token in the table."""
+    return [
+        Quantize(affine, only="block", bits=4, group_size=64),
+        Quantize(quantization.clipped, only="embedding", bits=4),
+        Quantize(quantization.absmax, only="positions", bits=4),
+    ]
+
+
 def measure(model, data, vectors=None):
     """Measures a model at search, beside the original where its vectors are given.
 
