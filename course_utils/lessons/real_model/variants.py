@@ -2,13 +2,15 @@
 is measured. The record of all rows and the row that the lesson measures anew come from here."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from course_utils import pruning, quantization, second_order
+from course_utils import litert, pruning, quantization, second_order
 from course_utils.compression import Apply, Prune, Quantize, compress, equalization
 from course_utils.compression.activations import quantize_activations
-from course_utils.evaluation import intervals, search, tasks
+from course_utils.evaluation import intervals, search, speed, tasks
+from course_utils.models import minilm
 from course_utils.quantization import affine
 
 FEW = 200  # pairs that the lesson measures a row on anew: the first ones
@@ -106,31 +108,48 @@ def by_size_alone():
     ]
 
 
-def measure(model, data, vectors=None):
-    """Measures a model at search, beside the original where its vectors are given.
+def measure(model, data, vectors):
+    """Measures a model at search, beside the original.
 
     Args:
         model: A `SentenceEncoder`, changed or not.
         data: Tokens of questions and texts, as the task gives them.
-        vectors: What the original made of both, as this function returns it.
+        vectors: What the original made of both.
 
     Returns:
-        A dict of numbers, with 95% intervals, as JSON can hold it; and the vectors of questions and
-        texts.
+        A dict of numbers, with 95% intervals, as JSON can hold it.
     """
     made = tuple(search.vectors(model, tokens) for tokens in data)
     seen, few = search.judge(*made), search.judge(*(part[:FEW] for part in made))
-    row = {
+    return {
         "recall at 1": seen.recall(1),
         "recall at 10": seen.recall(10),
         "reciprocal rank": seen.reciprocal,
         "perplexity": seen.perplexity,
+        "cosine": search.cosine(np.concatenate(made), np.concatenate(vectors)),
         "first": np.packbits(seen.ranks == 1).tobytes().hex(),  # who found it, question by question
         "few": {"pairs": len(few.ranks), "recall": few.recall(1), "perplexity": few.perplexity},
     }
-    if vectors is not None:
-        row["cosine"] = search.cosine(np.concatenate(made), np.concatenate(vectors))
-    return row, made
+
+
+def latency(model, question=search.QUESTION, length=16, modes=("float", "dynamic")):
+    """Times one question at a time in LiteRT, with one thread, both forms in turns.
+
+    Returns:
+        By mode: bytes of the file, the cosine with the Keras model's vector, the median in
+        milliseconds, how many times as fast as the first, and the range of that.
+    """
+    tokens = minilm.encode([question], length)
+    tokens = np.pad(tokens, ((0, 0), (0, length - tokens.shape[1])))
+    wanted, found, runners = np.asarray(model(tokens)), {}, {}
+    for mode in modes:
+        content = litert.export(model, mode, length)
+        runners[mode] = functools.partial(litert.Runner(content), tokens)
+        found[mode] = {"bytes": len(content), "cosine": search.cosine(runners[mode](), wanted)}
+    for mode, timing in speed.pairs(runners).items():
+        found[mode] |= {"ms": 1000 * timing.median, "speedup": timing.speedup}
+        found[mode]["interval"] = timing.interval
+    return found
 
 
 def compare(row, other, pairs):
