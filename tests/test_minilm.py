@@ -305,7 +305,7 @@ def test_gptq_keeps_more_than_rounding_does(real):
     found = task.data("test", 64)[1]
     original, cosines = search.vectors(real, found), {}
     for name in ("absmax", "gptq"):
-        model = variants.variants()[f"blocks: {name} 4 bits"](real, texts).model
+        model = variants.variants()[f"weights: {name} 4 bits"](real, texts).model
         cosines[name] = search.cosine(search.vectors(model, found), original)
     assert cosines["gptq"] > 0.98 and 1 - cosines["gptq"] < 0.7 * (1 - cosines["absmax"])
     removed = compress(real, [Prune(pruning.magnitude, pruning.fraction(0.5), only="block")]).model

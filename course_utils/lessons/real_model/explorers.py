@@ -8,7 +8,7 @@ from course_utils import quantization
 from course_utils.chart import Axis, Chart, Line, Points
 from course_utils.checks import fraction, one_of
 from course_utils.compression import equalization, watch, weights
-from course_utils.lessons.real_model.variants import compare
+from course_utils.lessons.real_model import variants
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout, slider
 from course_utils.widgets.tables import Table
@@ -19,33 +19,109 @@ KINDS = ("attention/query", "attention/output", "up", "down")  # key and value r
 # ---- rows of the record -------------------------------------------------------------------------
 
 
-def table(record, names, split="test"):
-    """Shows rows of the record: each beside the float model, question by question.
+def table(record, part, split="test", beside=()):
+    """Shows one table of the record: each row beside the float model, question by question.
 
     Args:
         record: What `results("minilm")` gives.
-        names: Of its rows, without the split.
+        part: What stands before the colon in the names of its rows.
         split: `"test"` or `"validation"`.
+        beside: Names of rows to show first, without the split.
     """
     rows, pairs = record["rows"], record["pairs"]
-    original, shown = rows[f"float, {split}"], []
-    for name in names:
+    names = [*variants.variants(), *variants.files()]
+    shown = []
+    for name in [*beside, *(name for name in names if name.startswith(f"{part}: "))]:
         row = rows[f"{name}, {split}"]
-        change, (low, high), (lost, won) = compare(original, row, pairs)
-        beside = (
-            f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
-            f"{lost}, {won}",
-            f"{row['cosine']:.4f}",
-        )
+        change, (low, high), (lost, won) = variants.compare(rows[f"float, {split}"], row, pairs)
         shown.append(
             (
-                name.partition(": ")[2] or name,
+                name.rpartition(": ")[2],
                 f"{row['recall at 1'][0]:.1%}",
-                *(beside if name != "float" else ("", "", "")),
+                f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
+                f"{lost}, {won}",
+                f"{row['cosine']:.4f}",
                 f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "",
             )
         )
     head = [_("row"), _("recall"), _("change, points"), _("lost, won"), _("cosine"), _("MB")]
+    return Table(head, shown)
+
+
+def chosen(record):
+    """Returns the name of the smallest file whose loss the questions of validation do not show: the
+    interval of its change holds 0."""
+    rows, fine = record["rows"], []
+    for name in variants.files():
+        row = rows[f"{name}, validation"]
+        low, high = variants.compare(rows["float, validation"], row, record["pairs"])[1]
+        if low <= 0 <= high:
+            fine.append(name)
+    if not fine:
+        raise ValueError("the record has no file without a visible loss")
+    return min(fine, key=lambda name: rows[f"{name}, validation"]["bytes"])
+
+
+def findings(record, small):
+    """Shows which findings of the small models hold for this one.
+
+    Args:
+        record: What `results("minilm")` gives.
+        small: What `results("methods")` gives.
+    """
+    perplexity = {row["method"]: row["perplexity"] for row in small["rows"]}
+
+    def rise(method):
+        return f"{perplexity[method] / perplexity['float'] - 1:+.1%}"
+
+    def both(first, second):
+        return _("perplexity {first} and {second}").format(first=rise(first), second=rise(second))
+
+    told = [
+        (
+            _("8 bits for weights cost nothing"),
+            _("perplexity {rise}").format(rise=rise("absmax 8 bits, group 32")),
+            ("float", "weights: absmax 8 bits", 0),
+        ),
+        (
+            _("4 bits by GPTQ cost little"),
+            _("perplexity {rise}").format(rise=rise("gptq 4 bits, group 32")),
+            ("float", "weights: gptq 4 bits", 0),
+        ),
+        (
+            _("GPTQ is better than absmax at 3 bits"),
+            both("absmax 3 bits, group 32", "gptq 3 bits, group 32"),
+            ("weights: absmax 3 bits", "weights: gptq 3 bits", 1),
+        ),
+        (
+            _("affine is better than absmax at 3 bits"),
+            both("absmax 3 bits, group 32", "affine 3 bits, group 32"),
+            ("weights: absmax 3 bits", "weights: affine 3 bits", 1),
+        ),
+        (
+            _("no outliers: one scale a tensor does for 6-bit inputs as one a token does"),
+            _("channels about equally loud"),
+            ("activations: 6 bits, per token", "activations: 6 bits, per tensor", 0),
+        ),
+        (
+            _("Wanda gains hardly anything over size alone"),
+            both("magnitude 50%", "wanda 50%"),
+            ("pruning: magnitude", "pruning: wanda", 0),
+        ),
+        (
+            _("SparseGPT is better than both"),
+            both("wanda 50%", "sparsegpt 50%"),
+            ("pruning: wanda", "pruning: sparsegpt", 1),
+        ),
+    ]
+    shown = []
+    for finding, before, (first, second, sign) in told:
+        one, other = (record["rows"][f"{name}, test"] for name in (first, second))
+        change, (low, high), __ = variants.compare(one, other, record["pairs"])
+        held = low > 0 if sign else low <= 0 <= high
+        now = f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        shown.append((finding, before, now, _("held") if held else _("did not hold")))
+    head = [_("what the small models said"), _("there"), _("here, points"), _("verdict")]
     return Table(head, shown)
 
 

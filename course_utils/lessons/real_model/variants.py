@@ -65,21 +65,21 @@ def activations(bits, per, alpha=None):
 
 
 def variants():
-    """Returns the makers of all rows by name."""
+    """Returns the makers of all rows by name; before the colon stands the table that they are in."""
     half, each = pruning.fraction(0.5), pruning.fraction_per_unit(0.5)
     found = {"float": lambda model, texts: Variant(model, compress(model, []).ledger.total)}
     for bits in (8, 4, 3, 2):
         for rule in (quantization.absmax, quantization.affine, second_order.gptq):
             if bits < 8 or rule is quantization.absmax:
-                found[f"blocks: {rule.__name__} {bits} bits"] = recipe(rounded(rule, bits))
+                found[f"weights: {rule.__name__} {bits} bits"] = recipe(rounded(rule, bits))
     for bits in (8, 6):
         for per in ("tensor", "token"):
             found[f"activations: {bits} bits, per {per}"] = activations(bits, per)
     for alpha in ALPHAS:
-        found[f"activations: 6 bits, per tensor, alpha {alpha:g}"] = activations(6, "tensor", alpha)
-    found["blocks: magnitude 50%"] = recipe(Prune(pruning.magnitude, half, only="block"))
-    found["blocks: wanda 50%"] = recipe(Prune(pruning.wanda, each, only="block"))
-    found["blocks: sparsegpt 50%"] = recipe(Apply(second_order.sparsegpt, only="block", mask=half))
+        found[f"smoothing: alpha {alpha:g}"] = activations(6, "tensor", alpha)
+    found["pruning: magnitude"] = recipe(Prune(pruning.magnitude, half, only="block"))
+    found["pruning: wanda"] = recipe(Prune(pruning.wanda, each, only="block"))
+    found["pruning: sparsegpt"] = recipe(Apply(second_order.sparsegpt, only="block", mask=half))
     for bits in (4, 3, 2):
         table = rounded(quantization.absmax, bits, only="embedding")
         found[f"table: absmax {bits} bits"] = recipe(table)
@@ -90,7 +90,7 @@ def files():
     """Returns the steps of whole files by name, from the largest to the smallest."""
     found = {}
     for blocks, table in ((4, 4), (3, 4), (3, 3), (2, 3)):
-        found[f"blocks {blocks} bits, table {table}"] = [
+        found[f"files: blocks {blocks} bits, table {table}"] = [
             Quantize(second_order.gptq, only="block", bits=blocks, group_size=64, grid=affine),
             Quantize(quantization.clipped, only="embedding", bits=table),
             Quantize(quantization.absmax, only="positions", bits=4),
