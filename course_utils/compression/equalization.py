@@ -267,6 +267,7 @@ def clipped_by_output(weights, inputs, bits, group_size="channel", grid=quantiza
 
 def _with_inputs(model, calibration):
     """Yields each norm, the layers that read it and what they read, `(samples, channels)`."""
-    by_layer = {id(weight.layer): weight for weight in weights(model)}
+    matrices = (weight for weight in weights(model) if not weight.skipped_because)
+    by_layer = {id(weight.layer): weight for weight in matrices}  # a layer may have a bias, too
     for norm, layers in norms(model):
         yield norm, layers, capture(model, by_layer[id(layers[0])], calibration)

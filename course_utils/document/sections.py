@@ -110,6 +110,7 @@ LESSONS = tuple(
 08_2_frontier_pruning      | 8.3 挑战 | Wanda, SparseGPT, N:M, removed units, from scratch
 08_3_frontier_decoding     | 8.4 研究展望 | one text from slow to fast: choosing tokens, cache, compiled loop, drafts
 08_4_frontier_serving      | 8.4 研究展望 | many texts and many people: batches, goodput, a budget of milliseconds
+08_5_frontier_real_model   | 8.1 研究成果 | a pre-trained model that the world uses, brought in by you: which of our findings hold?
 09_faq                     | 9 附录 | the questions everybody asks, each answered by a cell
 10_errata                  | all of it | every heading, every claim, recomputed
 """.strip().splitlines()

@@ -183,16 +183,32 @@ class Bench:
         """A sample of the original's work; see `evaluation.tasks`."""
         return self.task.sample(self._original)
 
-    def samples(self, **settings):
+    @functools.cached_property
+    def found(self):
+        """What the original found, by question."""
+        return {}
+
+    def samples(self, question=None, **settings):
         """Returns a prompt, and what the original and the twin, at one setting or as it stands, add
-        to it; or `None`."""
+        to it; or `None`.
+
+        Args:
+            question: For a model that searches: what is asked, the prompt.
+
+        Raises:
+            ValueError: If it holds nothing that could be read.
+        """
         with self.turn:
-            if self.original_sample is None:
+            asked = () if question is None else (question,)
+            if asked and question not in self.found:
+                self.found[question] = self.task.sample(self._original, question)
+            sample = self.found[question] if asked else self.original_sample
+            if sample is None:
                 return None
-            prompt, before = self.original_sample
+            prompt, before = sample
             if settings:
                 self.put(**settings)
-            return prompt, before, self.task.sample(self.twin)[1]
+            return prompt, before, self.task.sample(self.twin, *asked)[1]
 
 
 @functools.cache

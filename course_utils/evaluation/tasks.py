@@ -8,6 +8,8 @@ report are scored on, and four methods:
 - `inputs(data)`: what the model is called on, for calibration;
 - `sample(model)`: a prompt and the pieces of text that the model adds, or `None`.
 
+A task that can be asked has a `question`, and its `sample` takes another one.
+
 What it is judged by has a name in a table's head, `measure`: "accuracy" where a task says nothing.
 """
 
@@ -23,6 +25,7 @@ from course_utils.evaluation.classification import classify
 from course_utils.evaluation.language import next_token
 from course_utils.evaluation.retrieval import Matching
 from course_utils.evaluation.scores import Score
+from course_utils.evaluation.search import Finding
 from course_utils.evaluation.skills import examples, skills
 from course_utils.evaluation.speech import Cleaning, Speaking, Words
 from course_utils.models import catalogue
@@ -203,6 +206,7 @@ TASKS = {
     "synthesis": Speaking(),
     "enhancement": Cleaning(),
     "matching": Matching(),
+    "search": Finding(),
 }
 
 

@@ -15,6 +15,7 @@ from course_utils.experiments import (
     caches,
     personal,
     pretraining,
+    real_model,
     reference,
     speech_study,
     students,
@@ -41,6 +42,7 @@ RECIPES = {
     "speech": speech_study.experiment,
     "applications": applications.experiment,
     "personal": personal.experiment,
+    "minilm": real_model.experiment,
     "tokenizer": tokenizer.learn,
 }
 

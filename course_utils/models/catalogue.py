@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 
 from course_utils.checks import one_of
-from course_utils.models import classic, language, pairs, seq2seq, speech, vision
+from course_utils.models import classic, encoder, language, pairs, seq2seq, speech, vision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,7 @@ CATALOGUE = {
     "tales-second": Entry(language.DecoderLM, "tales"),
     "tales": Entry(language.DecoderLM, "tales"),
     "tales-seq2seq": Entry(seq2seq.EncoderDecoder, "translation"),
+    "minilm": Entry(encoder.SentenceEncoder, "search", "add"),  # not shipped: see models.minilm
 }
 
 

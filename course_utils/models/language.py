@@ -36,6 +36,8 @@ class CausalSelfAttention(keras.layers.Layer):
             left out.
     """
 
+    use_bias = False
+
     def __init__(self, heads, head_size, kv_heads=None, window=None, **kwargs):
         super().__init__(**kwargs)
         self.heads, self.head_size = heads, head_size
@@ -56,7 +58,7 @@ class CausalSelfAttention(keras.layers.Layer):
             ("value", width, keys),
             ("output", queries, width),
         ):
-            layer = keras.layers.Dense(writes, use_bias=False, name=name)
+            layer = keras.layers.Dense(writes, use_bias=self.use_bias, name=name)
             layer.build((None, reads))
             setattr(self, f"{name}_projection", layer)
 

@@ -10,7 +10,9 @@ import ipywidgets
 
 from course_utils.chart import Axis, Band, Bars, Chart, Line, Points, Rule
 from course_utils.evaluation.bench import GROUP_SIZE, RULES, SCORES, bench
+from course_utils.evaluation.search import QUESTION
 from course_utils.evaluation.sweeps import front
+from course_utils.models import added
 from course_utils.text import _
 from course_utils.widgets import names
 from course_utils.widgets.controls import choice, log_slider, slider, without_use
@@ -267,14 +269,21 @@ class Studio(Explorer):
     set.
 
     Args:
-        *models: The shipped models to choose from; the first is opened.
+        *models: The models to choose from; the first is opened. If left out some that are shipped,
+            and those that were added.
+
+    Attributes:
+        question: What a model that searches is asked; shown where there is one.
     """
 
     with_trail = SmallStudio.with_trail
 
     def __init__(self, *models):
-        models = models or ("docs-base", "docs-tiny", "tales", "digits-mlp")
+        models = models or ("docs-base", "docs-tiny", "tales", "digits-mlp", *added())
         self.trail, self.sample = {}, ipywidgets.HTML(layout={"width": "100%"})
+        self.question = ipywidgets.Text(
+            QUESTION, description=_("question"), continuous_update=False, layout={"width": "100%"}
+        )
         self.waiting = None  # the text that is still to be written
         self.button = ipywidgets.Button(
             description=_("Measure on the test set"), layout={"width": "auto"}
@@ -282,12 +291,14 @@ class Studio(Explorer):
         self.verdict = ipywidgets.HTML()
         picked = {
             "model": choice(
-                _("model"), list(models), models[0], _("trained and shipped with the course")
+                _("model"), list(models), models[0], _("shipped with the course, or added")
             )
         }
         super().__init__(compute, self.with_trail, without_use, **picked, **controls())
-        self.children = (*self.children, ipywidgets.HBox([self.button, self.verdict]), self.sample)
+        test = ipywidgets.HBox([self.button, self.verdict])
+        self.children = (*self.children, test, self.question, self.sample)
         self.button.on_click(lambda button: self.test())
+        self.question.observe(lambda change: self._write(), "value")
 
     def _show(self, result):
         super()._show(result)
@@ -297,10 +308,16 @@ class Studio(Explorer):
         self.waiting = later(QUIET, self._write)
 
     def _write(self):
-        """Shows what the original and the compressed model write."""
+        """Shows what the original and the compressed model write, or find."""
         here, settings = self._setting()
-        samples = here.samples(**settings)
-        self.sample.value = compared(*samples) if samples else ""
+        asked = hasattr(here.task, "question")
+        self.question.layout.display = "" if asked else "none"
+        try:
+            samples = here.samples(self.question.value if asked else None, **settings)
+        except ValueError as error:
+            self.sample.value = f'<div class="course-message">{html.escape(str(error))}</div>'
+        else:
+            self.sample.value = compared(*samples) if samples else ""
 
     def _setting(self):
         """Returns the bench of the model that is shown, and what was done to its weights."""
