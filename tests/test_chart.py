@@ -37,7 +37,7 @@ from course_utils.chart import (
     spoken,
     svg,
 )
-from course_utils.chart.marks import FONT
+from course_utils.chart.marks import FONT, LETTER
 from course_utils.chart.png import CHINESE
 from course_utils.chart.scale import labels
 from course_utils.experiments import font
@@ -235,6 +235,38 @@ def test_everything_can_be_told_apart_without_colour():
     assert len({shape.color for shape in drawn}) == 6
     first, second = shapes(Chart([Bars([0, 1], [1]), Bars([0, 1], [1])]))
     assert first.filled and not second.filled
+
+
+def test_intervals_are_solid_and_take_no_dash_from_lines_that_have_names():
+    bars = [Line([i, i], [0, 1], color="blue") for i in range(3)]
+    drawn = shapes(Chart([*bars, Line([0, 3], [0, 1], "first"), Line([0, 3], [1, 0], "second")]))
+    dashes = [shape.dash for shape in drawn]
+    assert dashes[:4] == [()] * 4 and dashes[4] != ()
+
+
+def test_what_has_no_place_is_said_below_the_axis_where_there_is_room():
+    line = Line([0, 1, 2], [1, np.nan, 2])
+    for label, below in (
+        ("step", True),
+        ("a label as long as the axis that it stands under", False),
+    ):
+        chart = Chart([line], x=Axis(label))
+        said = next(
+            word for word in layout(chart)[1] if getattr(word, "text", "").startswith("1 v")
+        )
+        assert (said.y > layout(chart)[0].bottom) == below
+
+
+def test_a_long_label_of_the_y_axis_keeps_out_of_the_legend():
+    lines = [Line([0, 1], [0, i], f"a line with a long name, number {i}") for i in range(6)]
+    frame, drawn = layout(Chart(lines, y=Axis("mean error of all others (RMS)")))
+    label = next(word for word in drawn if getattr(word, "text", "").startswith("mean error"))
+    assert label.turned and label.y - LETTER * len(label.text) / 2 >= frame.top - 1
+
+
+def test_no_lines_shine_through_a_matrix():
+    _, drawn = layout(Chart([Grid(np.ones((3, 3)))], y=Axis(ticks={0.5: "a", 1.5: "b"})))
+    assert not [one for one in drawn if isinstance(one, Shape) and one.opacity == 0.13]
 
 
 def test_the_picture_speaks_and_escapes():
