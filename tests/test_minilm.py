@@ -276,7 +276,7 @@ def test_it_finds_what_is_asked_for(real):
     task = tasks.of("minilm")
     data = task.data("validation", 40)
     score = task.score(real, data)
-    assert score.accuracy > 0.5 and score.perplexity < 8  # of 40 texts; by chance 0.025 and 40
+    assert score.accuracy > 0.25 and score.perplexity < 20  # of 40 texts; by chance 0.025 and 40
     worse = compress(real, [Quantize(quantization.absmax, bits=2)]).model
     assert task.score(worse, data).accuracy < score.accuracy - 0.2
     assert (task.inputs(data) != 0).all()
