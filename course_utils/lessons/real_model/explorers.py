@@ -71,44 +71,44 @@ def findings(record, small):
     perplexity = {row["method"]: row["perplexity"] for row in small["rows"]}
 
     def rise(method):
-        return f"{perplexity[method] / perplexity['float'] - 1:+.1%}"
+        return f"{perplexity[method] / perplexity['float'] - 1:+.0%}"
 
     def both(first, second):
         return f"{rise(first)}, {rise(second)}"
 
     told = [
         (
-            _("8 bits cost nothing"),
+            _("8 bits: no loss"),
             rise("absmax 8 bits, group 32"),
             ("float", "weights: absmax 8 bits", False),
         ),
         (
-            _("4 bits by GPTQ cost next to nothing"),
+            _("GPTQ, 4 bits: no loss"),
             rise("gptq 4 bits, group 32"),
             ("float", "weights: gptq 4 bits", False),
         ),
         (
-            _("at 3 bits GPTQ beats absmax"),
+            _("3 bits: GPTQ > absmax"),
             both("absmax 3 bits, group 32", "gptq 3 bits, group 32"),
             ("weights: absmax 3 bits", "weights: gptq 3 bits", True),
         ),
         (
-            _("at 3 bits affine beats absmax"),
+            _("3 bits: affine > absmax"),
             both("absmax 3 bits, group 32", "affine 3 bits, group 32"),
             ("weights: absmax 3 bits", "weights: affine 3 bits", True),
         ),
         (
-            _("no outliers: one scale a tensor is as good as one a token"),
+            _("one scale a tensor does"),
             "",
             ("activations: 6 bits, per token", "activations: 6 bits, per tensor", False),
         ),
         (
-            _("Wanda is no better than size alone"),
+            _("Wanda = size alone"),
             both("magnitude 50%", "wanda 50%"),
             ("pruning: magnitude", "pruning: wanda", False),
         ),
         (
-            _("SparseGPT beats Wanda"),
+            _("SparseGPT > Wanda"),
             both("wanda 50%", "sparsegpt 50%"),
             ("pruning: wanda", "pruning: sparsegpt", True),
         ),
@@ -118,7 +118,7 @@ def findings(record, small):
         one, other = (record["rows"][f"{name}, test"] for name in (first, second))
         change, (low, high), __ = variants.compare(one, other, record["pairs"])
         now = f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        cosines = f"{one['cosine']:.3f}, {other['cosine']:.3f}"
+        cosines = f"{one['cosine']:.2f}, {other['cosine']:.2f}"
         shown.append((finding, before, now, cosines, verdict(low, high, better)))
     head = [_("there it said"), _("perplexity"), _("here, points"), _("cosines"), _("verdict")]
     return Table(head, shown)
@@ -129,7 +129,7 @@ def verdict(low, high, better):
     makes no difference."""
     if low <= 0 <= high:
         return _("not shown") if better else _("held")
-    return _("held") if better and low > 0 else _("did not hold")
+    return _("held") if better and low > 0 else _("not held")
 
 
 # ---- what the layers read -----------------------------------------------------------------------
