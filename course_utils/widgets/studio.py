@@ -338,3 +338,6 @@ class Studio(Explorer):
             original=before.perplexity,
         )
         self.verdict.value = f'<span class="studio-test">{verdict}</span>'
+        if hasattr(here.task, "question") and self.question.value.strip():
+            found = here.answers(self.question.value, (before, after))
+            self.sample.value = compared(*found)

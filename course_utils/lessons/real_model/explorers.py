@@ -19,19 +19,18 @@ KINDS = ("attention/query", "attention/output", "up", "down")  # key and value r
 # ---- rows of the record -------------------------------------------------------------------------
 
 
-def table(record, part, split="test", beside=()):
+def table(record, part, split="test"):
     """Shows one table of the record: each row beside the float model, question by question.
 
     Args:
         record: What `results("minilm")` gives.
         part: What stands before the colon in the names of its rows.
         split: `"test"` or `"validation"`.
-        beside: Names of rows to show first, without the split.
     """
     rows, pairs = record["rows"], record["pairs"]
     names = [*variants.variants(), *variants.files()]
     shown = []
-    for name in [*beside, *(name for name in names if name.startswith(f"{part}: "))]:
+    for name in (name for name in names if name.startswith(f"{part}: ")):
         row = rows[f"{name}, {split}"]
         change, (low, high), (lost, won) = variants.compare(rows[f"float, {split}"], row, pairs)
         shown.append(
@@ -72,57 +71,65 @@ def findings(record, small):
     perplexity = {row["method"]: row["perplexity"] for row in small["rows"]}
 
     def rise(method):
-        return f"{perplexity[method] / perplexity['float'] - 1:+.1%}"
+        return f"{perplexity[method] / perplexity['float'] - 1:+.0%}"
 
     def both(first, second):
-        return _("perplexity {first} and {second}").format(first=rise(first), second=rise(second))
+        return f"{rise(first)}, {rise(second)}"
 
     told = [
         (
-            _("8 bits for weights cost nothing"),
-            _("perplexity {rise}").format(rise=rise("absmax 8 bits, group 32")),
-            ("float", "weights: absmax 8 bits", 0),
+            _("8 bits: no loss"),
+            rise("absmax 8 bits, group 32"),
+            ("float", "weights: absmax 8 bits", False),
         ),
         (
-            _("4 bits by GPTQ cost little"),
-            _("perplexity {rise}").format(rise=rise("gptq 4 bits, group 32")),
-            ("float", "weights: gptq 4 bits", 0),
+            _("GPTQ, 4 bits: no loss"),
+            rise("gptq 4 bits, group 32"),
+            ("float", "weights: gptq 4 bits", False),
         ),
         (
-            _("GPTQ is better than absmax at 3 bits"),
+            _("3 bits: GPTQ > absmax"),
             both("absmax 3 bits, group 32", "gptq 3 bits, group 32"),
-            ("weights: absmax 3 bits", "weights: gptq 3 bits", 1),
+            ("weights: absmax 3 bits", "weights: gptq 3 bits", True),
         ),
         (
-            _("affine is better than absmax at 3 bits"),
+            _("3 bits: affine > absmax"),
             both("absmax 3 bits, group 32", "affine 3 bits, group 32"),
-            ("weights: absmax 3 bits", "weights: affine 3 bits", 1),
+            ("weights: absmax 3 bits", "weights: affine 3 bits", True),
         ),
         (
-            _("no outliers: one scale a tensor does for 6-bit inputs as one a token does"),
-            _("channels about equally loud"),
-            ("activations: 6 bits, per token", "activations: 6 bits, per tensor", 0),
+            _("one scale a tensor does"),
+            "",
+            ("activations: 6 bits, per token", "activations: 6 bits, per tensor", False),
         ),
         (
-            _("Wanda gains hardly anything over size alone"),
+            _("Wanda = size alone"),
             both("magnitude 50%", "wanda 50%"),
-            ("pruning: magnitude", "pruning: wanda", 0),
+            ("pruning: magnitude", "pruning: wanda", False),
         ),
         (
-            _("SparseGPT is better than both"),
+            _("SparseGPT > Wanda"),
             both("wanda 50%", "sparsegpt 50%"),
-            ("pruning: wanda", "pruning: sparsegpt", 1),
+            ("pruning: wanda", "pruning: sparsegpt", True),
         ),
     ]
     shown = []
-    for finding, before, (first, second, sign) in told:
+    for finding, before, (first, second, better) in told:
         one, other = (record["rows"][f"{name}, test"] for name in (first, second))
         change, (low, high), __ = variants.compare(one, other, record["pairs"])
-        held = low > 0 if sign else low <= 0 <= high
         now = f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        shown.append((finding, before, now, _("held") if held else _("did not hold")))
-    head = [_("what the small models said"), _("there"), _("here, points"), _("verdict")]
+        cosines = f"{one['cosine']:.2f}, {other['cosine']:.2f}"
+        shown.append((finding, before, now, cosines, verdict(low, high, better)))
+    head = [_("there it said"), _("perplexity"), _("here, points"), _("cosines"), _("verdict")]
     return Table(head, shown)
+
+
+def verdict(low, high, better):
+    """Says what became of a finding, from the interval of a change: that it is better, or that it
+    makes no difference."""
+    if low <= 0 <= high:
+        return _("not shown") if better else _("held")
+    return _("held") if better and low > 0 else _("not held")
 
 
 # ---- what the layers read -----------------------------------------------------------------------
@@ -184,7 +191,7 @@ def ratio_chart(ratio):
 
 @dataclasses.dataclass(frozen=True)
 class Smoothed:
-    """One layer whose inputs are rounded with one scale for all.
+    """One layer whose weights are rounded, and its inputs with one scale for all.
 
     Attributes:
         alpha, bits: As they were set.
@@ -221,7 +228,7 @@ class Smoother:
         return lambda weight, read: self.inputs.__setitem__(places[weight.name], read)
 
     def at(self, block, alpha, bits):
-        """Rounds what one layer reads, with and without smoothing; returns a `Smoothed`."""
+        """Rounds one layer and what it reads, with and without smoothing; returns a `Smoothed`."""
         block = one_of("block", block, range(len(self.kernels)))
         inputs, kernel = self.inputs[block], self.kernels[block]
         scales = equalization.smooth_scales(inputs, [kernel], fraction("alpha", alpha))
@@ -230,7 +237,8 @@ class Smoother:
         errors = []
         for factors in (np.ones_like(scales), scales):
             read = quantization.absmax(inputs / factors, bits, "tensor").dequantize()
-            off = read @ (kernel * factors[:, None]) - wanted
+            rows = quantization.absmax(kernel * factors[:, None], bits).dequantize()
+            off = read @ rows - wanted
             errors.append(float(np.mean(off**2) / np.mean(wanted**2)))
         return Smoothed(alpha, bits, *(one / np.median(one) for one in loud), *errors)
 
@@ -278,5 +286,5 @@ def smoothing_explorer(smoother):
         show_smoothed,
         block=choice(_("block"), blocks, 2, _("whose layer up is looked at")),
         alpha=slider("α", 0, 1, 0.05, 0.5, _("how much of the loudness moves into the weights")),
-        bits=slider(_("bits"), 4, 8, 1, 6, _("of what the layer reads")),
+        bits=slider(_("bits"), 4, 8, 1, 6, _("of the weights, and of what the layer reads")),
     )

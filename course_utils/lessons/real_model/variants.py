@@ -52,14 +52,21 @@ def rounded(rule, bits, only="block", **more):
     return Quantize(rule, only=only, bits=bits, **{"group_size": 32, **more})
 
 
-def activations(bits, per, alpha=None):
-    """Returns a maker of models whose layers round what they read, after smoothing if there is an
-    alpha."""
+def activations(bits, per):
+    """Returns a maker of models whose layers round what they read."""
+    return lambda model, texts: Variant(quantize_activations(model, bits, per, texts))
+
+
+def both(bits, alpha=None):
+    """Returns a maker of models that round weights and what their layers read, each with one scale
+    as wide as integers on a processor allow: a unit's weights, a whole tensor of inputs. With an
+    alpha they are smoothed first."""
 
     def make(model, texts):
         if alpha is not None:
             model = equalization.smoothquant(model.with_scales(), texts, alpha)
-        return Variant(quantize_activations(model, bits, per, texts))
+        steps = [Quantize(quantization.absmax, only="block", bits=bits)]
+        return Variant(quantize_activations(compress(model, steps).model, bits, "tensor", texts))
 
     return make
 
@@ -75,8 +82,9 @@ def variants():
     for bits in (8, 6):
         for per in ("tensor", "token"):
             found[f"activations: {bits} bits, per {per}"] = activations(bits, per)
+    found["smoothing: none"] = both(6)
     for alpha in ALPHAS:
-        found[f"smoothing: alpha {alpha:g}"] = activations(6, "tensor", alpha)
+        found[f"smoothing: alpha {alpha:g}"] = both(6, alpha)
     found["pruning: magnitude"] = recipe(Prune(pruning.magnitude, half, only="block"))
     found["pruning: wanda"] = recipe(Prune(pruning.wanda, each, only="block"))
     found["pruning: sparsegpt"] = recipe(Apply(second_order.sparsegpt, only="block", mask=half))
@@ -88,14 +96,23 @@ def variants():
 
 def files():
     """Returns the steps of whole files by name, from the largest to the smallest."""
-    found = {}
-    for blocks, table in ((4, 4), (3, 4), (3, 3), (2, 3)):
-        found[f"files: blocks {blocks} bits, table {table}"] = [
-            Quantize(second_order.gptq, only="block", bits=blocks, group_size=64, grid=affine),
-            Quantize(quantization.clipped, only="embedding", bits=table),
-            Quantize(quantization.absmax, only="positions", bits=4),
+    blocks = {
+        "4 bits, group 32": {"bits": 4, "group_size": 32},
+        "3 bits, group 32": {"bits": 3, "group_size": 32},
+        "3 bits, group 64": {"bits": 3, "group_size": 64, "grid": affine},
+        "2 bits, group 64": {"bits": 2, "group_size": 64, "grid": affine},
+    }
+    fine = Quantize(quantization.absmax, only="embedding", bits=3, group_size=32)
+    coarse = Quantize(quantization.clipped, only="embedding", bits=3)  # one scale a word
+    positions = Quantize(quantization.absmax, only="positions", bits=4)
+    return {
+        f"files: {name}": [
+            Quantize(second_order.gptq, only="block", **options),
+            fine if options["group_size"] == 32 else coarse,
+            positions,
         ]
-    return found
+        for name, options in blocks.items()
+    }
 
 
 def by_size_alone():
