@@ -121,7 +121,8 @@ CLAIMS = (
     ),
     Claim(
         id="7.3-bert",
-        quote="（Devlin, et al., 2018）",
+        quote="“BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding”"
+        "（Devlin, et al., 2018）",
         states="Devlin et al. published BERT in 2018.",
         recompute=lambda: printed_right("bert"),
         expected=(True, True, True),
