@@ -85,9 +85,9 @@ CLAIMS = (
             *years("flash attention", "gptq", "speculative"),
         ),
         expected=(1989, 2015, 2022, 2023, 2023),
-        verdict="depends",
+        verdict="wrong",
         evidence="looked up",
-        because="On the year: it is the frontier of 2015, with pruning from 1989 and soft labels from 2015. KV caches, "
+        because="It is the frontier of 2015, with pruning from 1989 and soft labels from 2015. KV caches, "
         "FlashAttention (2022), GPTQ, speculative decoding and PagedAttention (2023) are not "
         "mentioned; the 08 "
         "notebooks take them up.",

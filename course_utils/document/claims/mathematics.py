@@ -138,7 +138,7 @@ CLAIMS = (
         states="An encoder layer is a dense layer with an activation.",
         recompute=lambda: reach(encoder_layer),
         expected=0.0,
-        verdict="depends",
+        verdict="wrong",
         because="True of a dense layer. In a Transformer's encoder the words meet: with this formula a change of "
         "word 0 changes the output at word 1 by exactly 0. Attention, the residual and the norm "
         "are missing.",
@@ -174,9 +174,9 @@ CLAIMS = (
         recompute=lambda: float(20 * np.log10(50257)),
         expected=94.0239,
         tolerance=1e-3,
-        verdict="depends",
+        verdict="wrong",
         evidence="argued",
-        because="True for a text of one token. There are 10^94 texts of 20 tokens over 50257; no softmax lists them, "
+        because="It is one token of it. There are 10^94 texts of 20 tokens over 50257; no softmax lists them, "
         "the model multiplies 20 of them.",
         repaired=r"p(y|x) = \prod_t p(y_t \mid y_{<t}, x)",
     ),
@@ -200,7 +200,7 @@ CLAIMS = (
             np.rint(3.14 / 0.1) * np.rint(2.71 / 0.1) * 0.1 * 0.1,
         ),
         expected=(8.5, 8.37),
-        verdict="depends",
+        verdict="wrong",
         because="It is the formula for parameters again. Rounding the product 3.14 x 2.71 afterwards gives 8.5 from "
         "a float multiplication; multiplying the codes, 31 x 27, gives 8.37, and only that is "
         "integer work.",
@@ -235,8 +235,8 @@ CLAIMS = (
         states="Weights of higher importance are the ones to keep.",
         recompute=lambda: (importance(np.full(4, 0.1)), importance(np.full(4, 10.0))),
         expected=(100.0, 0.01),
-        verdict="wrong",
-        because="Four weights of 0.1 get 100, four weights of 10 get 0.01: any threshold between removes the strong "
+        verdict="depends",
+        because="On the measure. With the importance of this document it is the other way round: four weights of 0.1 get 100, four weights of 10 get 0.01: any threshold between removes the strong "
         "unit and keeps the weak one.",
     ),
     Claim(
@@ -282,9 +282,9 @@ CLAIMS = (
         states="The soft label is a function of y.",
         recompute=lambda: tuple(inspect.signature(soft_label).parameters),
         expected=("h", "W_y", "b_y"),
-        verdict="wrong",
+        verdict="depends",
         evidence="argued",
-        because="y is on the left only and is said to be the result. The document's own function takes h, W_y and b_y.",
+        because="On how one reads it: y is on the left only and is said to be the result. The document's own function takes h, W_y and b_y.",
         repaired=r"y = \text{softmax}(W_y h + b_y)",
     ),
     Claim(

@@ -78,9 +78,9 @@ CLAIMS = (
         states="Multiplications and additions are quantized too.",
         recompute=lambda: (1040 * 127**2).bit_length(),
         expected=24,
-        verdict="depends",
+        verdict="holds",
         evidence="argued",
-        because="On the arithmetic: the sum of 1040 products of 8-bit codes needs 24 bits and a sign, so the codes "
+        because="They can be: the sum of 1040 products of 8-bit codes needs 24 bits and a sign, so the codes "
         "are 8-bit and the sums 32-bit. 03_1_quantization does it in integers.",
         repaired=r"y = s_x s_w \sum_k q_{x,k} q_{w,k}, \quad \text{summed in int32}",
     ),
@@ -210,8 +210,8 @@ CLAIMS = (
         recompute=lambda: digit_accuracy() - digit_accuracy(Q=0.05),
         expected=0.00125,
         tolerance=0.005,
-        verdict="depends",
-        because="On the method: rounding the digit classifier to Q = 0.05 costs 0.001 of accuracy with no training "
+        verdict="holds",
+        because="They may, and need not: rounding the digit classifier to Q = 0.05 costs 0.001 of accuracy with no training "
         "at all. Distillation is training; 03_4_trade_offs lists what each took.",
     ),
     Claim(

@@ -169,8 +169,8 @@ CLAIMS = (
         states="Only an importance below theta is set to 0.",
         recompute=lambda: prune(np.array([1, 1]), 1.0),
         expected=(0, 0),
-        verdict="wrong",
-        because="The code keeps what is above theta, so an importance equal to theta goes as well: [1, 1] has "
+        verdict="depends",
+        because="On equality alone. The code keeps what is above theta, so an importance equal to theta goes as well: [1, 1] has "
         "importance 1 and becomes [0, 0] at theta = 1. The formula of 4.2.2 agrees with the code.",
         repaired="重要性不大于 theta (not above theta)",
     ),
@@ -221,7 +221,7 @@ CLAIMS = (
         recompute=lambda: type(listing()["soft_label"]).__name__,
         expected="InvalidArgumentError",
         printed="[0.2 0.4 0.4 0.2 0.2]",
-        verdict="cannot be reproduced",
+        verdict="wrong",
         because="The call before this print raises, so the line is never reached; and no softmax gives numbers "
         "that add up to 1.4.",
     ),

@@ -100,11 +100,11 @@ CLAIMS = (
     Claim(
         id="7.2-dynamic-graph",
         quote="具有灵活的动态计算图",
-        states="PyTorch's dynamic graph sets it apart.",
+        states="PyTorch has a dynamic graph.",
         recompute=eager_by_default,
         expected=True,
-        verdict="depends",
-        because="On the year: it has one, but TensorFlow has also run eagerly by default since version 2.0 (2019), "
+        verdict="holds",
+        because="It has. That no longer sets it apart: TensorFlow has also run eagerly by default since version 2.0 (2019), "
         "as this check on the installed one shows.",
     ),
     Claim(
@@ -121,7 +121,8 @@ CLAIMS = (
     ),
     Claim(
         id="7.3-bert",
-        quote="（Devlin, et al., 2018）",
+        quote="“BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding”"
+        "（Devlin, et al., 2018）",
         states="Devlin et al. published BERT in 2018.",
         recompute=lambda: printed_right("bert"),
         expected=(True, True, True),

@@ -152,7 +152,7 @@ CLAIMS = (
         verdict="forecast",
         evidence="looked up",
         because="On the method: ways that treat the model as a box (Ribeiro et al., 2016) work before and after "
-        "compression alike, so the two can be compared. 08_2_frontier_pruning does so with slopes.",
+        "compression alike, so the two can be compared. 08_2_frontier_pruning opens the box and compares slopes.",
     ),
     Claim(
         id="9.1-parameters",
