@@ -4,7 +4,6 @@ import numpy as np
 
 from course_utils.backend import keras, tf
 from course_utils.compression import adapters
-from course_utils.experiments import training
 
 
 def counted(told, logits):
@@ -19,7 +18,7 @@ def with_an_addition(model, batch, steps, rank, rate):
 
     Args:
         model: A built Keras model; it is not changed.
-        batch: Function of seed and step, such as `training.answers_only`.
+        batch: Function of seed and step, that draws inputs, targets and how much each target counts.
         steps: How many steps.
         rank: How many directions each addition has.
         rate: The learning rate.
@@ -39,7 +38,6 @@ def with_an_addition(model, batch, steps, rank, rate):
     )
 
 
-def answer_loss(model, rows=64):
-    """Returns a model's loss on the answers of exercises of the validation split, in nats."""
-    inputs, targets, counts = training.answers_only(0, 0, "validation", rows)
+def loss_on(model, inputs, targets, counts):
+    """Returns a model's loss on exercises, in nats; each target counts as much as `counts` says."""
     return float(counted(np.stack([targets, counts], axis=-1), model(inputs)))
