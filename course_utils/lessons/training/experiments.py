@@ -18,8 +18,7 @@ def with_an_addition(model, batch, steps, rank, rate):
 
     Args:
         model: A built Keras model; it is not changed.
-        batch: Function of seed and step that gives inputs, targets, and how much each target
-            counts, such as `experiments.training.answers_only`.
+        batch: Function of seed and step, that draws inputs, targets and how much each target counts.
         steps: How many steps.
         rank: How many directions each addition has.
         rate: The learning rate.
@@ -39,6 +38,6 @@ def with_an_addition(model, batch, steps, rank, rate):
     )
 
 
-def answer_loss(model, inputs, targets, counts):
-    """Returns a model's loss on one batch of exercises, in nats: each target counts `counts`."""
+def loss_on(model, inputs, targets, counts):
+    """Returns a model's loss on exercises, in nats; each target counts as much as `counts` says."""
     return float(counted(np.stack([targets, counts], axis=-1), model(inputs)))
