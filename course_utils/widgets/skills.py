@@ -59,7 +59,7 @@ def skills_chart(measured, title=None, width=460):
         x=Axis(
             low=0, high=len(known), ticks={k + 0.5: shown for k, shown in enumerate(known.values())}
         ),
-        y=Axis(_("right, %"), low=0, high=104, ticks=(0, 25, 50, 75, 100)),
+        y=Axis(_("score, %"), low=0, high=104, ticks=(0, 25, 50, 75, 100)),
         title=title or _("What it can do"),
         width=width,
         height=260,
