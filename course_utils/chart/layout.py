@@ -255,7 +255,10 @@ def _draw_bars(mark, frame, style):
         float(ground) if np.isfinite(ground) else frame.y.start
     )  # a log axis has no zero: start at its end
     gap = 0.25 if isinstance(frame.x.axis.ticks, Mapping) else 0.06
-    here = np.isfinite(tops) & np.isfinite(x[:-1]) & np.isfinite(x[1:])
+    nothing = (
+        np.asarray(mark.heights, float) == 0
+    )  # an empty bar has nothing to draw, and nothing is missing
+    here = np.isfinite(tops) & np.isfinite(x[:-1]) & np.isfinite(x[1:]) & ~nothing
     fill = (
         {"filled": True, "opacity": 0.75}
         if style["filled"]
@@ -270,9 +273,6 @@ def _draw_bars(mark, frame, style):
         shapes.append(
             Shape(path if style["filled"] else (*path, path[0]), color=style["color"], **fill)
         )
-    nothing = (
-        np.asarray(mark.heights, float) == 0
-    )  # an empty bar has nothing to draw, and nothing is missing
     return shapes, int((~here & ~nothing).sum())
 
 
