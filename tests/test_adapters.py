@@ -8,8 +8,10 @@ from small import odd
 from course_utils import evaluation, models, quantization
 from course_utils.compression import Quantize, adapters, compress
 from course_utils.datasets import readers
-from course_utils.experiments import personal
+from course_utils.experiments import personal, training
+from course_utils.lessons.training import experiments
 from course_utils.models import vision
+from course_utils.models.language import DecoderLM
 from course_utils.storage import encode
 
 RNG = np.random.default_rng(0)
@@ -152,3 +154,14 @@ def test_each_readers_own_adapter_is_the_best_for_them():
             if name != reader:
                 other = evaluation.next_token(model, tokens).losses
                 assert evaluation.paired(other, own)[1][1] < 0, (reader, name)
+
+
+def test_an_addition_learns_exercises_and_leaves_the_model_as_it_was():
+    model = DecoderLM(vocabulary=689, width=16, depth=1, heads=2)
+    model.build()
+    before, exercises = model.get_weights(), training.answers_only(0, 0, "validation", 8)
+    adapted, size = experiments.with_an_addition(model, training.answers_only, 8, 2, 0.03)
+    assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before))
+    # query, key, value, output, up, down and head: rank times inputs and units
+    assert size == 2 * (4 * (16 + 16) + 2 * (16 + 64) + 16 + 689)
+    assert experiments.loss_on(adapted, *exercises) < 0.98 * experiments.loss_on(model, *exercises)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from course_utils import compression, evaluation, models
 from course_utils.backend import keras, tf
+from course_utils.chart import Line
 from course_utils.datasets import docs
 from course_utils.decoding.classic import reader, write
 from course_utils.experiments import training
@@ -454,5 +455,5 @@ def test_a_model_has_one_colour_in_every_chart_of_the_lesson():
             mark.label: mark.color for mark in chart.marks if getattr(mark, "label", "") in names
         }
         assert drawn == {name: colours[name] for name in names}
-    bars = [mark for mark in charts[0].marks if len(getattr(mark, "x", ())) == 2]
+    bars = [mark for mark in charts[0].marks if isinstance(mark, Line) and len(mark.x) == 2]
     assert len(bars) == 5 * len(names)  # none where a model answers the same both times
