@@ -81,7 +81,7 @@ def test_what_the_explorer_shows_is_what_compress_makes(explorer):
         ("mood", STORY, ""),
     ]
     assert [said[2] for said in seen.answers] == respond_all(small.model, requests)
-    assert explorer.at().skills == seen.original
+    assert explorer.at(step=None).skills == seen.original
     rough = explorer.at(rule="absmax", bits=2)
     assert rough.skills["translate"].score < seen.original["translate"].score - 0.3
 

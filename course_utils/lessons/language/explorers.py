@@ -227,7 +227,7 @@ def speak_explorer(name="tales"):
             _("rounding: steps of Q, or bits with a scale for every 32 inputs"),
         ),
         step=log_slider(
-            "Q", 0.001, 1, None, _("step between two levels, for the rule step"), off=True
+            "Q", 0.001, 1, 0.1, _("step between two levels, for the rule step"), off=True
         ),
         bits=slider(_("bits"), 2, 8, 1, 4, _("of a code, for the rule absmax")),
         theta=log_slider(
