@@ -129,6 +129,7 @@ CALLS = {  # how to call what keeps its answers; those that compute for long are
     "course_utils.document.workings.digits": (),
     "course_utils.evaluation.skills.commonest_answers": (),
     "course_utils.evaluation.skills.examples": (2, "test"),
+    "course_utils.evaluation.skills.lucky": (),
     "course_utils.evaluation.skills.unigram_probabilities": (),
     "course_utils.evaluation.speech.asked_and_heard": ("validation",),
     "course_utils.evaluation.speech.every": (),
