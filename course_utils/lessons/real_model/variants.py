@@ -98,13 +98,11 @@ def files():
     """Returns the steps of whole files by name, from the largest to the smallest."""
     blocks = {
         "4 bits, group 32": {"bits": 4, "group_size": 32},
-        "3 bits, group 32": {"bits": 3, "group_size": 32},
         "3 bits, group 64": {"bits": 3, "group_size": 64, "grid": affine},
-        "2 bits, group 64": {"bits": 2, "group_size": 64, "grid": affine},
     }
     fine = Quantize(quantization.absmax, only="embedding", bits=3, group_size=32)
     coarse = Quantize(quantization.clipped, only="embedding", bits=3)  # one scale a word
-    positions = Quantize(quantization.absmax, only="positions", bits=4)
+    positions = Quantize(quantization.absmax, only="positions", bits=8)
     return {
         f"files: {name}": [
             Quantize(second_order.gptq, only="block", **options),
@@ -116,12 +114,12 @@ def files():
 
 
 def by_size_alone():
-    """Returns the steps of a whole file that needs no calibration: 4 bits everywhere, a scale for
+    """Returns the steps of a whole file that needs no calibration: 4 bits, a scale for
     each 64 inputs in the blocks, and for each token in the table."""
     return [
         Quantize(affine, only="block", bits=4, group_size=64),
         Quantize(quantization.clipped, only="embedding", bits=4),
-        Quantize(quantization.absmax, only="positions", bits=4),
+        Quantize(quantization.absmax, only="positions", bits=8),
     ]
 
 
