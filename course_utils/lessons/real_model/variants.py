@@ -98,6 +98,11 @@ def files():
     """Returns the steps of whole files by name, from the largest to the smallest."""
     gptq, absmax, clipped = second_order.gptq, quantization.absmax, quantization.clipped
     return {
+        "files: 4 bits, group 64": [
+            Quantize(gptq, only="block", bits=4, group_size=64, grid=affine),
+            Quantize(clipped, only="embedding", bits=4),  # one scale a word
+            Quantize(absmax, only="positions", bits=4),
+        ],
         "files: 4 bits, group 32": [
             Quantize(gptq, only="block", bits=4, group_size=32),
             Quantize(absmax, only="embedding", bits=3, group_size=32),
@@ -105,7 +110,7 @@ def files():
         ],
         "files: 3 bits, group 64": [
             Quantize(gptq, only="block", bits=3, group_size=64, grid=affine),
-            Quantize(clipped, only="embedding", bits=3),  # one scale a word
+            Quantize(clipped, only="embedding", bits=3),
             Quantize(absmax, only="positions", bits=4),
         ],
     }
