@@ -78,27 +78,27 @@ def findings(record, small):
 
     told = [
         (
-            _("8 bits: no loss"),
+            _("at 8 bits: no loss"),
             rise("absmax 8 bits, group 32"),
             ("float", "weights: absmax 8 bits", False),
         ),
         (
-            _("GPTQ, 4 bits: no loss"),
+            _("at 4: GPTQ, no loss"),
             rise("gptq 4 bits, group 32"),
             ("float", "weights: gptq 4 bits", False),
         ),
         (
-            _("3 bits: GPTQ > absmax"),
+            _("at 3: GPTQ > absmax"),
             both("absmax 3 bits, group 32", "gptq 3 bits, group 32"),
             ("weights: absmax 3 bits", "weights: gptq 3 bits", True),
         ),
         (
-            _("3 bits: affine > absmax"),
+            _("at 3: affine > absmax"),
             both("absmax 3 bits, group 32", "affine 3 bits, group 32"),
             ("weights: absmax 3 bits", "weights: affine 3 bits", True),
         ),
         (
-            _("one scale a tensor does"),
+            _("one scale is enough"),
             "",
             ("activations: 6 bits, per token", "activations: 6 bits, per tensor", False),
         ),

@@ -96,32 +96,33 @@ def variants():
 
 def files():
     """Returns the steps of whole files by name, from the largest to the smallest."""
-    blocks = {
-        "4 bits, group 32": {"bits": 4, "group_size": 32},
-        "3 bits, group 32": {"bits": 3, "group_size": 32},
-        "3 bits, group 64": {"bits": 3, "group_size": 64, "grid": affine},
-        "2 bits, group 64": {"bits": 2, "group_size": 64, "grid": affine},
-    }
-    fine = Quantize(quantization.absmax, only="embedding", bits=3, group_size=32)
-    coarse = Quantize(quantization.clipped, only="embedding", bits=3)  # one scale a word
-    positions = Quantize(quantization.absmax, only="positions", bits=4)
+    gptq, absmax, clipped = second_order.gptq, quantization.absmax, quantization.clipped
     return {
-        f"files: {name}": [
-            Quantize(second_order.gptq, only="block", **options),
-            fine if options["group_size"] == 32 else coarse,
-            positions,
-        ]
-        for name, options in blocks.items()
+        "files: 4 bits, group 64": [
+            Quantize(gptq, only="block", bits=4, group_size=64, grid=affine),
+            Quantize(clipped, only="embedding", bits=4),  # one scale a word
+            Quantize(absmax, only="positions", bits=4),
+        ],
+        "files: 4 bits, group 32": [
+            Quantize(gptq, only="block", bits=4, group_size=32),
+            Quantize(absmax, only="embedding", bits=3, group_size=32),
+            Quantize(absmax, only="positions", bits=8),
+        ],
+        "files: 3 bits, group 64": [
+            Quantize(gptq, only="block", bits=3, group_size=64, grid=affine),
+            Quantize(clipped, only="embedding", bits=3),
+            Quantize(absmax, only="positions", bits=4),
+        ],
     }
 
 
 def by_size_alone():
-    """Returns the steps of a whole file that needs no calibration: 4 bits everywhere, a scale for
+    """Returns the steps of a whole file that needs no calibration: 4 bits, a scale for
     each 64 inputs in the blocks, and for each token in the table."""
     return [
         Quantize(affine, only="block", bits=4, group_size=64),
         Quantize(quantization.clipped, only="embedding", bits=4),
-        Quantize(quantization.absmax, only="positions", bits=4),
+        Quantize(quantization.absmax, only="positions", bits=8),
     ]
 
 
