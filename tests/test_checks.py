@@ -143,6 +143,8 @@ CALLS = {  # how to call what keeps its answers; those that compute for long are
 }
 NOT_ASKED = {
     "course_utils.chart.png._fonts": "two fonts, for the renderer alone",
+    "course_utils.datasets.summaries.modules": "a tuple",
+    "course_utils.datasets.summaries.pairs": "two tuples of texts",
     "course_utils.datasets.tales.world._looks": "a tuple",
     "course_utils.datasets.tales.world._pairs": "a tuple",
     "course_utils.datasets.tales.world._without": "a tuple",

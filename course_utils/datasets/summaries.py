@@ -23,7 +23,7 @@ def split_of(module):
     Example:
 
     >>> split_of("numpy/linalg/_linalg.py")
-    'train'
+    'test'
     """
     bucket = zlib.crc32(module.encode("utf8")) // 100 % 10
     return {0: "validation", 1: "test"}.get(bucket, "train")
@@ -35,7 +35,7 @@ def modules(split):
     sample."""
     one_of("split", split, docs.SPLITS)
     found = [module for module in docs.sources() if split_of(module) == split]
-    return sorted(found, key=lambda module: zlib.crc32(module.encode("utf8")[::-1]))
+    return tuple(sorted(found, key=lambda module: zlib.crc32(module.encode("utf8")[::-1])))
 
 
 def parted(text):
