@@ -12,6 +12,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA, NOTEBOOKS = ROOT / "data", ROOT / "notebooks"
+ADDED = ROOT / ".added"  # what a learner brought, which is not the course's
 
 
 class NotWrittenError(OSError, ValueError):
@@ -106,14 +107,10 @@ def _why(path, place, problem):
 
 def manifest():
     """Returns size and sha256 of every file under `data`, by its path there, as
-    `data/manifest.json` keeps them. What a learner added there is not the course's."""
+    `data/manifest.json` keeps them."""
     kinds = (".safetensors", ".json", ".npz", ".otf")
     found = sorted(
-        path
-        for path in DATA.rglob("*")
-        if path.suffix in kinds
-        and ".backup." not in path.name
-        and DATA / "added" not in path.parents
+        path for path in DATA.rglob("*") if path.suffix in kinds and ".backup." not in path.name
     )
     contents = {
         path.relative_to(DATA).as_posix(): path.read_bytes()

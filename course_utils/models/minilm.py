@@ -45,7 +45,7 @@ LAYERS = {
 
 def home():
     """Returns where the two files lie once they were added."""
-    return files.DATA / "added" / "minilm"
+    return files.ADDED / "minilm"
 
 
 def about():
