@@ -78,6 +78,7 @@ def compass(trained, monkeypatch):
     monkeypatch.setitem(catalogue.CATALOGUE, "compass", catalogue.Entry(Compass, "quarters"))
     monkeypatch.setitem(tasks.TASKS, "quarters", Quarters())
     monkeypatch.setattr(files, "DATA", trained[0])
+    monkeypatch.setattr(files, "ADDED", trained[0] / "added")  # nor what somebody brought
     yield trained[1]
     bench.bench.cache_clear()
 
