@@ -109,7 +109,10 @@ def test_a_budget_is_in_time_more_often_than_the_best_and_better_than_the_fastes
     assert found.share("good") == 1 - found.busy and found.share("quick") == 1
     assert found.share("budget") > found.share("good")
     assert found.perplexity["good"] < found.perplexity["budget"] < found.perplexity["quick"]
-    calmer = explorers.Rehearsal(variants, calm, loaded, 40).at(1.5 * explorers.ANSWER, 0.0)
+    rehearsal = explorers.Rehearsal(variants, calm, loaded, 40)
+    for busy in np.arange(11) / 10:  # what the slider says is what happens
+        assert np.isclose(rehearsal.at(1.5 * explorers.ANSWER, busy).busy, busy)
+    calmer = rehearsal.at(1.5 * explorers.ANSWER, 0.0)
     assert calmer.share("good") == 1 and np.isclose(calmer.perplexity["budget"], np.e)
 
 

@@ -73,7 +73,7 @@ class Rehearsal:
         answers: How many are rehearsed.
     """
 
-    CHANGES = 10  # answers after which the load may come or go
+    CHANGES = 4  # answers after which the load may come or go
 
     def __init__(self, variants, calm, loaded, answers=80):
         self.variants = sorted(variants, key=lambda one: one.loss)
@@ -85,11 +85,11 @@ class Rehearsal:
 
         Args:
             deadline: Milliseconds for an answer of `ANSWER` tokens.
-            busy: Share of the time that the machine has other work.
+            busy: Share of the answers during which the machine has other work.
         """
-        each = self.CHANGES
-        loaded = np.random.default_rng(2).random(-(-self.answers // each)) < busy
-        loaded = np.repeat(loaded, each)[: self.answers]
+        stretches = -(-self.answers // self.CHANGES)
+        order = np.random.default_rng(2).permutation(stretches)
+        loaded = np.repeat(order < round(busy * stretches), self.CHANGES)[: self.answers]
         ways = {one.name: [one] for one in self.variants}
         ways["budget"] = self.variants
         found = {name: self.written(some, deadline, loaded) for name, some in ways.items()}
@@ -148,7 +148,7 @@ def show_in_time(seen):
             y=Axis(_("answers that are there, %"), low=0, high=100),
             title=_("When answers of {count} tokens are there").format(count=ANSWER),
             description=_(
-                "With a deadline of {deadline:.0f} ms and other work {busy:.0%} of the time, "
+                "With a deadline of {deadline:.0f} ms and other work during {busy:.0%} of the answers, "
                 "{share:.0%} of the answers under the budget are in time."
             ).format(deadline=seen.deadline, busy=seen.busy, share=seen.share("budget")),
             width=640,
@@ -174,9 +174,7 @@ def in_time_explorer(rehearsal, deadline):
             float(f"{deadline:.3g}"),
             _("milliseconds until the whole answer is there"),
         ),
-        busy=slider(
-            _("load"), 0.0, 1.0, 0.1, 0.5, _("share of the time that the machine has other work")
-        ),
+        busy=slider(_("load"), 0.0, 1.0, 0.1, 0.5, _("share of the answers that meet other work")),
     )
 
 
