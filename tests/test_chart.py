@@ -326,6 +326,27 @@ def test_rules_bands_and_grids():
     )  # row 0, column 0 is at the top left
 
 
+@pytest.mark.parametrize(
+    "matrix, said, colors",
+    [
+        ([[0.2, 0.5], [0.84, np.nan]], "share, 0 to 0.84", {"blue"}),
+        ([[-2, 1], [0, 0.5]], "share, −2 to 1", {"blue", "vermillion"}),
+        ([[-3, -1]], "share, −3 to 0", {"vermillion"}),
+        (np.zeros((2, 2)), "share, 0 to 0", {"vermillion"}),  # of no depth
+    ],
+)
+def test_the_legend_of_a_grid_is_a_scale_of_its_shades(matrix, said, colors):
+    chart = Chart([Grid(matrix, "share")])
+    assert said in words(chart)
+    scale = [one for one in layout(chart)[1] if isinstance(one, Shape) and one.filled][-5:]
+    depths = [one.opacity * (1 if one.color == PALETTE["blue"] else -1) for one in scale]
+    assert not any(one.clipped for one in scale) and depths == sorted(depths)
+    assert {one.color for one in scale if one.opacity or not np.any(matrix)} == {
+        PALETTE[color] for color in colors
+    }
+    assert max(map(abs, depths)) == (1 if np.any(matrix) else 0)
+
+
 def test_a_note_stands_where_it_is_put():
     chart = Chart([Grid(np.ones((4, 4))), Note(1, 2, "seven"), Note(np.nan, 0, "lost")])
     frame, drawn = layout(chart)

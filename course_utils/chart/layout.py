@@ -20,7 +20,7 @@ from course_utils.chart.marks import (
     Points,
     Rule,
 )
-from course_utils.chart.scale import Scale, breadth, spans
+from course_utils.chart.scale import Scale, breadth, plain, spans
 from course_utils.text import _
 
 
@@ -154,39 +154,49 @@ def _place_legend(chart, entries):
     placed = [Word(12, 18, chart.title, "start", bold=True)] if chart.title else []
     y, x = (38 if chart.title else 18), 12
     for mark, style in entries:
-        length = 30 + LETTER * breadth(mark.label)
+        text = _legend_text(mark)
+        length = 30 + LETTER * breadth(text)
         if x > 12 and x + length > chart.width - 8:
             x, y = 12, y + 18
-        placed.append(_legend_sample(mark, style, x, y - 4))
-        placed.append(Word(x + 24, y, mark.label, "start"))
+        placed += _legend_sample(mark, style, x, y - 4)
+        placed.append(Word(x + 24, y, text, "start"))
         x += length + 12
     return placed, (y + 10 if entries else y - 8 if chart.title else 12)
 
 
+def _legend_text(mark):
+    if not isinstance(mark, Grid):
+        return mark.label
+    ends = (plain(float(f"{end:.2g}")) for end in _ends(mark))
+    return _("{label}, {low} to {high}").format(label=mark.label, low=next(ends), high=next(ends))
+
+
 def _legend_sample(mark, style, x, y):
+    """The shapes that stand for a mark in the legend, from (x, y) to the right."""
+    if isinstance(mark, Grid):  # five of its shades, from the lowest to the highest
+        shades = np.linspace(*_ends(mark), 5)
+        depths = np.abs(shades) / (np.abs(shades).max() or 1)
+        return [
+            Shape(
+                _box(x + 4 * i, y - 5, x + 4 * i + 4, y + 5),
+                color=_color(shade),
+                filled=True,
+                opacity=float(depth),
+                clipped=False,
+            )
+            for i, (shade, depth) in enumerate(zip(shades, depths))
+        ]
     if isinstance(mark, Band):
-        return Shape(
-            _box(x, y - 5, x + 18, y + 5),
-            color=PALETTE["grey"],
-            filled=True,
-            opacity=0.3,
-            clipped=False,
-        )
+        area, grey = _box(x, y - 5, x + 18, y + 5), PALETTE["grey"]
+        return [Shape(area, color=grey, filled=True, opacity=0.3, clipped=False)]
     if isinstance(mark, Points):
-        return Shape(
-            _marker_path(style["marker"], 4.5), [(x + 9, y)], style["color"], True, clipped=False
-        )
+        marker = _marker_path(style["marker"], 4.5)
+        return [Shape(marker, [(x + 9, y)], style["color"], True, clipped=False)]
     if isinstance(mark, Bars) and style["filled"]:
-        return Shape(
-            _box(x, y - 5, x + 18, y + 5),
-            color=style["color"],
-            filled=True,
-            opacity=0.75,
-            clipped=False,
-        )
-    return Shape(
-        ((x, y), (x + 20, y)), color=style["color"], width=2, dash=style["dash"], clipped=False
-    )
+        area = _box(x, y - 5, x + 18, y + 5)
+        return [Shape(area, color=style["color"], filled=True, opacity=0.75, clipped=False)]
+    ends = ((x, y), (x + 20, y))
+    return [Shape(ends, color=style["color"], width=2, dash=style["dash"], clipped=False)]
 
 
 def _draw_axes(chart, frame):
@@ -307,9 +317,16 @@ def _draw_band(mark, frame, style):
     return [Shape(area, color=PALETTE["grey"], filled=True, opacity=0.3)], 0
 
 
+def _ends(mark):
+    """The least and the largest value of a grid, 0 among them."""
+    values = np.asarray(mark.matrix, float)
+    values = np.append(values[np.isfinite(values)], 0)
+    return float(values.min()), float(values.max())
+
+
 def _draw_grid(mark, frame, style):
     matrix = np.asarray(mark.matrix, float)
-    largest = np.abs(matrix[np.isfinite(matrix)]).max(initial=0) or 1
+    largest = max(map(abs, _ends(mark))) or 1
     shades = np.rint(matrix / largest * 20)  # 20 depths of each colour
     wide, tall = float(frame.x(1) - frame.x(0)), float(frame.y(1) - frame.y(0))
     cell = _box(0, 0, wide, tall)
@@ -317,9 +334,8 @@ def _draw_grid(mark, frame, style):
     shapes = []
     for shade in np.unique(shades[np.isfinite(shades) & (shades != 0)]):
         i, j = np.nonzero(shades == shade)
-        color = PALETTE["blue" if shade > 0 else "vermillion"]
         at = np.column_stack([columns[j], rows[i]]).tolist()
-        shapes.append(Shape(cell, at, color, True, opacity=abs(shade) / 20))
+        shapes.append(Shape(cell, at, _color(shade), True, opacity=abs(shade) / 20))
     i, j = np.nonzero(~np.isfinite(matrix))
     if len(i):
         cross = ((0.3 * wide, 0.3 * tall), (0.7 * wide, 0.7 * tall))
@@ -327,6 +343,10 @@ def _draw_grid(mark, frame, style):
             Shape(cross, np.column_stack([columns[j], rows[i]]).tolist(), width=1, opacity=0.5)
         )
     return shapes, 0
+
+
+def _color(shade):
+    return PALETTE["blue" if shade > 0 else "vermillion"]
 
 
 def _draw_note(mark, frame, style):

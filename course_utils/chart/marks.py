@@ -118,9 +118,11 @@ class Grid:
     crossed at NaN.
 
     Column j covers x from j to j + 1, row i covers y from i to i + 1. Up to some thousand cells.
+    `label` says what a shade measures; the legend then has a scale of shades.
     """
 
     matrix: Sequence
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -89,11 +89,11 @@ def chart_of(look, title, description):
     row = 18 if len(look.rows) < 30 else 14  # pixels
     column = 15  # of a turned word, so that it does not touch its neighbour
     return Chart(
-        [Grid(look.weights)],
+        [Grid(look.weights, _("attention weight"))],
         title=title,
         description=description,
         width=max(560, 100 + column * len(look.columns)),
-        height=120 + row * len(look.rows),
+        height=140 + row * len(look.rows),
         x=Axis(_("key: the token looked at"), ticks=ticks(look.columns), turned=True),
         y=Axis(_("query: the token that looks"), ticks=ticks(look.rows)),
     )

@@ -151,6 +151,7 @@ def likeness(products):
     alike = products / np.outer(size, size) - np.eye(len(products))
     return square(
         alike,
+        _("cosine"),
         _("Which inputs go together?"),
         _(
             "A square of {count} by {count} cells, blue where two inputs rise together and orange where one falls as the other rises; the largest of them is {most:.2f}."
@@ -170,6 +171,7 @@ def shares(factor):
     handed = np.eye(len(factor)) - factor / factor.diagonal()[:, None]
     return square(
         handed,
+        _("share of the error"),
         _("Who takes over how much of an error?"),
         _(
             "An upper triangle of {count} rows: each row's error is handed to the rows behind it, at most {most:.2f} of it to one."
@@ -177,10 +179,10 @@ def shares(factor):
     )
 
 
-def square(matrix, title, description):
+def square(matrix, label, title, description):
     """A matrix as a picture whose rows and columns are the inputs of a layer."""
     return Chart(
-        [Grid(matrix)],
+        [Grid(matrix, label)],
         x=Axis(_("input")),
         y=Axis(_("input")),
         title=title,

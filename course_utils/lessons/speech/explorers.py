@@ -142,7 +142,7 @@ def confusion_chart(seen):
     ]
     said = _("Most often: {list}.").format(list="; ".join(most) or _("none"))
     return Chart(
-        [Grid(seen.confusions)],
+        [Grid(seen.confusions, _("words"))],
         x=Axis(_("heard"), ticks=ticks),
         y=Axis(_("said"), ticks=ticks),
         title=_("What was taken for what, of {count} words").format(count=len(seen.labels)),

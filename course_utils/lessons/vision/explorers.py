@@ -154,7 +154,7 @@ def confusion_chart(seen):
         for n, i, j in pairs[:3]
     ]
     return Chart(
-        [Grid(seen.confusions)],
+        [Grid(seen.confusions, _("digits"))],
         x=Axis(_("read"), ticks=digits),
         y=Axis(_("true"), ticks=digits),
         title=_("What was taken for what"),
