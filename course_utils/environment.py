@@ -195,8 +195,9 @@ def install_with_uv(uv, host, afresh, wanted):
         wanted: What the installer is asked for, one list of words after the other.
     """
     failed = run([uv, "venv", "--allow-existing", "--python", host, target()]) if afresh else None
+    install = [uv, "pip", "install", "--compile-bytecode", "--python", python()]
     for words in wanted:
-        failed = failed or run([uv, "pip", "install", "--python", python(), *words])
+        failed = failed or run([*install, *words])
     return failed
 
 
@@ -703,7 +704,9 @@ def test(arguments):
     if importlib.util.find_spec("pytest") is None:
         print('pytest is missing here: pip install -e ".[test]"', file=sys.stderr)
         return 1
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    # The suite starts dozens of Pythons: each would compile again what it may not write down.
+    unwanted = ("PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     # A notebook stays on one kernel, and the long ones go first; `-n 0` runs one after the other.
     workers = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     one_thread = {

@@ -138,6 +138,13 @@ def test_a_new_course_is_built_and_then_ready(course):
     assert environment.calls[-1][0] == str(environment.python())
 
 
+def test_uv_leaves_nothing_to_compile(course, monkeypatch):
+    """Else every Python that starts would compile TensorFlow again where nothing may be written."""
+    monkeypatch.setattr(environment, "run", lambda command: environment.calls.append(command))
+    environment.install_with_uv("uv", sys.executable, False, [["-r", "requirements.txt"]])
+    assert "--compile-bytecode" in environment.calls[-1]
+
+
 def test_what_only_tests_need_is_added_the_first_time_they_run(course):
     environment.build()
     assert environment.state() == "ready" and environment.state(tests=True) == "outdated"
@@ -289,10 +296,11 @@ def test_an_installers_last_words_are_kept(course, monkeypatch):
 
 def python(*words, folder=ROOT, **variables):
     """Runs this Python in a folder; returns its code and what it said, both streams together."""
+    kept = {name: value for name, value in os.environ.items() if name != "COURSE_UTILS_ENV"}
     ended = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        env={**kept, "PYTHONPATH": str(ROOT), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=120,
