@@ -7,10 +7,18 @@ import functools
 import numpy as np
 
 from course_utils import litert, pruning, quantization, second_order
+from course_utils.backend import tf
 from course_utils.compression import Apply, Prune, Quantize, compress, equalization
-from course_utils.compression.activations import quantize_activations
+from course_utils.compression.activations import (
+    change_inputs,
+    fake_quantize,
+    quantize_activations,
+)
+from course_utils.compression.calibration import watch
+from course_utils.compression.weights import matched, multiplying, weights
 from course_utils.evaluation import intervals, search, speed, tasks
 from course_utils.models import minilm
+from course_utils.models.checkpoint import clone
 from course_utils.quantization import affine
 
 FEW = 200  # pairs that the lesson measures a row on anew: the first ones
@@ -71,6 +79,41 @@ def both(bits, alpha=None):
     return make
 
 
+def turning(size):
+    """Returns a rotation of so many channels: a Hadamard matrix, or several along the diagonal
+    where the number is no power of two; `(size, size)`."""
+    part = size & -size  # the largest power of two in it
+    return np.kron(np.eye(size // part), equalization.hadamard(part)).astype(np.float32)
+
+
+def rotated(bits):
+    """Returns a maker of models whose layers hold their weights in another basis, and are given
+    what they read in it: there both are rounded, as `both` rounds them in the old one. Each layer
+    turns what it reads for itself, on the way."""
+    levels = 2 ** (bits - 1) - 1
+
+    def make(model, texts):
+        twin, turns, largest = clone(model), {}, {}
+        for weight in multiplying(matched(twin, model), "block"):
+            matrix = weight.matrix()  # (inputs, units)
+            turn = turns[weight.name] = turning(len(matrix))
+            weight.assign(turn @ quantization.absmax(turn.T @ matrix, bits).dequantize())
+
+        def see(weight, read):
+            largest[weight.name] = np.abs(read @ turns[weight.name]).max()
+
+        def change(weight, x):
+            turn = turns[weight.name]
+            turned = tf.matmul(tf.reshape(x, (-1, len(turn))), turn)
+            turned = fake_quantize(turned, largest[weight.name] / levels, float(levels))
+            return tf.reshape(tf.matmul(turned, turn, transpose_b=True), tf.shape(x))
+
+        watch(model, multiplying(weights(model), "block"), texts, see)
+        return Variant(change_inputs(twin, change, "block"))
+
+    return make
+
+
 def variants():
     """Returns the makers of all rows by name; before the colon stands the table that they are in."""
     half, each = pruning.fraction(0.5), pruning.fraction_per_unit(0.5)
@@ -85,6 +128,8 @@ def variants():
     found["smoothing: none"] = both(6)
     for alpha in ALPHAS:
         found[f"smoothing: alpha {alpha:g}"] = both(6, alpha)
+    for bits in (6, 4):
+        found[f"rotation: {bits} bits"] = rotated(bits)
     found["pruning: magnitude"] = recipe(Prune(pruning.magnitude, half, only="block"))
     found["pruning: wanda"] = recipe(Prune(pruning.wanda, each, only="block"))
     found["pruning: sparsegpt"] = recipe(Apply(second_order.sparsegpt, only="block", mask=half))
