@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score
 from course_utils.backend import tf
 from course_utils.datasets import digits, scenes
 from course_utils.evaluation import boxes, detection, generation, intervals
+from course_utils.lessons.vision.pictures import beside
 
 
 def drawn(count, seed):
@@ -332,3 +333,13 @@ def test_a_bootstrap_is_as_wide_as_theory_says():
     exact = intervals.interval(values)
     assert high - low == pytest.approx(exact[1] - exact[0], rel=0.15)
     assert (low, high) == intervals.bootstrap(lambda at: values[at].mean(), 400, rounds=1000)
+
+
+def test_digits_beside_boxes_never_touch():
+    square = (10.0, 10.0, 20.0, 20.0)
+    one, *others = beside([square] * 6, range(6))
+    assert (one.x, one.text) == (10, "0") and len(others) == 3  # four corners, then none
+    close = beside(np.random.default_rng(0).uniform(0, 12, (30, 4)).cumsum(1), range(30))
+    assert len(close) > 4
+    for i, one in enumerate(close):
+        assert all(abs(one.x - two.x) > 1.2 or abs(one.y - two.y) > 1.6 for two in close[:i])

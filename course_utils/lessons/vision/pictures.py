@@ -47,6 +47,20 @@ def outline(boxes, label, color):
     return Line(x, y, label if len(boxes) else "", color)
 
 
+def beside(boxes, digits):
+    """Returns a `Note` for each box, at the first of its corners where no other note stands; none
+    where all four are taken."""
+    wide, high = 1.2, 1.6  # of a digit, in pixels of the scene
+    placed = []
+    for (left, top, right, bottom), digit in zip(boxes, digits):
+        above, below = max(2.4, top - 0.5), min(SIZE - 0.4, bottom + 2.2)
+        for x, y in ((left, above), (right - wide, above), (left, below), (right - wide, below)):
+            if all(abs(x - one.x) > wide or abs(y - one.y) > high for one in placed):
+                placed.append(Note(x, y, str(digit)))
+                break
+    return placed
+
+
 def framed(picture, right, wrong, missed, title="", description=""):
     """Shows a scene with boxes: right ones with their digit, wrong ones, and digits that no box
     found.
@@ -59,11 +73,7 @@ def framed(picture, right, wrong, missed, title="", description=""):
     Returns:
         A `Chart`.
     """
-    notes = [
-        Note(box[0] + 0.4, max(2.4, box[1] - 0.5), str(digit))
-        for boxes, digits in (right, wrong)
-        for box, digit in zip(boxes, digits)
-    ]
+    notes = beside([*right[0], *wrong[0]], [*right[1], *wrong[1]])
     marks = [
         outline(right[0], _("right"), "green"),
         outline(wrong[0], _("wrong"), "vermillion"),
