@@ -27,6 +27,8 @@ class _Sweep:
         import ipywidgets
         from course_utils.widgets import Explorer
 
+        self.collided = []
+        self.watch()
         names = {id(value): name for name, value in namespace.items() if not name.startswith("_")}
         alive = [thing for thing in gc.get_objects() if isinstance(thing, ipywidgets.Widget)]
         explorers = [widget for widget in alive if isinstance(widget, Explorer)]
@@ -70,6 +72,41 @@ class _Sweep:
             return "value", [(low, low), (low, high), (high, high)]
         return "value", values
 
+    def watch(self):
+        """Notes words of live pictures that touch one another, or leave the picture."""
+        import itertools
+        import sys
+        from course_utils.chart import layout
+
+        def watched(chart):
+            frame, drawn = layout(chart)
+            boxes = [(item.text, self.box(item)) for item in drawn if hasattr(item, "turned") and item.text.strip()]
+            for text, (left, _, right, _) in boxes:
+                if left < -1 or right > chart.width + 1:
+                    self.collided.append(f"{text!r} leaves the picture")
+            for (one, a), (other, b) in itertools.combinations(boxes, 2):
+                wide, tall = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+                if wide > 1 and tall > 0.35 * min(a[3] - a[1], b[3] - b[1]):
+                    self.collided.append(f"{one!r} and {other!r} overlap")
+            return frame, drawn
+
+        sys.modules["course_utils.chart.svg"].layout = watched
+
+    @staticmethod
+    def box(word):
+        """Left, top, right and bottom of a word, in pixels, by matplotlib's own font."""
+        from matplotlib import font_manager
+        from course_utils.chart.marks import FONT
+
+        font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+        font.set_size(0.92 * FONT, 72)
+        font.set_text(word.text)
+        wide, tall = font.get_width_height()[0] / 64, 0.75 * FONT
+        before = {"start": 0, "middle": wide / 2, "end": wide}[word.anchor]
+        if word.turned:
+            return word.x - tall, word.y + before - wide, word.x, word.y + before
+        return word.x - before, word.y - tall, word.x - before + wide, word.y
+
     def moves(self):
         return [(thing, place, owner, name, repr(value))
                 for thing, (owner, name, _, _, values, _) in enumerate(self.things)
@@ -80,7 +117,10 @@ class _Sweep:
         if place == 0:
             self.before, self.idle = getattr(control, trait), getattr(control, "idle", "")
             self.pictures = {self.shown(explorer)} if explorer is not None else set()
+        self.collided.clear()
         setattr(control, trait, values[place])
+        if self.collided:
+            raise AssertionError("; ".join(self.collided))
         if explorer is not None:
             import re
 

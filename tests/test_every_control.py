@@ -128,6 +128,22 @@ def test_a_broken_widget_is_found(sweep, tmp_path, kind):
         sweep(notebook(tmp_path, BROKEN[kind]))
 
 
+@pytest.mark.parametrize("where, found", [((1, 1), "'one' and 'two' overlap"), ((1, 2.4), "")])
+def test_words_that_touch_in_a_live_picture_are_found(sweep, tmp_path, where, found):
+    picture = f"""
+from course_utils.chart import Axis, Chart, Note
+from course_utils.widgets import Explorer, slider
+def show(y):
+    notes = [Note(1, 1, "one"), Note({where[0]}, y, "two")]
+    return [Chart(notes, Axis(low=0, high=4), Axis(low=0, high=4), title=f"at {{y}}")]
+notes = Explorer(lambda y: y, show, y=slider("y", {where[1]}, 3, 0.1, 3))"""
+    if not found:
+        assert len(sweep(notebook(tmp_path, picture)).moves) == 3
+        return
+    with pytest.raises(SweepError, match=found):
+        sweep(notebook(tmp_path, picture))
+
+
 def test_a_message_for_the_learner_is_no_failure(sweep, tmp_path):
     careful = """
 from course_utils.widgets import Explorer, slider
