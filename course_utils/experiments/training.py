@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from course_utils import files
-from course_utils.backend import keras
+from course_utils.backend import keras, tf
 from course_utils.checks import one_of
 from course_utils.compression.finetuning import adamw, warm_up_then_cosine
 from course_utils.datasets import digits, docs, tales
@@ -18,6 +18,7 @@ from course_utils.experiments import pair_training, speech_training, vision_trai
 from course_utils.experiments.growing import grow
 from course_utils.experiments.record import Run, stamped
 from course_utils.models import catalogue, checkpoint, classic
+from course_utils.models.compiled import compiled
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 EVERY = 200  # steps between two points of the curve, each of which a cut-off run goes on from
@@ -74,6 +75,14 @@ LANGUAGE = {
         "steps": 7000,
         "learning_rate": 2e-3,
         "seed": 3,
+    },
+    "tales-student": {
+        "text": "many questions",
+        "teacher": "tales",
+        "model": {"width": 64, "depth": 4, "heads": 4},
+        "steps": 6000,
+        "learning_rate": 4e-3,
+        "seed": 4,
     },
     "docs-lstm": {
         "text": "docs",
@@ -194,6 +203,17 @@ def text(name, seed):
     return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), held_out
 
 
+def taught(name, batch, held_out):
+    """Puts what a model thinks likely in the place of what came: a soft label at each position."""
+    teacher = checkpoint.load(files.DATA / "models" / f"{name}.safetensors")
+    say = compiled(teacher, lambda model, inputs: tf.nn.softmax(model(inputs)))
+
+    def soft(inputs, targets, weights):
+        return inputs, say(tf.constant(inputs)).numpy(), weights
+
+    return lambda step: soft(*batch(step)), soft(*held_out)
+
+
 def split_rows(tokens):
     """Splits `(rows, length + 1)` into inputs and targets."""
     return tokens[:, :-1], tokens[:, 1:]
@@ -219,10 +239,12 @@ def begin(name, recipe, vocabulary):
 def ready(model, recipe):
     """Gives a model its optimizer: AdamW, warm-up, then a cosine to nothing; returns it."""
     rate = warm_up_then_cosine(recipe["learning_rate"], recipe["steps"], 200)
+    soft = "teacher" in recipe
+    loss = (
+        keras.losses.CategoricalCrossentropy if soft else keras.losses.SparseCategoricalCrossentropy
+    )
     model.compile(
-        adamw(rate, recipe.get("weight_decay", 0.05)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=True,
+        adamw(rate, recipe.get("weight_decay", 0.05)), loss(from_logits=True), jit_compile=True
     )
     return model
 
@@ -310,6 +332,8 @@ def train_language(name, run):
     """Trains a language model, or goes on from its backup; returns it with its record."""
     recipe = {"seed": 1, **LANGUAGE[name]}
     vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
+    if "teacher" in recipe:
+        batch, held_out = taught(recipe["teacher"], batch, held_out)
     held_out = dict(zip(("x", "y", "sample_weight"), held_out))
     done = max(map(int, run.parts), default=0)
     model = run.model(str(done)) if done else ready(begin(name, recipe, vocabulary), recipe)

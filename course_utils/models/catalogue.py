@@ -48,6 +48,7 @@ CATALOGUE = {
     "tales-first": Entry(language.DecoderLM, "tales"),
     "tales-second": Entry(language.DecoderLM, "tales"),
     "tales": Entry(language.DecoderLM, "tales"),
+    "tales-student": Entry(language.DecoderLM, "tales"),
     "tales-seq2seq": Entry(seq2seq.EncoderDecoder, "translation"),
     "minilm": Entry(encoder.SentenceEncoder, "search", "add"),  # not shipped: see models.minilm
 }
