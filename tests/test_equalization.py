@@ -231,6 +231,20 @@ def test_a_rotation_beats_plain_rounding_and_needs_no_data(seed):
     assert turned < 1.5 * eight_bits(inputs @ other, other.T @ weights, inputs @ weights)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rotation_beats_what_was_calibrated_where_text_is_loud_elsewhere(seed):
+    weights, seen = six_loud(seed)
+    fresh = six_loud(seed + 50)[1]  # six other channels, or nearly
+    turn = equalization.hadamard(64, seed)
+    turned = eight_bits(fresh @ turn, turn.T @ weights, fresh @ weights)
+    for scales in (
+        equalization.smooth_scales(seen, [weights], 0.5),
+        equalization.awq_scales(seen, [weights], 4, 32),
+    ):
+        off = eight_bits(fresh / scales, weights * scales[:, None], fresh @ weights)
+        assert turned < 0.3 * off
+
+
 @pytest.mark.parametrize("size", [0, 3, 96])
 def test_a_hadamard_matrix_has_a_power_of_two_rows(size):
     with pytest.raises(ValueError, match="size"):
