@@ -247,3 +247,18 @@ def test_looking_costs_next_to_nothing():
         by_hand.fingerprint(model)
         times.append(time.perf_counter() - begun)
     assert min(times) < 0.005  # 0.7 ms on the machine that wrote this
+
+
+def test_a_compiled_function_whose_model_is_gone_says_so():
+    import gc
+
+    from course_utils.models.compiled import compiled
+
+    run = compiled(small.decoder(), say)
+    gc.collect()
+    with pytest.raises(ReferenceError, match="is gone"):
+        run(TOKENS)
+
+
+def say(model, inputs):
+    return model(inputs)

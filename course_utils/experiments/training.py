@@ -18,7 +18,7 @@ from course_utils.experiments import pair_training, speech_training, vision_trai
 from course_utils.experiments.growing import grow
 from course_utils.experiments.record import Run, stamped
 from course_utils.models import catalogue, checkpoint, classic
-from course_utils.models.compiled import compiled
+from course_utils.models.compiled import bound
 
 ROWS, LENGTH = 32, 128  # sequences a step, predictions a sequence
 EVERY = 200  # steps between two points of the curve, each of which a cut-off run goes on from
@@ -203,10 +203,15 @@ def text(name, seed):
     return docs.tokenizer().get_vocab_size(), lambda step: windows(line, seed, step), held_out
 
 
+def chances(model, inputs):
+    """What a model thinks likely at each position, to be compiled."""
+    return tf.nn.softmax(model(inputs))
+
+
 def taught(name, batch, held_out):
     """Puts what a model thinks likely in the place of what came: a soft label at each position."""
     teacher = checkpoint.load(files.DATA / "models" / f"{name}.safetensors")
-    say = compiled(teacher, lambda model, inputs: tf.nn.softmax(model(inputs)))
+    say = bound(teacher, chances)
 
     def soft(inputs, targets, weights):
         return inputs, say(tf.constant(inputs)).numpy(), weights

@@ -28,10 +28,17 @@ def compiled(model, function):
 
     Returns:
         A function of the tensors alone. At each call it reads the model's weights anew, and looks
-        whether a layer was changed by hand.
+        whether a layer was changed by hand. It does not keep the model alive, and raises
+        `ReferenceError` when that is gone.
     """
-    here = weakref.ref(model)
-    return lambda *tensors: bound(here(), function)(*tensors)
+    here, name = weakref.ref(model), model.name
+
+    def call(*tensors):
+        if (model := here()) is None:
+            raise ReferenceError(f"the model {name} is gone: keep it in a variable of its own")
+        return bound(model, function)(*tensors)
+
+    return call
 
 
 def bound(model, function):
