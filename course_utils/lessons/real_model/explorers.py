@@ -28,22 +28,25 @@ def table(record, part, split="test"):
         split: `"test"` or `"validation"`.
     """
     rows, pairs = record["rows"], record["pairs"]
-    names = [*variants.variants(), *variants.files()]
+    names = [n for n in (*variants.variants(), *variants.files()) if n.startswith(f"{part}: ")]
     shown = []
-    for name in (name for name in names if name.startswith(f"{part}: ")):
+    for name in names:
         row = rows[f"{name}, {split}"]
         change, (low, high), (lost, won) = variants.compare(rows[f"float, {split}"], row, pairs)
         shown.append(
-            (
+            [
                 name.rpartition(": ")[2],
                 f"{row['recall at 1'][0]:.1%}",
                 f"{100 * change:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
                 f"{lost}, {won}",
                 f"{row['cosine']:.4f}",
-                f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else "",
-            )
+            ]
         )
-    head = [_("row"), _("recall"), _("change, points"), _("lost, won"), _("cosine"), _("MB")]
+    head = [_("row"), _("recall"), _("change, points"), _("lost, won"), _("cosine")]
+    sizes = [rows[f"{name}, {split}"]["bytes"] for name in names]
+    if all(sizes):  # what was changed lives in a file
+        head.append(_("MB"))
+        shown = [[*line, f"{size / 1e6:.1f}"] for line, size in zip(shown, sizes)]
     return Table(head, shown)
 
 
