@@ -117,7 +117,7 @@ class Reader:
         name = called(node)
         if name in ("min", "max", "sorted") and any(one.arg == "key" for one in node.keywords):
             return set()  # a choice among settings, no number
-        if name.rpartition(".")[2] == "skills":
+        if name in ("skills", "evaluation.skills"):
             split = next((one.value.value for one in node.keywords if one.arg == "split"), "test")
             return {Score(None, split, None)}
         if name in DATA and node.args and isinstance(node.args[0], ast.Constant):
