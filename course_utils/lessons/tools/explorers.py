@@ -1,5 +1,7 @@
 """The plane on which lesson 7 lays its tools out."""
 
+import numpy as np
+
 from course_utils.chart import Axis, Chart, Note, Points
 from course_utils.text import _
 
@@ -33,12 +35,18 @@ def plane(sizes, perplexity):
         for engine, names in engines.items()
         if names
     ]
-    marks += [
-        Note(sizes[name] / 1000, perplexity[name], " " + name.removeprefix(engine).strip(" ,"))
-        for engine, names in engines.items()
-        for name in names
-        if engine != "as trained"
-    ]
+    placed, letter = [], max(sizes.values()) / 75_000  # kilobytes that a letter covers
+    line = np.ptp(np.log([*perplexity.values()])) / 14
+    for name in sorted(sizes, key=sizes.get):
+        engine = next((one for one in COLORS if name.startswith(one)), "")
+        if not engine:
+            continue
+        x, y = sizes[name] / 1000, np.log(perplexity[name])
+        while any(x < right and abs(y - at) < line for right, at, note in placed):
+            y += line  # one that would touch another goes a line higher
+        text = " " + name.removeprefix(engine).strip(" ,")
+        placed.append((x + letter * (len(text) + 1), y, Note(x, float(np.exp(y)), text)))
+    marks += [note for right, at, note in placed]
     said = "; ".join(
         _("{name}: {size:,} bytes, perplexity {value:.2f}").format(
             name=name, size=sizes[name], value=perplexity[name]
