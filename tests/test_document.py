@@ -316,7 +316,8 @@ def test_every_fault_stands_on_verdicts_and_every_wrong_one_has_its_fault():
     assert set(named) == {
         id for id, v in verdicts.items() if v in ("wrong", "cannot be reproduced")
     }
-    assert len(faults.rows()) == faults.MATTER == 10
+    assert len(faults.rows()) == faults.MATTER == 10 and len(faults.FAULTS) == 17
+    assert "the seventeen faults above" in (NOTEBOOKS / "10_errata.ipynb").read_text("utf8")
     one = explorers.chosen("wrong", "5")
     assert one and all(claim.verdict == "wrong" and claim.section[0] == "5" for claim in one)
     assert explorers.chosen("", "") == list(CLAIMS)
