@@ -16,7 +16,7 @@ from course_utils import document
 from course_utils.document import CASES, CLAIMS, PRINTED, REFERENCES, SECTIONS, claims, tally
 from course_utils.document.claims import EVIDENCE, VERDICTS
 from course_utils.document.sections import LESSONS
-from course_utils.files import ROOT
+from course_utils.files import NOTEBOOKS, ROOT
 
 ids = [claim.id for claim in CLAIMS]
 
