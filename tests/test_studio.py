@@ -2,13 +2,14 @@
 
 import asyncio
 import difflib
+import re
 import threading
 
 import numpy as np
 import pytest
 import small
 
-from course_utils import compression, evaluation, models, pruning, quantization
+from course_utils import compression, evaluation, litert, models, pruning, quantization
 from course_utils.datasets import docs, tales
 from course_utils.evaluation.bench import bench
 from course_utils.evaluation.sweeps import front
@@ -180,6 +181,27 @@ def test_the_button_reports_the_test_set():
     studio.controls["step"].value = 0.1
     studio.test()
     assert "test set: accuracy" in studio.verdict.value
+
+
+def test_what_is_timed_is_the_setting_and_the_original():
+    here, one = bench("digits-mlp"), bench("digits-mlp").one_input()
+    files = here.exports(step=0.5, theta=None, score="magnitude", on="weight")
+    said = [litert.Runner(content)(one) for content in files.values()]
+    assert list(files)[0] == "original, float32" and one.shape == (1, 64)
+    np.testing.assert_allclose(said[0], here.original(one), atol=1e-4)
+    np.testing.assert_allclose(said[1], here.twin(one), atol=1e-4)
+    assert np.abs(said[0] - said[1]).max() > 0.1
+    assert len(files["this setting, int8"]) < 0.6 * len(files["this setting, float32"])
+    with pytest.raises(ValueError, match="several arrays"):
+        bench("tales-seq2seq").exports(step=0.5, theta=None, score="magnitude", on="weight")
+
+
+def test_speed_is_measured_on_demand_and_belongs_to_one_setting():
+    studio = Studio("digits-mlp")
+    studio.clock.click()
+    assert re.search(r"float32 \d+\.\d\d \(\d.*8-bit weights \d+\.\d\d \(", studio.pace.value)
+    studio.controls["step"].value = 0.1
+    assert studio.pace.value == ""
 
 
 def test_differences_in_the_text_are_marked():

@@ -12,9 +12,10 @@ import time
 
 import numpy as np
 
-from course_utils import compression, models, pruning, quantization
+from course_utils import compression, litert, models, pruning, quantization
+from course_utils.backend import tf
 from course_utils.checks import one_of
-from course_utils.evaluation import tasks
+from course_utils.evaluation import speed, tasks
 from course_utils.models.checkpoint import clone
 from course_utils.models.description import describe
 from course_utils.storage import Ledger, encode
@@ -177,6 +178,47 @@ class Bench:
             if settings:
                 self.put(**settings)
             return [self.task.score(model, data) for model in (self._original, self.twin)]
+
+    def exports(self, **settings):
+        """Converts for LiteRT, for one input at a time: the original, and one setting, as floats
+        and with 8-bit weights.
+
+        Returns:
+            By name, the files as `bytes`.
+
+        Raises:
+            ValueError: If what the model reads is no single array.
+        """
+        one = self.one_input()
+        shape = tf.TensorSpec(one.shape, one.dtype)
+        with self.turn:
+            self.put(**settings)
+            return {
+                name: litert.convert(model, shape, model.variables, mode)
+                for name, model, mode in (
+                    ("original, float32", self._original, "float"),
+                    ("this setting, float32", self.twin, "float"),
+                    ("this setting, int8", self.twin, "dynamic"),
+                )
+            }
+
+    def one_input(self):
+        """Returns what the model reads of one example, with a row in front."""
+        inputs = self.task.inputs(self.data)
+        if not isinstance(inputs, np.ndarray):
+            raise ValueError(f"{self.name} reads several arrays at once and is not timed here")
+        return inputs[:1]
+
+    def pace(self, **settings):
+        """Times the original and one setting in LiteRT, in turns, with one thread.
+
+        Returns:
+            By name, as `exports` gives them, a `speed.Timing`.
+        """
+        one, runners = self.one_input(), {}
+        for name, content in self.exports(**settings).items():
+            runners[name] = functools.partial(litert.Runner(content), one)
+        return speed.pairs(runners)
 
     def answers(self, question, scores):
         """Returns a question, and what the original and the twin find of it among the texts that
