@@ -187,7 +187,7 @@ def test_what_is_timed_is_the_setting_and_the_original():
     here, one = bench("digits-mlp"), bench("digits-mlp").one_input()
     files = here.exports(step=0.5, theta=None, score="magnitude", on="weight")
     said = [litert.Runner(content)(one) for content in files.values()]
-    assert list(files)[0] == "original, float32" and one.shape == (1, 64)
+    assert next(iter(files)) == "original, float32" and one.shape == (1, 64)
     np.testing.assert_allclose(said[0], here.original(one), atol=1e-4)
     np.testing.assert_allclose(said[1], here.twin(one), atol=1e-4)
     assert np.abs(said[0] - said[1]).max() > 0.1
