@@ -285,11 +285,10 @@ class Studio(Explorer):
             QUESTION, description=_("question"), continuous_update=False, layout={"width": "100%"}
         )
         self.waiting = None  # the text that is still to be written
-        self.button = ipywidgets.Button(
-            description=_("Measure on the test set"), layout={"width": "auto"}
-        )
+        whole = {"width": "auto", "flex": "0 0 auto"}  # a long answer would squeeze it
+        self.button = ipywidgets.Button(description=_("Measure on the test set"), layout=whole)
         self.verdict = ipywidgets.HTML()
-        self.clock = ipywidgets.Button(description=_("Measure the speed"), layout={"width": "auto"})
+        self.clock = ipywidgets.Button(description=_("Measure the speed"), layout=whole)
         self.pace = ipywidgets.HTML()
         picked = {
             "model": choice(
