@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from course_utils import decoding, distillation, document, evaluation, models
 from course_utils.backend import keras, tf
 from course_utils.datasets import docs
-from course_utils.experiments import make, students
+from course_utils.experiments import docs_small, long_students, make, record, students, training
 from course_utils.lessons.distillation.explorers import soft_label, temperature_explorer
 
 logits = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
@@ -465,3 +465,83 @@ def test_the_record_is_whole_and_the_shipped_student_is_in_it():
     fresh = evaluation.next_token(student, docs.sequences("test", 64))
     # 64 of the 256 sequences, and docstrings of whatever versions are installed: known to about 4%
     assert fresh.perplexity == pytest.approx(told["perplexity"], rel=0.15)
+
+
+def test_the_long_record_is_whole_and_its_intervals_are_those_of_its_runs():
+    found = make.results("long-students")
+    assert found["tokens"] >= 20_000_000 and len(found["seeds"]) >= 3
+    done = [(run["way"], run["seed"]) for run in found["runs"]]
+    assert sorted(done) == sorted(
+        (way, seed) for way in ("labels", "KL") for seed in found["seeds"]
+    )
+    for split in ("validation", "test"):
+        gain = long_students.against_labels(found["runs"], split)
+        assert found["against_labels"][split]["mean"] == pytest.approx(gain["mean"])
+        assert found["against_labels"][split]["interval"] == pytest.approx(gain["interval"])
+    for run in found["runs"]:  # the curve is another, smaller sample of the same split
+        steps, losses = zip(*run["curve"])
+        assert steps[-1] == found["steps"] and losses[-1] == pytest.approx(
+            run["validation"]["loss"], abs=0.05
+        )
+
+
+def test_a_long_training_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "EVERY", 2)
+    monkeypatch.setattr(training, "ROWS", 4)
+    monkeypatch.setattr(training, "warm_up_then_cosine", lambda *told: 1e-3)
+    small = {"width": 16, "depth": 1, "heads": 2}
+    recipe = {"text": "docs", "model": small, "steps": 4, "seed": 5, "teacher": "docs-base"}
+    recipe["learning_rate"] = 1e-3
+    whole, curve = long_students.learn(recipe, record.Run(tmp_path, "whole"), "KL")
+    cut = record.Run(tmp_path, "cut")
+
+    def keep(*what, kept=cut.keep):
+        kept(*what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cut, "keep", keep)
+    with pytest.raises(KeyboardInterrupt):
+        long_students.learn(recipe, cut, "KL")
+    again, resumed = long_students.learn(recipe, record.Run(tmp_path, "cut"), "KL")
+    assert resumed["curve"] == curve["curve"] and [step for step, _ in curve["curve"]] == [2, 4]
+    for one, other in zip(whole.get_weights(), again.get_weights()):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_teacher_takes_the_place_of_the_labels_and_of_nothing_else():
+    inputs, labels = training.windows(docs.tokens("train"), 5, 0)
+    seen, soft, weights = training.taught("docs-base")(inputs, labels, "weights")
+    assert seen is inputs and weights == "weights" and soft.shape[:2] == labels.shape
+    np.testing.assert_allclose(soft.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        soft, distillation.soften(models.load("docs-base")(inputs), 1.0), atol=1e-5
+    )
+    assert 0.4 < np.mean(soft.argmax(-1) == labels) < 0.7  # as often as docs-base is right
+
+
+def test_the_control_of_the_small_file_is_the_same_fine_tuning_without_a_teacher(
+    tmp_path, monkeypatch
+):
+    found, shipped = make.results("docs-base-small-labels"), make.results("docs-base-small")
+    assert found["test"]["tokens_sha256"] == shipped["test"]["tokens_sha256"]
+    assert found["test"]["float"]["loss"] == pytest.approx(shipped["test"]["float"]["loss"])
+    apart = found["test"]["against_labels"]["mean"]
+    assert apart == pytest.approx(
+        shipped["test"]["small"]["loss"] - found["test"]["small"]["loss"], rel=1e-3
+    )
+    heard = []
+    monkeypatch.setattr(docs_small, "PARTS", 1)
+    monkeypatch.setattr(docs_small.finetuning, "finetune", lambda *told: heard.append(told))
+    monkeypatch.setattr(record.Run, "keep", lambda *told: None)
+    monkeypatch.setattr(record.Run, "model", lambda self, part: None)
+    model, steps = models.load("docs-base"), docs_small.recipe()
+    docs_small.learnt(model, steps, record.Run(tmp_path, "a"), students.labels_only)
+    docs_small.learnt(model, steps, record.Run(tmp_path, "b"))
+    (one, batches, count, rounding, _, labels, _decay), other = heard
+    assert one is other[0] and count == other[2] and rounding(0) == other[3](0) == steps
+    inputs, targets = batches(0)
+    np.testing.assert_array_equal(inputs, other[1](0)[0])
+    silent = (targets[0], targets[1] * 0)
+    logits = model(inputs)
+    assert labels(targets, logits) == labels(silent, logits)
+    assert other[5](targets, logits) != other[5](silent, logits)

@@ -11,6 +11,7 @@ from course_utils.compression import (
     Quantize,
     compress,
     finetuning,
+    load,
     sensitivity,
     weights,
 )
@@ -34,16 +35,9 @@ def docs_base_small(folder, run):
     Fine-tuning runs in parts of equal length, and a backup after each one holds all that the next
     needs: a run that was cut off ends where an uncut one would.
     """
-    model, twin = models.load("docs-base"), None
-    steps, done = equal_harm(model), len(run.parts)
-    seconds = run.parts[str(done)] if done else 0
-    for part in range(done, PARTS):
-        twin, begun = run.model(str(part)) if part else model, time.perf_counter()
-        twin = learn(twin, soft_targets(model, part), steps, linear_decay(part))
-        seconds += round(time.perf_counter() - begun)
-        run.keep(str(part + 1), seconds, twin)
-        run.drop(str(part))
-    twin = run.model(str(PARTS))
+    model = models.load("docs-base")
+    steps = equal_harm(model)
+    twin, seconds = learnt(model, steps, run)
     small = compress(twin, steps, "entropy")
     small.save(folder / "compressed" / "docs-base-small.safetensors")
     at_once = compress(model, steps, "entropy")
@@ -64,6 +58,38 @@ def docs_base_small(folder, run):
     }
 
 
+def labels_alone(folder, run):
+    """The control for `docs_base_small`: the same fine-tuning of the same steps on the same batches,
+    without what docs-base would have said. No file is shipped."""
+    model = models.load("docs-base")
+    twin, seconds = learnt(model, recipe(), run, students.labels_only)
+    alone = compress(twin, recipe(), "entropy")
+    shipped = load(folder / "compressed" / "docs-base-small.safetensors")
+    record = {"model": "docs-base", "seed": SEED, "seconds": seconds, **sizes(model, alone)}
+    for split in ("validation", "test"):
+        tokens = docs.sequences(split)
+        losses = (evaluation.next_token(each, tokens).losses for each in (alone.model, shipped))
+        mean, interval = evaluation.paired(*losses)
+        record[split] = {
+            **compare(model, alone.model, tokens),
+            "against_labels": {"mean": mean, "interval": interval},
+        }
+    return record
+
+
+def learnt(model, steps, run, loss=None):
+    """Fine-tunes part by part; returns the twin and the seconds it took."""
+    done = len(run.parts)
+    seconds = run.parts[str(done)] if done else 0
+    for part in range(done, PARTS):
+        twin, begun = run.model(str(part)) if part else model, time.perf_counter()
+        twin = learn(twin, soft_targets(model, part), steps, linear_decay(part), loss)
+        seconds += round(time.perf_counter() - begun)
+        run.keep(str(part + 1), seconds, twin)
+        run.drop(str(part))
+    return run.model(str(PARTS)), seconds
+
+
 def recipe():
     """Returns the steps of the shipped file, a `Quantize` for each matrix, read off its record.
 
@@ -77,10 +103,10 @@ def recipe():
     return [Quantize(quantization.step, only=name, step=float(step)) for name, step in pairs]
 
 
-def learn(twin, batches, rounding, rate):
+def learn(twin, batches, rounding, rate, loss=None):
     """Fine-tunes a model that is rounded before each step; half of the loss are the labels, half
-    what the teacher thinks."""
-    loss = distillation.with_labels(distillation.kl())
+    what the teacher thinks, unless another loss is given."""
+    loss = loss or distillation.with_labels(distillation.kl())
     return finetuning.finetune(twin, batches, STEPS, lambda step: rounding, rate, loss, DECAY)
 
 

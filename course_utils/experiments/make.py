@@ -13,6 +13,7 @@ from course_utils.checks import one_of
 from course_utils.experiments import (
     applications,
     caches,
+    long_students,
     personal,
     pretraining,
     real_model,
@@ -22,7 +23,7 @@ from course_utils.experiments import (
     tokenizer,
     voices,
 )
-from course_utils.experiments.docs_small import docs_base_small
+from course_utils.experiments.docs_small import docs_base_small, labels_alone
 from course_utils.experiments.lenet_small import digits_lenet_small
 from course_utils.experiments.methods_table import methods, recovered
 from course_utils.experiments.record import Run, results, stamped
@@ -31,10 +32,12 @@ __all__ = ["RECIPES", "make", "results"]
 
 RECIPES = {
     "docs-base-small": docs_base_small,
+    "docs-base-small-labels": labels_alone,
     "digits-lenet-small": digits_lenet_small,
     "methods": methods,
     "recovered": recovered,
     "students": students.experiment,
+    "long-students": long_students.experiment,
     "pretraining": pretraining.experiment,
     "reference": reference.experiment,
     "caches": caches.experiment,

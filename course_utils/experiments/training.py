@@ -208,15 +208,16 @@ def chances(model, inputs):
     return tf.nn.softmax(model(inputs))
 
 
-def taught(name, batch, held_out):
-    """Puts what a model thinks likely in the place of what came: a soft label at each position."""
+def taught(name):
+    """Returns a function that puts what a model thinks likely in the place of what came: a soft
+    label at each position of a batch."""
     teacher = checkpoint.load(files.DATA / "models" / f"{name}.safetensors")
     say = bound(teacher, chances)
 
-    def soft(inputs, targets, weights):
-        return inputs, say(tf.constant(inputs)).numpy(), weights
+    def soft(inputs, targets, *weights):
+        return inputs, say(tf.constant(inputs)).numpy(), *weights
 
-    return lambda step: soft(*batch(step)), soft(*held_out)
+    return soft
 
 
 def split_rows(tokens):
@@ -336,15 +337,14 @@ def loss_of(model, tokens):
 def train_language(name, run):
     """Trains a language model, or goes on from its backup; returns it with its record."""
     recipe = {"seed": 1, **LANGUAGE[name]}
-    vocabulary, batch, held_out = text(recipe["text"], recipe["seed"])
-    if "teacher" in recipe:
-        batch, held_out = taught(recipe["teacher"], batch, held_out)
-    held_out = dict(zip(("x", "y", "sample_weight"), held_out))
+    vocabulary, hard, held_out = text(recipe["text"], recipe["seed"])
+    soft = taught(recipe["teacher"]) if "teacher" in recipe else lambda *batch: batch
+    held_out = dict(zip(("x", "y", "sample_weight"), soft(*held_out)))
     done = max(map(int, run.parts), default=0)
     model = run.model(str(done)) if done else ready(begin(name, recipe, vocabulary), recipe)
     seconds = run.parts[str(done)]["seconds"] if done else 0
     begun = time.perf_counter()
-    for step, train_loss in fit(model, batch, recipe["steps"], done):
+    for step, train_loss in fit(model, lambda step: soft(*hard(step)), recipe["steps"], done):
         loss = float(model.evaluate(**held_out, batch_size=32, verbose=0))
         point = {
             "step": step,
