@@ -25,7 +25,8 @@ def top_p(logits, p):
     nucleus (Holtzman et al., 2020)."""
     ranked = tf.sort(logits, direction="DESCENDING")
     before = tf.cumsum(tf.nn.softmax(ranked), axis=-1, exclusive=True)
-    kept = tf.where(before < p, ranked, np.inf)  # a token stays while those before it hold less
+    # A token stays while those before it hold less; rounded sums may reach 1 before the last one.
+    kept = tf.where((before < p) | (p >= 1), ranked, np.inf)
     last = tf.minimum(tf.reduce_min(kept, axis=-1, keepdims=True), ranked[:, :1])
     return tf.where(logits >= last, logits, -np.inf)
 

@@ -140,12 +140,9 @@ def link(notebook):
 
 
 def typeset(text):
-    """Returns a quote or a formula as HTML: LaTeX between dollars, which Jupyter sets, and pieces
-    of it as code."""
-    if "\\" not in text or "$" in text:
-        return html.escape(text)
-    whole = "&" not in text and "\\begin" not in text
-    return f"${html.escape(text)}$" if whole else f"<code>{html.escape(text)}</code>"
+    """Returns a quote or a formula as HTML: LaTeX between dollars, which Jupyter sets."""
+    formula = "\\" in text and "$" not in text
+    return f"${html.escape(text)}$" if formula else html.escape(text)
 
 
 def errata(section):

@@ -105,7 +105,7 @@ CLAIMS = (
         expected=(26 + (np.e - 2) * 6, 0.0),
         verdict="depends",
         because="On which of the two is the table. If W_x is, as the text under the formula says, a one-hot x "
-        "and A the identity add up all columns of W_x and end 30.3 away from the one that was asked "
+        "and A the identity add up all columns of W_x and end at a distance of 30.3 from the one that was asked "
         "for, in a table whose largest entry is 8. If A is, with twice as many rows and as "
         "logarithms, the formula gives the row exactly: A x is then the look-up, and W_x and the "
         "exponential only undo the logarithm.",
@@ -142,7 +142,7 @@ CLAIMS = (
         because="True of a dense layer. In a Transformer's encoder the words meet: with this formula a change of "
         "word 0 changes the output at word 1 by exactly 0. Attention, the residual and the norm "
         "are missing.",
-        repaired=r"h' = h + \text{Attn}(\text{LN}(h)), \quad h'' = h' + W_2\,\sigma(W_1\,\text{LN}(h') + b_1) + b_2",
+        repaired=r"$h' = h + \text{Attn}(\text{LN}(h))$, and then $h'' = h' + W_2\,\sigma(W_1\,\text{LN}(h') + b_1) + b_2$",
     ),
     Claim(
         id="4.1.2-h-prev",
@@ -231,7 +231,7 @@ CLAIMS = (
     ),
     Claim(
         id="4.2.2-strong-first",
-        quote=r"w & \text{if } \text{importance}(w) > \theta",
+        quote=r"\text{importance}(w) > \theta",
         states="Weights of higher importance are the ones to keep.",
         recompute=lambda: (importance(np.full(4, 0.1)), importance(np.full(4, 10.0))),
         expected=(100.0, 0.01),
@@ -256,7 +256,7 @@ CLAIMS = (
     ),
     Claim(
         id="4.2.2-remove",
-        quote=r"\text{remove}(w) = \begin{cases}",
+        quote=r"\text{remove}(w) =",
         states="Parameters below a threshold are removed.",
         recompute=lambda: shares_kept(w, np.linspace(0, 1, 21)),
         expected=(0.0, 1.0),

@@ -200,7 +200,7 @@ CLAIMS = (
         expected=(0.8946, 0.7992, 0.5972),
         tolerance=0.01,
         verdict="holds",
-        because="A digit classifier has accuracy 0.89, rounded to Q = 0.1 it has 0.80, to 0.2 it has 0.60. "
+        because="The digit classifier digits-mlp has accuracy 0.89, rounded to Q = 0.1 it has 0.80, to 0.2 it has 0.60. "
         "Pruning and distillation can cost some too, as 8.3 says.",
     ),
     Claim(
@@ -232,7 +232,7 @@ CLAIMS = (
         expected=0.8934,
         tolerance=0.01,
         verdict="holds",
-        because="They ask nothing about language: a digit classifier rounded to Q = 0.05 still has accuracy 0.89. In "
+        because="They ask nothing about language: the digit classifier digits-mlp rounded to Q = 0.05 still has accuracy 0.89. In "
         "vision they came first (Han et al., 2016).",
     ),
     Claim(

@@ -190,7 +190,7 @@ def step_explorer(roof):
             roof,
             _("its bandwidth and its peak"),
         ),
-        shape=choice(_("model"), SHAPES, SHAPES["7 billion"], _("its shape is all that counts")),
+        shape=choice(_("model"), SHAPES, SHAPES["7 billion"], _("its shape")),
         batch=Number(
             _("batch"),
             [2**n for n in range(11)],

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from course_utils.backend import tf
-from course_utils.chart import Axis, Bars, Chart, Grid, Line, Rule
+from course_utils.chart import Axis, Bars, Chart, Grid, Points, Rule
 from course_utils.datasets import digits
 from course_utils.decoding import exits
 from course_utils.evaluation import attribution, explaining
@@ -292,11 +292,11 @@ def correlations_chart(settings, alike, random):
     places = np.arange(len(settings)) + 0.5
     return Chart(
         [
-            Line(places, alike, _("the compressed classifier"), "blue"),
+            Points(places, alike, _("the compressed classifier"), "blue", size=6),
             Rule(random, vertical=False, label=_("weights in another order")),
         ],
-        x=Axis(ticks=dict(zip(places.tolist(), settings))),
-        y=Axis(_("rank correlation"), low=0, high=1),
+        x=Axis(ticks=dict(zip(places.tolist(), settings)), low=0, high=len(settings), turned=True),
+        y=Axis(_("rank correlation"), low=min(-0.2, random), high=1),
         title=_("Explanations, against before"),
         width=560,
     )
