@@ -92,11 +92,12 @@ def test_filters_keep_what_they_say():
     assert kept(sampling.min_p(logits, 0.29)).tolist() == [[True, True, True, False]]
     assert kept(sampling.min_p(logits, 0.31)).tolist() == [[True, True, False, False]]
     # Of the second row the first token alone holds what float32 rounds to 1.
-    for logits in (logits, np.array([[30, 1, 0, -80]], np.float32)):
+    sharp = np.array([[30, 1, 0, -80]], np.float32)
+    for some in (logits, sharp):
         for nothing in (
-            sampling.top_k(logits, 4),
-            sampling.top_p(logits, 1),
-            sampling.min_p(logits, 0),
+            sampling.top_k(some, 4),
+            sampling.top_p(some, 1),
+            sampling.min_p(some, 0),
         ):
             assert kept(nothing).all()
 
