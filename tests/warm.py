@@ -58,6 +58,7 @@ def source():
         process = subprocess.Popen(
             [sys.executable, __file__, "fork", str(listening.fileno())],
             pass_fds=[listening.fileno()],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a fork would lose further threads
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
