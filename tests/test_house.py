@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from course_utils.files import ROOT
 
@@ -124,6 +127,46 @@ def test_the_lock_holds_a_version_of_everything_that_is_asked_for():
                 assert version.removeprefix("==") in SpecifierSet(allowed), (package, version)
     text = (ROOT / "requirements.lock").read_text("utf8")
     assert not re.search(r"https?:|file:|--index| @ ", text)
+
+
+def closed(pins, releases):
+    """Lists the pins of a lock that pip would refuse: releases closed to a Python they are for.
+
+    Args:
+        pins: Lines of a lock.
+        releases: For each name and version that is known, which Pythons it is for.
+    """
+    found = []
+    for pin in map(Requirement, pins):
+        (version,) = (one.version for one in pin.specifier)
+        opened = SpecifierSet(releases.get((canonicalize_name(pin.name), version)) or "")
+        found += [
+            f"{pin.name} {version} is not for Python {python}"
+            for python in ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
+            if (pin.marker is None or pin.marker.evaluate(described(python)))
+            and python not in opened
+        ]
+    return found
+
+
+def described(python):
+    """Returns what markers ask of a Python."""
+    return {"python_version": python.rpartition(".")[0], "python_full_version": python}
+
+
+def test_every_pin_can_be_installed_on_each_python_it_is_for():
+    """uv installs a release that is closed to its Python, and pip does not. Judged by the releases
+    that are installed here."""
+    text = (ROOT / "requirements.lock").read_text("utf8")
+    pins = [line for line in text.splitlines() if not line.startswith("#")]
+    releases = {
+        (canonicalize_name(one.name), one.version): one.metadata["Requires-Python"]
+        for one in metadata.distributions()
+    }
+    assert closed(pins, releases) == []
+    planted = {("strenum", "1.3.1"): "<3.11,>=3.8.6"}
+    assert closed(["strenum==1.3.1 ; python_version < '3.11'"], planted) == []
+    assert closed(["strenum==1.3.1"], planted)[0] == "strenum 1.3.1 is not for Python 3.11.7"
 
 
 def test_a_package_named_in_two_places_is_pinned_alike():
