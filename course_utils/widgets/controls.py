@@ -197,7 +197,7 @@ def noted(text):
 def row(*controls_and_description):
     """Controls and what they do, side by side where there is room."""
     *controls, description = controls_and_description
-    note = ipywidgets.HTML(noted(description), layout={"flex": "1 1 200px", "min_width": "0"})
+    note = ipywidgets.HTML(noted(description), layout={"flex": "1 1 140px", "min_width": "0"})
     widget = ipywidgets.HBox([*controls, note])
     widget.add_class("course-control")
     return widget

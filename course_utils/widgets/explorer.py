@@ -14,10 +14,10 @@ STYLE = """<style>
 .course-explorer { max-width: 1000px; overflow: hidden; }
 .course-explorer .widget-html { margin: 0; }
 .course-explorer .widget-html-content { line-height: 1.4; font-size: 13px; align-self: stretch; }
-.course-control { flex-flow: row wrap; align-items: center; }
+.course-control { flex-flow: row wrap; align-items: center; margin: 3px 0; }
 .course-control .widget-label { font-weight: 600; }
 .course-control .widget-toggle-buttons { display: flex; flex-wrap: nowrap; align-items: center; width: auto; max-width: 100%; margin-right: 10px; }
-.course-control > .widget-html { flex: 1 1 200px; min-width: min(200px, 100%); }
+.course-control > .widget-html { flex: 1 1 140px; min-width: min(140px, 100%); }
 .course-control .widget-hslider { margin-right: 10px; }
 .course-control .widget-dropdown { width: max-content; margin-right: 10px; }
 .course-control .widget-toggle-buttons > .widget-label { text-align: right; margin-right: 8px; flex-shrink: 0; }
