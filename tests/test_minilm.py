@@ -389,6 +389,10 @@ def test_the_studio_can_be_asked(monkeypatch):
     assert "<mark>" not in same
     studio.controls["step"].value = 0.1
     assert studio.result.accuracy < studio.result.original[0] and "<mark>" in studio.sample.value
+    here, settings = studio._setting()
+    found = here.samples(studio.question.value, **settings)
+    here.last = None, None  # so that the texts are read anew
+    assert here.samples(studio.question.value, **settings) == found
     studio.question.value = " "
     assert "at least one letter" in studio.sample.value
     studio.question.value = "How is a matrix inverted?"

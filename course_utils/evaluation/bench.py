@@ -105,6 +105,7 @@ class Bench:
         self.description = describe(self._original)
         tensors = self.put(step=None, theta=None, score="magnitude", on="weight")[0]
         self.score = self.task.score(self._original, self.data)
+        self.last = None, None  # settings that were measured last, and what came out
         size = encode(tensors, model=self.description)[1].total
         self.reference = self.score.accuracy, self.score.perplexity, size
 
@@ -156,6 +157,7 @@ class Bench:
             # The file is laid out while the twin is scored.
             file = BESIDE.submit(encode, tensors, storage, self.description)
             score = self.task.score(self.twin, self.data)
+            self.last = settings, score
         return Result(
             settings={"model": self.name, "storage": storage, **settings},
             accuracy=score.accuracy,
@@ -220,12 +222,12 @@ class Bench:
             runners[name] = functools.partial(litert.Runner(content), one)
         return speed.pairs(runners)
 
-    def answers(self, question, scores):
-        """Returns a question, and what the original and the twin find of it among the texts that
-        `report` scored them on."""
+    def answers(self, question, scores, split="test"):
+        """Returns a question, and what the original and the twin find of it among the texts of a
+        split that they were scored on."""
         models = self._original, self.twin
         (asked, before), (__, after) = (
-            self.task.answer(model, question, "test", score.measured.texts)
+            self.task.answer(model, question, split, score.measured.texts)
             for model, score in zip(models, scores)
         )
         return asked, before, after
@@ -234,11 +236,6 @@ class Bench:
     def original_sample(self):
         """A sample of the original's work; see `evaluation.tasks`."""
         return self.task.sample(self._original)
-
-    @functools.cached_property
-    def found(self):
-        """What the original found, by question."""
-        return {}
 
     def samples(self, question=None, **settings):
         """Returns a prompt, and what the original and the twin, at one setting or as it stands, add
@@ -251,16 +248,16 @@ class Bench:
             ValueError: If it holds nothing that could be read.
         """
         with self.turn:
-            asked = () if question is None else (question,)
-            if asked and question not in self.found:
-                self.found[question] = self.task.sample(self._original, question)
-            sample = self.found[question] if asked else self.original_sample
-            if sample is None:
-                return None
-            prompt, before = sample
             if settings:
                 self.put(**settings)
-            return prompt, before, self.task.sample(self.twin, *asked)[1]
+            if question is not None:  # the texts were read when the setting was measured
+                known, score = self.last
+                score = score if known == settings else self.task.score(self.twin, self.data)
+                return self.answers(question, (self.score, score), "validation")
+            if self.original_sample is None:
+                return None
+            prompt, before = self.original_sample
+            return prompt, before, self.task.sample(self.twin)[1]
 
 
 @functools.cache
