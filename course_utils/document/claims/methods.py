@@ -212,7 +212,7 @@ CLAIMS = (
         tolerance=0.005,
         verdict="holds",
         because="They may, and need not: rounding the digit classifier to Q = 0.05 costs 0.001 of accuracy with no training "
-        "at all. Distillation is training; 03_4_trade_offs lists what each took.",
+        "at all. Distillation is training; 03_4_trade_offs lists what rounding, calibration, fine-tuning and distillation took.",
     ),
     Claim(
         id="3.4-language",
