@@ -1,6 +1,7 @@
 """Data: splits that share nothing, the same windows each time, and text that comes back from
 tokens."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -179,3 +180,42 @@ def test_sizes_that_are_none_are_named(bad):
         docs.sequences("validation", 2, bad)
     with pytest.raises(ValueError, match="count must be a whole number from 1 to"):
         docs.sequences("validation", bad)
+
+
+EVERYWHERE = """
+def first():
+    def inside(): ...
+    return lambda: [i for i in ()]
+class One:
+    async def late(self):
+        with self:
+            def deep(): ...
+if True:
+    def yes(): ...
+else:
+    def no(): ...
+for i in ():
+    while i:
+        def loop(): ...
+    else:
+        def never(): ...
+try:
+    def tried(): ...
+except ValueError:
+    def caught(): ...
+else:
+    def well(): ...
+finally:
+    def at_last(): ...
+match 1:
+    case 1:
+        def matched(): ...
+"""
+
+
+def test_statements_are_those_of_a_walk_and_in_its_order():
+    tree = ast.parse(EVERYWHERE)
+    kinds = (ast.mod, ast.stmt, ast.excepthandler, ast.match_case)
+    walked = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    assert list(docs.statements(tree)) == walked
+    assert sum(isinstance(node, ast.FunctionDef) for node in walked) == 12
