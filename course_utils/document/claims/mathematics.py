@@ -440,7 +440,7 @@ CLAIMS = (
         tolerance=0.02,
         verdict="depends",
         because="On the unit: the same vector divided by 10 has importance 5.62 and is kept whole, and so is the "
-        "trained digit classifier with 5.58. Trained weights are mostly far below 1; 03_2_pruning "
+        "trained linear classifier of digits with 5.58. Trained weights are mostly far below 1; 03_2_pruning "
         "slides the "
         "threshold.",
     ),

@@ -34,7 +34,7 @@ CLAIMS = (
         expected=(0.0013, 0.5508),
         tolerance=0.01,
         verdict="depends",
-        because="On how far one goes: the digit classifier loses 0.001 of accuracy at Q = 0.05 and 0.55 when one "
+        because="On how far one goes: a linear classifier of digits loses 0.001 of accuracy at Q = 0.05 and 0.55 when one "
         "weight in ten is kept. 08_1_frontier_quantization and 08_2_frontier_pruning say how far "
         "one can.",
     ),
@@ -90,7 +90,7 @@ CLAIMS = (
         expected=(0.5972, 0.7189, 0.8539),
         tolerance=0.02,
         verdict="holds",
-        because="On the digit classifier digits-mlp, 0.89 before: 0.60 rounded to 0.2, 0.72 with 30 % of the weights; a student "
+        because="On a linear classifier of digits, 0.89 before: 0.60 rounded to 0.2, 0.72 with 30 % of the weights; a student "
         "with half the pixels agrees with it on 0.85. Section 3.3 named quantization only.",
     ),
     Claim(
@@ -115,7 +115,7 @@ CLAIMS = (
         tolerance=1,
         verdict="depends",
         evidence="argued",
-        because="On what complex means: rounding leaves the digit classifier 24 different numbers among its 650 "
+        because="On what complex means: rounding leaves a linear classifier of digits 24 different numbers among its 650 "
         "weights. Whether explanations survive is measured in 06_4_outlook, 08_2_frontier_pruning and 09_faq.",
     ),
     Claim(
@@ -209,7 +209,7 @@ CLAIMS = (
         expected=0.8457,
         tolerance=0.01,
         verdict="depends",
-        because="On format, pattern and price: with half its weights the digit classifier has accuracy 0.85 instead "
+        because="On format, pattern and price: with half its weights a linear classifier of digits has accuracy 0.85 instead "
         "of 0.89, and in a dense array it is no smaller. 09_faq runs it.",
     ),
     Claim(

@@ -82,7 +82,7 @@ def test_honest_bits(answer):
             "4 bits and a float16 scale for every 32 weights make 4.5 bits a weight, got {got}"
         ).format(got=got),
     )
-    expect(abs(answer(1000, 3, 128) - 3.125) < 1e-9, _("try 3 bits with groups of 128: 3.125"))
+    expect(abs(answer(1024, 3, 128) - 3.125) < 1e-9, _("try 3 bits with groups of 128: 3.125"))
 
 
 def clipping_scales(weights, bits):
