@@ -16,7 +16,7 @@ from course_utils.checks import finite, fraction, not_negative, positive, whole,
 LARGEST = 1e15  # of a logit: squares and quotients of larger ones might leave float32
 
 
-def heard(name, logits):
+def checked_logits(name, logits):
     """Returns logits as a `float32` tensor; raises `ValueError` if they are not finite or beyond
     `LARGEST`, which only a graph under construction cannot know."""
     logits = tf.cast(logits, tf.float32)
@@ -49,7 +49,7 @@ def soften(logits, temperature=1.0):
     >>> soften([2.0, 1.0, 0.0], temperature=10).numpy().round(2)
     array([0.37, 0.33, 0.3 ], dtype=float32)
     """
-    return tf.nn.softmax(heard("logits", logits) / checked_temperature(temperature))
+    return tf.nn.softmax(checked_logits("logits", logits) / checked_temperature(temperature))
 
 
 def log_soften(logits, temperature=1.0):
@@ -79,7 +79,8 @@ def pair(teacher, student):
             "teacher and student must answer the same questions, at least one, "
             f"got shapes {tuple(teacher.shape)} and {tuple(student.shape)}"
         )
-    return heard("the teacher's logits", teacher), heard("the student's logits", student)
+    teacher = checked_logits("the teacher's logits", teacher)
+    return teacher, checked_logits("the student's logits", student)
 
 
 def squared_error(teacher, student):
@@ -170,7 +171,7 @@ class label_smoothing:
         fraction("share", self.share)
 
     def __call__(self, labels, student):
-        log_student = tf.nn.log_softmax(heard("the student's logits", student))
+        log_student = tf.nn.log_softmax(checked_logits("the student's logits", student))
         true = tf.gather(log_student, labels, batch_dims=len(log_student.shape) - 1)
         even = tf.reduce_mean(log_student, -1)
         return -tf.reduce_mean((1 - self.share) * true + self.share * even)
@@ -226,7 +227,8 @@ class with_hints:
 
     def __call__(self, targets, outputs):
         (rest, hints), (logits, hidden) = targets, outputs
-        apart = heard("hints", hints) - heard("the student's hidden vectors", hidden)
+        hidden = checked_logits("the student's hidden vectors", hidden)
+        apart = checked_logits("hints", hints) - hidden
         return self.loss(rest, logits) + self.weight * tf.reduce_mean(tf.square(apart))
 
 
@@ -273,7 +275,7 @@ def top_k(logits, k):
     Raises:
         ValueError: If `k` is not from 1 to the number of classes, or a logit is not finite.
     """
-    log_probabilities = tf.nn.log_softmax(heard("logits", logits)).numpy()
+    log_probabilities = tf.nn.log_softmax(checked_logits("logits", logits)).numpy()
     classes = log_probabilities.shape[-1]
     order = np.argsort(-log_probabilities, -1)[..., whole("k", k, 1, classes) :]
     others = np.take_along_axis(log_probabilities, order, -1)

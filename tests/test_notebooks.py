@@ -2,6 +2,7 @@
 
 import json
 import re
+import symtable
 
 import pytest
 from again import overwritten
@@ -250,3 +251,62 @@ def test_the_first_page_promises_the_minutes_of_the_lessons():
     assert len(promised) >= 3
     for name, minutes in promised:
         assert re.search(r"About (\d+) minutes", texts[name])[1] == minutes, name
+
+
+def leans_on(cells):
+    """Lists the names that only optional cells give, and a later cell that is not optional takes."""
+    found, given, core, optional = [], {}, set(), 0
+    for cell in cells:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            for marks, words in re.findall(r"^(#+) (.*)$", text, re.MULTILINE):
+                if not optional or len(marks) <= optional:
+                    optional = len(marks) * words.endswith("(optional)")
+            continue
+        takes, gives = names(text)
+        if optional:
+            given.update(dict.fromkeys(gives - core, cell["id"]))
+            continue
+        found += [
+            f"{cell['id']} takes {name}, which only {given[name]} gives"
+            for name in sorted((takes & given.keys()) - core)
+        ]
+        core |= gives
+        given = {name: owner for name, owner in given.items() if name not in gives}
+    return found
+
+
+def names(code):
+    """The names that code takes from cells before it, and those that it gives to cells after it."""
+    table = symtable.symtable(code, "cell", "exec")
+    gives = {one.get_name() for one in table.get_symbols() if one.is_assigned()}
+    gives |= {one.get_name() for one in table.get_symbols() if one.is_imported()}
+    takes, tables = set(), [table]
+    while tables:
+        part = tables.pop()
+        tables += part.get_children()
+        free = [one for one in part.get_symbols() if one.is_global() or part is table]
+        takes |= {one.get_name() for one in free if one.is_referenced()}
+    return takes - gives, gives
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_optional_can_be_skipped(path):
+    assert leans_on(json.loads(path.read_text(encoding="utf8"))["cells"]) == []
+
+
+def test_what_leans_on_an_optional_cell_is_found():
+    def cell(kind, text):
+        return {"cell_type": kind, "id": "01-" + text.split()[0].strip("#"), "source": text}
+
+    cells = [
+        cell("code", "kept = 1"),
+        cell("markdown", "# More (optional)\n\n### A part of it"),
+        cell("code", "kept = more = 2"),
+        cell("markdown", "# Core"),
+        cell("code", "print(kept)"),
+        cell("code", "def f():\n    return [more for i in (1, 2)]"),
+    ]
+    assert leans_on(cells) == ["01-def takes more, which only 01-kept gives"]
+    cells[-1]["source"] = "more = 3\nprint(more)"
+    assert leans_on(cells) == []

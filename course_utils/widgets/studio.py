@@ -88,7 +88,7 @@ def parts(ledger, seconds):
     lines = (
         _("bytes: {parts} = {total}").format(parts=sizes, total=f"<b>{ledger.total:,}</b>"),
         _("tensors: {layouts}").format(layouts=common + ", …" * (len(layouts) > 4)),
-        _("measured in {time}").format(
+        _("measured on validation data in {time}").format(
             time=f'<span class="studio-time">{1000 * seconds:.0f} ms</span>'
         ),
     )

@@ -8,33 +8,66 @@ from course_utils.lesson.exercise import Exercise, expect
 from course_utils.text import _
 
 
-def importance(w):
-    return np.sum(w**2) / np.sum(w**4)
+def taking_part(matrix):
+    squares, fourths = np.sum(matrix**2, axis=0), np.sum(matrix**4, axis=0)
+    return squares**2 / np.where(fourths > 0, fourths, 1) / len(matrix)
 
 
-def participation(w):
-    return np.sum(w**2) ** 2 / np.sum(w**4)
+def importance(matrix):
+    fourths = np.sum(matrix**4, axis=0)
+    return np.sum(matrix**2, axis=0) / np.where(fourths > 0, fourths, 1)
 
 
-def norm(w):
-    return np.sqrt(np.sum(w**2))
+def a_number(matrix):
+    return np.sum(matrix**2) ** 2 / np.sum(matrix**4) / matrix.size
 
 
-def test_participation(answer):
-    w = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+def of_rows(matrix):
+    return taking_part(matrix.T)
+
+
+def not_a_share(matrix):
+    return taking_part(matrix) * len(matrix)
+
+
+def nothing_over_nothing(matrix):
+    with np.errstate(invalid="ignore"):
+        return np.sum(matrix**2, axis=0) ** 2 / np.sum(matrix**4, axis=0) / len(matrix)
+
+
+def test_taking_part(answer):
+    matrix = np.array([[3.0, 0.0, 1.0], [3.0, 7.0, 2.0], [3.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
+    got = np.asarray(answer(matrix.copy()), float)
     expect(
-        abs(answer(10 * w) - answer(w)) < 1e-9 * abs(answer(w)),
+        got.shape == (3,),
         _(
-            "it must not change when all weights grow: yours gives {got:.4g} and, ten times larger, "
-            "{larger:.4g}"
-        ).format(got=answer(w), larger=answer(10 * w)),
+            "three columns are three units, and each has a share of its own: shape (3,), yours is "
+            "{shape}"
+        ).format(shape=got.shape),
     )
     expect(
-        abs(answer(np.array([3.0, 3.0, 3.0, 3.0])) - 4) < 1e-9,
-        _("four equal weights all take part: the answer is 4"),
+        np.allclose(answer(10 * matrix), got),
+        _(
+            "it must not change when all weights grow: yours gives {got:.4g} for the first unit and, "
+            "ten times larger, {larger:.4g}"
+        ).format(got=got[0], larger=np.asarray(answer(10 * matrix))[0]),
     )
     expect(
-        abs(answer(np.array([0.0, 7.0, 0.0])) - 1) < 1e-9, _("one weight alone: the answer is 1")
+        np.allclose(got[:2], [1, 0.25]),
+        _(
+            "four equal weights all take part, a share of 1; one of four is a share of 0.25. Yours "
+            "are {equal:.4g} and {alone:.4g}"
+        ).format(equal=got[0], alone=got[1]),
+    )
+    expect(
+        np.isclose(got[2], 25 / 17 / 4),
+        _("of the weights 1, 2, 0, 0 a share of 0.3676 takes part, yours is {got:.4g}").format(
+            got=got[2]
+        ),
+    )
+    expect(
+        np.asarray(answer(np.zeros((4, 1)))).tolist() == [0.0],
+        _("a unit whose weights are all 0 has nobody who takes part: the answer is 0"),
     )
 
 
@@ -204,13 +237,13 @@ def test_refit(answer):
 EXERCISES = (
     Exercise(
         "03-2-scale-free",
-        test_participation,
-        "The importance has the unit 1/w^2. Multiply it by something that has the unit w^2.",
-        participation,
-        (importance, norm),
-        "The repaired score counts how many weights take part. It no longer cares how strong they "
-        "are, which is why it is "
-        "no good as the only reason to remove a unit.",
+        test_taking_part,
+        "Sums over axis 0 give one number a column. The squared sum of squares has the same unit as "
+        "the sum of fourth powers; and 0 / 0 needs a word of its own.",
+        taking_part,
+        (importance, a_number, of_rows, not_a_share, nothing_over_nothing),
+        "It counts who takes part and no longer cares how strong they are, which is why it is no "
+        "good as the only reason to remove a unit.",
     ),
     Exercise(
         "03-2-fraction",

@@ -108,7 +108,7 @@ def cut_explorer(measure, scores, draws=10):
     """Slides the share of removed units over measured curves.
 
     Args:
-        measure: Function of a score and a share to an accuracy.
+        measure: Function of a score and a share to an accuracy on validation data.
         scores: By name, functions that score units.
         draws: How often units are removed at random.
 
@@ -144,12 +144,12 @@ def cut_explorer(measure, scores, draws=10):
             Chart(
                 [*lines, Rule(100 * seen.share)],
                 x=Axis(_("hidden units removed, %")),
-                y=Axis(_("accuracy, %"), low=0, high=100),
+                y=Axis(_("validation accuracy, %"), low=0, high=100),
                 title=_("Which units go first?"),
                 width=560,
                 height=320,
                 description=_(
-                    "Accuracy with {share:.0%} of the hidden units removed, by score, and at random."
+                    "Validation accuracy with {share:.0%} of the hidden units removed, by score, and at random."
                 ).format(share=seen.share),
             ),
         ]
@@ -190,7 +190,7 @@ def threshold_explorer(model, scans, labels):
 
     Args:
         model: A Keras model.
-        scans, labels: What it is scored on.
+        scans, labels: Validation data that it is scored on.
 
     Returns:
         An `Explorer` whose results are `Thresholded`s.
@@ -214,7 +214,7 @@ def threshold_explorer(model, scans, labels):
         return [
             cards(
                 readout("θ", f"{seen.theta:.3g}"),
-                readout(_("accuracy"), f"{seen.accuracy:.1%}"),
+                readout(_("validation accuracy"), f"{seen.accuracy:.1%}"),
                 readout(_("file"), _("{size:,} bytes").format(size=seen.size)),
             ),
             Chart(

@@ -116,7 +116,7 @@ def show_hearing(seen):
     return [
         cards(
             readout(
-                _("accuracy"),
+                _("validation accuracy"),
                 f"{seen.measured.accuracy:.1%}",
                 note=_("{low:.1%} to {high:.1%}; original {before:.1%}").format(
                     low=low, high=high, before=seen.original.accuracy

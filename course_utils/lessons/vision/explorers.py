@@ -122,7 +122,7 @@ def show_reading(seen):
     return [
         cards(
             readout(
-                _("accuracy"),
+                _("validation accuracy"),
                 f"{seen.measured.accuracy:.1%}",
                 note=_("{low:.1%} to {high:.1%}; original {before:.1%}").format(
                     low=low, high=high, before=seen.original.accuracy

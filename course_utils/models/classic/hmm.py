@@ -22,15 +22,15 @@ def forward(start, moves, says, tokens):
         `(batch, time, states)`, and the log-probability of each token given those before it,
         `(batch, time)`.
     """
-    heard = tf.transpose(tf.gather(tf.transpose(says), tokens), (1, 0, 2))  # (time, batch, states)
+    emitted = tf.gather(tf.transpose(says), tf.transpose(tokens))  # (time, batch, states)
 
-    def step(before, heard):
-        joint = before[0] * heard  # of state and token, given the tokens before
+    def step(before, emitted):
+        joint = before[0] * emitted  # of state and token, given the tokens before
         likely = tf.reduce_sum(joint, axis=-1, keepdims=True)
         return (joint / likely) @ moves, tf.math.log(likely[:, 0])
 
-    nowhere = tf.zeros(tf.shape(tokens)[:1])
-    states, likely = tf.scan(step, heard, (start + nowhere[:, None], nowhere))
+    zeros = tf.zeros(tf.shape(tokens)[:1])
+    states, likely = tf.scan(step, emitted, (start + zeros[:, None], zeros))
     return tf.transpose(states, (1, 0, 2)), tf.transpose(likely)
 
 
