@@ -25,22 +25,39 @@ from course_utils.lesson.show import without_docstrings
 EXERCISES = all_exercises()
 
 
+class Marked(dict):
+    """A language for tests: every sentence that was looked up stands between « and »."""
+
+    def get(self, sentence, default=None):
+        return f"«{sentence}»"
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    monkeypatch.setattr(text, "CATALOGUE", Marked())
+
+
+# Whatever an exercise says is looked up, so both tests read it in the language of marks.
+
+
 @pytest.mark.parametrize("id", EXERCISES)
-def test_the_solution_passes(id):
-    outcome = lesson.exercise(id).check(EXERCISES[id].solution)
-    assert outcome.outcome == "correct", outcome.message
-    for step, hint in enumerate(EXERCISES[id].hints, 1):
-        assert hint in lesson.exercise(id).hint(step).data
-    assert EXERCISES[id].why in lesson.exercise(id).solution().data
+def test_the_solution_passes(id, marked):
+    one, view = EXERCISES[id], lesson.exercise(id)
+    outcome = view.check(one.solution)
+    assert outcome.outcome == "correct" and outcome.message == f"«{one.why}»", outcome.message
+    for step, hint in enumerate(one.hints, 1):
+        assert f"«{hint}»" in view.hint(step).data
+    assert view.solution().data.endswith(f"\n«{one.why}»")
 
 
 @pytest.mark.parametrize(
     "id, mistake", [(id, mistake) for id, one in EXERCISES.items() for mistake in one.mistakes]
 )
-def test_a_mistake_is_told(id, mistake):
+def test_a_mistake_is_told(id, mistake, marked):
     outcome = lesson.exercise(id).check(mistake)
     assert outcome.outcome == "incorrect"
-    assert len(outcome.message) > 20, "the message should say what is wrong"
+    assert outcome.message.startswith("«") and outcome.message.endswith("»"), outcome.message
+    assert len(outcome.message) > 22, "the message should say what is wrong"
 
 
 @pytest.mark.parametrize("id", EXERCISES)
@@ -182,30 +199,6 @@ def test_every_lesson_with_exercises_says_how_to_be_helped():
         helped = re.findall(r'"Stuck\? `lesson\.exercise\(\\"([\w-]+)\\"\)', text)
         ids = re.findall(r'exercise\(\\"([\w-]+)\\"\)\.check', text)
         assert len(helped) == bool(ids) and set(helped) <= set(ids), path.name
-
-
-class Marked(dict):
-    """A language for tests: every sentence that was looked up stands between « and »."""
-
-    def get(self, sentence, default=None):
-        return f"«{sentence}»"
-
-
-@pytest.fixture
-def marked(monkeypatch):
-    monkeypatch.setattr(text, "CATALOGUE", Marked())
-
-
-@pytest.mark.parametrize("id", EXERCISES)
-def test_whatever_an_exercise_says_is_translated(id, marked):
-    one, view = EXERCISES[id], lesson.exercise(id)
-    for step, hint in enumerate(one.hints, 1):
-        assert f"«{hint}»" in view.hint(step).data
-    assert view.solution().data.endswith(f"\n«{one.why}»")
-    assert view.check(one.solution).message == f"«{one.why}»"
-    for mistake in one.mistakes:
-        message = view.check(mistake).message
-        assert message.startswith("«") and message.endswith("»"), message
 
 
 def test_outcomes_are_compared_in_english_and_shown_in_the_language(marked):

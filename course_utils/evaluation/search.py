@@ -11,7 +11,7 @@ from course_utils.evaluation.scores import Score
 from course_utils.models import minilm
 from course_utils.models.compiled import compiled
 
-ROWS, STEP = 32, 16  # of a batch; and of how many tokens its length is a multiple
+ROWS, STEP = 20, 8  # of a batch; and of how many tokens its length is a multiple
 LONGEST = (
     48  # word pieces that are read of a question, and of a text: more cost more than they find
 )

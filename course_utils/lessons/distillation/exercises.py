@@ -204,21 +204,33 @@ def test_gain(answer):
 
 def distil(student, scans, logits):
     optimizer = keras.optimizers.AdamW(0.02)
-    for step in range(120):
+    optimizer.build(student.trainable_variables)
+
+    @tf.function  # compiled: a step takes a tenth of the time
+    def learn():
         with tf.GradientTape() as tape:
             loss = distillation.kl(4.0)(logits, student(scans))
         slopes = tape.gradient(loss, student.trainable_variables)
         optimizer.apply_gradients(zip(slopes, student.trainable_variables))
+
+    for step in range(120):
+        learn()
     return student
 
 
 def descended(student, cost):
     optimizer = keras.optimizers.AdamW(0.02)
-    for step in range(120):
+    optimizer.build(student.trainable_variables)
+
+    @tf.function
+    def learn():
         with tf.GradientTape() as tape:
             loss = cost(student)
         slopes = tape.gradient(loss, student.trainable_variables)
         optimizer.apply_gradients(zip(slopes, student.trainable_variables))
+
+    for step in range(120):
+        learn()
     return student
 
 
