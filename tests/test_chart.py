@@ -285,6 +285,8 @@ def test_the_picture_speaks_and_escapes():
     assert (
         spoken(Chart([Line([0], [0], "test")], Axis("Q"), Axis("loss"))) == "loss against Q: test"
     )
+    asked = Chart([Line([0], [0])], Axis("Q"), Axis("loss"), title="Why?", description="It rises.")
+    assert spoken(asked) == "Why? It rises."
 
 
 def test_it_follows_the_page_in_colour_and_width():

@@ -199,4 +199,6 @@ def spoken(chart):
         said = sentence.format(y=chart.y.label or "y", x=chart.x.label or "x", labels=labels)
     if not chart.title:
         return said
-    return _("{title}. {description}").format(title=chart.title, description=said)
+    # A title that asks has its mark already.
+    ended = _("{title} {description}") if chart.title.endswith("?") else _("{title}. {description}")
+    return ended.format(title=chart.title, description=said)
