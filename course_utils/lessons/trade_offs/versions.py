@@ -103,7 +103,7 @@ def picture(versions):
         ),
         y=Axis(_("test perplexity"), log=True, low=6, ticks=[6, 8, 10, 15, 20, 30, 40]),
         title=_("Lower and further left is better; the larger the dot, the faster"),
-        description=_("On the front of bytes and perplexity: {names}.").format(
+        description=_("On the front of bytes and test perplexity: {names}.").format(
             names=", ".join(one.name for one in unbeaten)
         ),
         width=800,
