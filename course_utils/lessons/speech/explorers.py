@@ -14,6 +14,7 @@ from course_utils.evaluation.bench import bench
 from course_utils.evaluation.classification import Classification, classify
 from course_utils.lessons.vision.explorers import Small, compressed, compressing
 from course_utils.models import speech as networks
+from course_utils.models.checkpoint import clone
 from course_utils.text import _
 from course_utils.widgets import Explorer, cards, choice, readout, slider
 from course_utils.widgets.controls import without_use
@@ -202,15 +203,22 @@ def say(word, voice, rule, step, bits, theta):
     Returns:
         A `Saying`.
     """
-    here = bench("speech-synthesiser")
+    small, measured, speaker = _speaker(rule, step, bits, theta)
     asked = speaking.asked([(speaking.SPOKEN.index(word), speaking.VOICES.index(voice))])
+    before, levels = original_levels(word, voice), np.asarray(speaker(asked))[0].clip(-1, 0)
+    sounds = np.asarray(networks.voiced(np.stack([before, levels])))
+    original = bench("speech-synthesiser").score.measured
+    return Saying(small, measured, original, word, tuple(sounds), (before, levels))
+
+
+@functools.lru_cache(maxsize=1)
+def _speaker(rule, step, bits, theta):
+    """Compresses the synthesiser; returns the `Small`, what is measured of it, and a copy that no
+    other slider moves: another word or voice asks for nothing more."""
+    here = bench("speech-synthesiser")
     with here.turn:
         small = compressed(here, rule, step, bits, theta)
-        seen = here.task.score(here.twin, here.data).measured
-        levels = np.asarray(here.twin(asked))[0].clip(-1, 0)
-    before = original_levels(word, voice)
-    sounds = np.asarray(networks.voiced(np.stack([before, levels])))
-    return Saying(small, seen, here.score.measured, word, tuple(sounds), (before, levels))
+        return small, here.task.score(here.twin, here.data).measured, clone(here.twin)
 
 
 @functools.lru_cache(maxsize=64)
