@@ -184,7 +184,7 @@ def test_an_error_is_shown_with_its_line(id):
 def test_checks_hold_where_python_optimizes():
     code = (
         "from course_utils.lesson.answers import ExerciseView\n"
-        "from course_utils.lessons.quantization.exercises import EXERCISES\n"
+        "from course_utils.lessons.mathematics.exercises import EXERCISES\n"
         "for one in EXERCISES:\n"
         "    for mistake in (lambda *given: 0, *one.mistakes):\n"
         "        print(ExerciseView(one).check(mistake).outcome)\n"
