@@ -39,7 +39,7 @@ def squeezed(small):
 
 def visible(word):
     """Spaces and line ends of a word, made visible."""
-    return word.replace(" ", "␣").replace("\n", "↵") or "?"
+    return word.replace(" ", "␣").replace("\n", "⏎") or "?"
 
 
 def page(items):

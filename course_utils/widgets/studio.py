@@ -68,7 +68,10 @@ def render(result, trail=()):
         ),
         readout(_("times smaller"), f"{result.times_smaller:.2f}", "studio-times"),
         readout(
-            _("bits a weight"), f"{ledger.bits_per_weight:.2f}", "studio-bits", _("original 32")
+            _("bits a weight"),
+            f"{ledger.bits_per_weight:.2f}",
+            "studio-bits",
+            _("original {bits:.2f}").format(bits=8 * size / ledger.weights),
         ),
         readout(_("removed by θ"), f"{result.removed:.1%}", "studio-removed"),
     )

@@ -253,7 +253,7 @@ CLAIMS = (
         expected=(1, 5),
         verdict="holds",
         evidence="argued",
-        because="A one-hot word has one nonzero entry, its row of the table has all five. "
+        because="A one-hot word has one nonzero entry; its row of a table of width five has five. "
         "Today the rows belong to pieces of words.",
     ),
     Claim(
@@ -263,8 +263,8 @@ CLAIMS = (
         recompute=tokens_chosen,
         expected=(1, 3),
         verdict="depends",
-        because="On the rule that chooses: the layer gives one score per token. Always taking the likeliest gives "
-        "one token in 100 choices, drawing from the same scores gives three.",
+        because="On the rule that chooses: the layer gives one score per token. In 100 choices among "
+        "three tokens, always taking the likeliest gives one and the same, drawing gives all three.",
     ),
     Claim(
         id="2.2-unsupervised",

@@ -189,7 +189,7 @@ CLAIMS = (
         verdict="holds",
         because="No weight moves by more than Q/2, and doing it twice changes nothing. The result is a float, "
         "so this is the simulation of quantization; the integers are round(x / Q).",
-        repaired=r"q = \text{clip}(\text{round}(x / Q)), \quad \hat x = q Q",
+        repaired=r"c = \text{clip}(\text{round}(x / Q)), \quad \hat x = c\,Q",
     ),
     Claim(
         id="4.2.1-operation",
@@ -204,7 +204,7 @@ CLAIMS = (
         because="It is the formula for parameters again. Rounding the product 3.14 x 2.71 afterwards gives 8.5 from "
         "a float multiplication; multiplying the codes, 31 x 27, gives 8.37, and only that is "
         "integer work.",
-        repaired=r"y = s_x s_w \sum_k q_{x,k} q_{w,k}",
+        repaired=r"y = Q_x Q_w \sum_k c^x_k c^w_k",
     ),
     Claim(
         id="4.2.1-step",

@@ -80,9 +80,9 @@ CLAIMS = (
         expected=24,
         verdict="holds",
         evidence="argued",
-        because="They can be: the sum of 1040 products of 8-bit codes needs 24 bits and a sign, so the codes "
+        because="They can be: even 1040 products of 8-bit codes add up to 24 bits and a sign, so the codes "
         "are 8-bit and the sums 32-bit. 03_1_quantization does it in integers.",
-        repaired=r"y = s_x s_w \sum_k q_{x,k} q_{w,k}, \quad \text{summed in int32}",
+        repaired=r"y = Q_x Q_w \sum_k c^x_k c^w_k, \quad \text{summed in int32}",
     ),
     Claim(
         id="3.2.1-chart",

@@ -80,7 +80,7 @@ class Look:
         return self.weights.argmax(1)
 
 
-def chart_of(look, title, description):
+def chart_of(look, title, description, row_means):
     """Draws a `Look`: rows from top to bottom look at columns from left to right."""
 
     def ticks(texts):
@@ -95,7 +95,7 @@ def chart_of(look, title, description):
         width=max(560, 100 + column * len(look.columns)),
         height=140 + row * len(look.rows),
         x=Axis(_("key: the token looked at"), ticks=ticks(look.columns), turned=True),
-        y=Axis(_("query: the token that looks"), ticks=ticks(look.rows)),
+        y=Axis(row_means, ticks=ticks(look.rows)),
     )
 
 
@@ -139,6 +139,7 @@ def attention_explorer(model, sentences, piece):
                     itself=seen.itself,
                     first=seen.first,
                 ),
+                _("query: the token that looks"),
             ),
         ]
 
@@ -151,7 +152,7 @@ def attention_explorer(model, sentences, piece):
         ),
         show,
         sentence=choice(_("sentence"), list(sentences), next(iter(sentences))),
-        block=choice(_("block"), range(blocks), 0, _("from the input upwards")),
+        block=choice(_("block"), range(blocks), blocks - 1, _("from the input upwards")),
         head=choice(_("head"), range(heads), 0, _("each block has its own")),
     )
 
@@ -196,6 +197,7 @@ def cross_explorer(model, sentences, piece):
                 seen,
                 _("Cross-attention of {name}").format(name=seen.name),
                 _("Most of the attention goes: {pairs}.").format(pairs=pairs),
+                _("the word being chosen"),
             )
         ]
 

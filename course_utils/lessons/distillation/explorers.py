@@ -75,7 +75,7 @@ def soft_label(logits, tokens, words, position, temperature, shown=8):
 
 def show_soft_label(seen):
     """The end of the text, the numbers, and the likeliest words as bars."""
-    read = "".join(seen.before[-24:]).replace("\n", "↵")
+    read = "".join(seen.before[-24:]).replace("\n", "⏎")
     places = np.arange(len(seen.words) + 1)
     ticks = {i + 0.5: visible(word)[:8] for i, word in enumerate(seen.words)}
     said = ", ".join(

@@ -130,7 +130,7 @@ def cut_explorer(measure, scores, draws=10):
         lines = [Line(100 * shares, [100 * one.accuracy[n] for one in drawn], n) for n in scores]
         ends = ([100 * one.chance[end] for one in drawn] for end in (0, 2))
         across = [*(100 * shares), np.nan, *(100 * shares)]  # two lines, the pen lifted between
-        label = _("at random, lowest and highest of the draws")
+        label = _("at random, lowest and highest")
         lines.append(Line(across, [*next(ends), np.nan, *next(ends)], label, color="grey"))
         return [
             cards(

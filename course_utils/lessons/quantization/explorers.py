@@ -51,6 +51,7 @@ def show_rounding(seen, curve):
     edge = np.abs(seen.edges).max()
     count = int(edge / seen.step + 0.5)  # the outermost level that a weight is rounded to
     levels = seen.step * np.arange(-count, count + 1) if count <= 25 else []
+    feet = 0.02 * np.max(seen.counts)  # where a mark stands whole on the axis
     title = (
         _("Weights and the levels every {step:g}")
         if len(levels)
@@ -67,7 +68,9 @@ def show_rounding(seen, curve):
         Chart(
             [
                 Bars(seen.edges, seen.counts, color="blue", label=_("weights")),
-                Points(levels, np.zeros(len(levels)), _("levels"), "vermillion", marker="triangle"),
+                Points(
+                    levels, np.full(len(levels), feet), _("levels"), "vermillion", marker="triangle"
+                ),
             ],
             x=Axis(_("weight")),
             y=Axis(_("how many")),
