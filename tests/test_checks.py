@@ -137,6 +137,7 @@ CALLS = {  # how to call what keeps its answers; those that compute for long are
     "course_utils.evaluation.speed._elsewhere": (),
     "course_utils.lessons.outlook.each_own._windows": ("sklearn",),
     "course_utils.lessons.outlook.each_own.adapter": ("sklearn",),
+    "course_utils.lessons.speech.explorers._speaker": ("absmax", None, 4, None),
     "course_utils.lessons.speech.explorers.original_levels": ("seven", speaking.VOICES[0]),
     "course_utils.lessons.trade_offs.explorers._matrix": (),
     "course_utils.lessons.training.explorers.line": (),

@@ -218,7 +218,10 @@ def _speaker(rule, step, bits, theta):
     here = bench("speech-synthesiser")
     with here.turn:
         small = compressed(here, rule, step, bits, theta)
-        return small, here.task.score(here.twin, here.data).measured, clone(here.twin)
+        measured, speaker = here.task.score(here.twin, here.data).measured, clone(here.twin)
+    for array in (measured.heard, measured.words):
+        read_only(array)
+    return small, measured, speaker
 
 
 @functools.lru_cache(maxsize=64)
