@@ -1,11 +1,11 @@
 """What every notebook of the course must be, apart from running (which nbval checks)."""
 
+import ast
 import json
 import re
-import symtable
 
 import pytest
-from again import overwritten
+from again import Reads, overwritten
 
 from course_utils import document
 from course_utils.files import ROOT
@@ -255,7 +255,7 @@ def test_the_first_page_promises_the_minutes_of_the_lessons():
 
 def leans_on(cells):
     """Lists the names that only optional cells give, and a later cell that is not optional takes."""
-    found, given, core, optional = [], {}, set(), 0
+    found, given, core, functions, optional = [], {}, set(), {}, 0
     for cell in cells:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
@@ -263,31 +263,19 @@ def leans_on(cells):
                 if not optional or len(marks) <= optional:
                     optional = len(marks) * words.endswith("(optional)")
             continue
-        takes, gives = names(text)
+        reads = Reads(functions)
+        reads.visit(ast.parse(text))
+        functions, gives = reads.functions, set(reads.set)
         if optional:
             given.update(dict.fromkeys(gives - core, cell["id"]))
             continue
         found += [
             f"{cell['id']} takes {name}, which only {given[name]} gives"
-            for name in sorted((takes & given.keys()) - core)
+            for name in sorted((reads.read & given.keys()) - core)
         ]
         core |= gives
         given = {name: owner for name, owner in given.items() if name not in gives}
     return found
-
-
-def names(code):
-    """The names that code takes from cells before it, and those that it gives to cells after it."""
-    table = symtable.symtable(code, "cell", "exec")
-    gives = {one.get_name() for one in table.get_symbols() if one.is_assigned()}
-    gives |= {one.get_name() for one in table.get_symbols() if one.is_imported()}
-    takes, tables = set(), [table]
-    while tables:
-        part = tables.pop()
-        tables += part.get_children()
-        free = [one for one in part.get_symbols() if one.is_global() or part is table]
-        takes |= {one.get_name() for one in free if one.is_referenced()}
-    return takes - gives, gives
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -305,7 +293,7 @@ def test_what_leans_on_an_optional_cell_is_found():
         cell("code", "kept = more = 2"),
         cell("markdown", "# Core"),
         cell("code", "print(kept)"),
-        cell("code", "def f():\n    return [more for i in (1, 2)]"),
+        cell("code", "def f():\n    return [more for i in (1, 2)]\n\nf()"),
     ]
     assert leans_on(cells) == ["01-def takes more, which only 01-kept gives"]
     cells[-1]["source"] = "more = 3\nprint(more)"

@@ -199,6 +199,6 @@ def spoken(chart):
         said = sentence.format(y=chart.y.label or "y", x=chart.x.label or "x", labels=labels)
     if not chart.title:
         return said
-    # A title that asks has its mark already.
-    ended = _("{title} {description}") if chart.title.endswith("?") else _("{title}. {description}")
-    return ended.format(title=chart.title, description=said)
+    asks = chart.title.endswith("?")  # and has its mark already
+    sentence = _("{title} {description}") if asks else _("{title}. {description}")
+    return sentence.format(title=chart.title, description=said)

@@ -80,7 +80,7 @@ class Look:
         return self.weights.argmax(1)
 
 
-def chart_of(look, title, description, row_means):
+def chart_of(look, title, description, row_label):
     """Draws a `Look`: rows from top to bottom look at columns from left to right."""
 
     def ticks(texts):
@@ -95,7 +95,7 @@ def chart_of(look, title, description, row_means):
         width=max(560, 100 + column * len(look.columns)),
         height=140 + row * len(look.rows),
         x=Axis(_("key: the token looked at"), ticks=ticks(look.columns), turned=True),
-        y=Axis(row_means, ticks=ticks(look.rows)),
+        y=Axis(row_label, ticks=ticks(look.rows)),
     )
 
 
